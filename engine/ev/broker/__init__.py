@@ -1,0 +1,1 @@
+"""Requests to responses: the broker, free of sockets."""

@@ -1,0 +1,1 @@
+"""One file per API, named by its key: the listing is the table of contents of the protocol."""

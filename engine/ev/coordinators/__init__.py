@@ -1,0 +1,1 @@
+"""Pure coordinators: (state, event, now) to a Decision."""

@@ -1,0 +1,1 @@
+"""asyncio: listeners, connections and the daemon around the broker."""
