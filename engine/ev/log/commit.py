@@ -1,0 +1,270 @@
+"""Commit rounds: which appends one wait for the disk makes durable.
+
+Every append belongs to the open round. The runtime takes the open round, runs its system calls in a thread (one round at
+a time, in order), and reports it done. So a single number says what is on disk: everything appended in a round up to
+`synced_round` is. A reply that depends on some state carries the number of the newest round that this state is part of, and
+leaves when that round is synced; nothing else has to be remembered about it.
+
+What a round does, in this order:
+
+1. the *orders* of the segments that were rolled in it: the old segment is synced, and the directory with the new one's name;
+2. the batches: as one block of the commit journal if they are small, by syncing each partition file that was written if not.
+
+Files that only the journal covers are synced later by a `Flush`, which gives the retired half of the journal back. A
+partition learns two things: `synced_to(offset)`, its high watermark, and `flushed_to(offset)`, how far its own files are
+synced, from which its recovery point follows.
+
+A round that fails is not tried again: what the page cache holds after a failed sync is not what the disk holds. The runtime
+ends the process; waiters get no answer, and the next start believes only what it reads from the disk.
+
+With `ev.durability=os` a round waits for nothing; files are still flushed in the background, so that recovery stays short.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from ev.log.journal import ENTRY_HEAD, HALF_BYTES_MAX, Half, Journal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ev.disk import Disk, File
+    from ev.wire.primitives import Buffer
+
+JOURNALED_BYTES_MAX = 256 << 10
+FLUSH_BYTES_MAX = 64 << 20
+
+
+class Committed(Protocol):
+    """What the committer knows of a partition."""
+
+    journal_key: bytes  # topic id (16 bytes) and partition number (int32)
+    end_offset: int
+    dirty_round: int
+
+    def synced_to(self, offset: int) -> None: ...
+
+    def flushed_to(self, offset: int) -> None: ...
+
+
+class Round:
+    """The system calls that make the appends of one round durable. Made on the loop, run in a thread."""
+
+    __slots__ = ("calls", "direct", "ends", "files", "number")
+
+    def __init__(self, number: int, ends: dict[Committed, int], files: list[File], calls: list[Callable[[], None]], direct: bool) -> None:
+        self.number = number
+        self.ends = ends
+        self.files = files
+        self.calls = calls
+        self.direct = direct
+
+    def run(self) -> None:
+        """Make the round durable, or raise OSError: then nothing more may be written or answered."""
+        for call in self.calls:
+            call()
+
+
+class Flush:
+    """Background work: sync the files that a retired half of the journal covers, then make the half larger if asked to."""
+
+    __slots__ = ("capacity", "covered", "half")
+
+    def __init__(self, covered: dict[File, tuple[Committed, int]], half: Half | None, capacity: int) -> None:
+        self.covered = covered
+        self.half = half
+        self.capacity = capacity
+
+    def run(self) -> None:
+        """Sync every file; raises OSError as a round does."""
+        for file in self.covered:
+            file.sync()
+        if self.half is not None and self.capacity > self.half.capacity:
+            self.half.grow(self.capacity)
+
+
+class Committer:
+    """Collects appends into rounds. Plain state: the runtime decides when a round is taken and where it runs."""
+
+    def __init__(
+        self,
+        disk: Disk,
+        journal: Journal | None,
+        *,
+        synced: bool = True,
+        journaled_bytes_max: int = JOURNALED_BYTES_MAX,
+        flush_interval_ms: int = 5000,
+        flush_bytes_max: int = FLUSH_BYTES_MAX,
+    ) -> None:
+        self.disk = disk
+        self.journal = journal  # None: partition files are synced directly, always (ev.flush.method=file)
+        self.synced = synced  # False: ev.durability=os
+        self.journaled_bytes_max = journaled_bytes_max
+        self.flush_interval_ms = flush_interval_ms
+        self.flush_bytes_max = flush_bytes_max
+        self.open_round = 1
+        self.synced_round = 0
+        self._running: Round | None = None
+        self._flush: Flush | None = None  # made but not yet done
+        self._flush_taken = False
+        self._covered: dict[File, tuple[Committed, int]] = {}  # files with bytes that their own sync does not cover yet
+        self._covered_bytes = 0
+        self._covered_since_ms = 0
+        self._open()
+
+    def _open(self) -> None:
+        self._ends: dict[Committed, int] = {}
+        self._files: dict[File, Committed] = {}
+        self._orders: list[Callable[[], None]] = []
+        self._entries: list[Buffer] = []
+        self._entry_count = 0
+        self._bytes = 0
+
+    # What appends report.
+
+    def wrote(self, partition: Committed, file: File, parts: list[Buffer], size: int) -> int:
+        """A batch of `size` bytes was written to `file` and `partition.end_offset` has moved. Returns the round it is in.
+
+        The parts are kept, not copied, until the round is done: they must not change.
+        """
+        number = partition.dirty_round = self.open_round
+        self._ends[partition] = partition.end_offset
+        if file not in self._files:
+            self._files[file] = partition
+            file.retain()
+        self._bytes += size
+        if self._bytes <= self.journaled_bytes_max and self.journal is not None:
+            self._entries.append(partition.journal_key + size.to_bytes(4, "big"))
+            self._entries += parts
+            self._entry_count += 1
+        return number
+
+    def rolled(self, old: File, directory: str) -> None:
+        """A segment was begun in `directory`: before its first offset counts, the old one is synced, and the new one's name."""
+        if not self.synced:
+            return
+        old.retain()
+
+        def sync_old() -> None:
+            old.sync_all()
+            self.disk.sync_directory(directory)
+            old.release()
+
+        self._orders.append(sync_old)
+
+    # What the runtime asks for.
+
+    @property
+    def dirty(self) -> bool:
+        """Whether the open round holds anything."""
+        return bool(self._ends) or bool(self._orders)
+
+    @property
+    def running(self) -> bool:
+        """Whether a round was taken and is not done."""
+        return self._running is not None
+
+    def take(self, now_ms: int) -> Round | None:
+        """Close the open round and return it to be run; None when it is empty or another one is still running."""
+        if self._running is not None or not self.dirty:
+            return None
+        calls = self._orders
+        direct = self.synced and not self._fits_journal(now_ms)
+        if direct:
+            calls += [file.sync for file in self._files]
+        elif self.synced:
+            calls.append(self._journal_write())
+        if not direct:
+            self._cover(now_ms)
+        self._running = Round(self.open_round, self._ends, list(self._files), calls, direct)
+        self.open_round += 1
+        self._open()
+        return self._running
+
+    def done(self, finished: Round) -> list[Committed]:
+        """The round ran without an error: move the high watermarks. Returns the partitions that moved."""
+        assert finished is self._running, "rounds are run one at a time, in order"
+        self._running = None
+        self.synced_round = finished.number
+        for partition, end_offset in finished.ends.items():
+            partition.synced_to(end_offset)
+            if finished.direct:
+                partition.flushed_to(end_offset)
+        if finished.direct:
+            for file in finished.files:
+                file.release()
+        return list(finished.ends)
+
+    def flush_due_ms(self) -> int | None:
+        """When `take_flush` will have something to do, in monotonic ms; None while there is nothing that waits for a flush."""
+        if self._flush_taken:
+            return None
+        if self._flush is not None:
+            return 0
+        return self._covered_since_ms + self.flush_interval_ms if self._covered else None
+
+    def take_flush(self, now_ms: int, *, at_once: bool = False) -> Flush | None:
+        """The background work that is due, to be run in a thread; None when there is none or some is running."""
+        if self._flush_taken:
+            return None
+        if self._flush is None and self._covered and (at_once or now_ms >= self._covered_since_ms + self.flush_interval_ms):
+            self._retire(now_ms)
+        self._flush_taken = self._flush is not None
+        return self._flush
+
+    def flush_done(self, finished: Flush) -> None:
+        """The flush ran without an error: its half of the journal is free again."""
+        assert finished is self._flush, "one flush at a time"
+        self._flush = None
+        self._flush_taken = False
+        for file, (partition, end_offset) in finished.covered.items():
+            partition.flushed_to(end_offset)
+            file.release()
+
+    def close(self) -> None:
+        """Forget the journal's content; everything is synced in the partition files by now."""
+        assert not self.dirty, "close after the last round"
+        assert not self._covered, "close after the last flush"
+        if self.journal is not None:
+            self.journal.close()
+
+    # How a round is made durable.
+
+    def _fits_journal(self, now_ms: int) -> bool:
+        """Whether the open round may go through the journal, changing halves if that makes room."""
+        if self.journal is None or self._bytes > self.journaled_bytes_max:
+            return False
+        body = self._body_size()
+        if not self.journal.active.fits(body) or self._covered_bytes > self.flush_bytes_max:
+            if self._flush is not None:
+                return False
+            self._retire(now_ms)
+        return self.journal.active.fits(body)
+
+    def _body_size(self) -> int:
+        return self._bytes + self._entry_count * ENTRY_HEAD.size
+
+    def _journal_write(self) -> Callable[[], None]:
+        assert self.journal is not None
+        file, parts, position = self.journal.place(self._entries, self._entry_count, self._body_size())
+        return lambda: file.write_synced_at(parts, position)
+
+    def _cover(self, now_ms: int) -> None:
+        """The open round's files wait for a flush from now on; each keeps one reference until then."""
+        if not self._covered:
+            self._covered_since_ms = now_ms
+        self._covered_bytes += self._bytes
+        for file, partition in self._files.items():
+            if file in self._covered:
+                file.release()
+            self._covered[file] = (partition, self._ends[partition])
+
+    def _retire(self, now_ms: int) -> None:
+        """Hand what is covered to a flush, and let the other half of the journal take over."""
+        half = self.journal.switch() if self.journal is not None else None
+        filled_quickly = now_ms - self._covered_since_ms < self.flush_interval_ms
+        capacity = min(2 * half.capacity, HALF_BYTES_MAX) if half is not None and filled_quickly else 0
+        self._flush = Flush(self._covered, half, capacity)
+        self._covered = {}
+        self._covered_bytes = 0
