@@ -1,0 +1,111 @@
+"""Fixtures that every test may use, and the rule of what is skipped on a machine that lacks a program.
+
+A test that needs more than Python carries a marker (kcat, java, root, strace) and is skipped with a line that says what is missing and how
+to get it. Continuous integration sets EV_TESTS_REQUIRED=1: there nothing may be skipped, and EV_TESTS_EXPECTED=N makes a run with
+fewer than N passed tests a failure, so that a test cannot vanish unseen.
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import shutil
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from support import apache_kafka
+from support.engine import Engine
+
+REQUIRED = os.environ.get("EV_TESTS_REQUIRED") == "1"
+EXPECTED = int(os.environ.get("EV_TESTS_EXPECTED", "0"))
+StartEngine = Callable[..., Engine]
+
+
+def missing(marker: str) -> str:
+    """Why tests with this marker cannot run here, with the remedy; empty when they can."""
+    match marker:
+        case "kcat":
+            return "" if shutil.which("kcat") else "kcat is missing (Debian: apt-get install kcat)"
+        case "java":
+            absent = [name for name in ("java", "mvn") if shutil.which(name) is None]
+            return f"{' and '.join(absent)} missing (Debian: apt-get install default-jre-headless maven)" if absent else ""
+        case "strace":
+            return "" if shutil.which("strace") else "strace is missing (Debian: apt-get install strace)"
+        case "root":
+            return "" if hasattr(os, "geteuid") and os.geteuid() == 0 else "root is needed (loop devices, network namespaces)"
+    return ""
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for mark in item.iter_markers():
+        reason = missing(mark.name)
+        if reason and REQUIRED:
+            pytest.fail(f"nothing may be skipped here: {reason}", pytrace=False)
+        if reason:
+            pytest.skip(reason)
+
+
+class Tally:
+    """Counts outcomes and turns a run that tested too little into a failed one."""
+
+    def __init__(self) -> None:
+        self.passed: set[str] = set()
+        self.skipped: set[str] = set()
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.skipped:
+            self.skipped.add(report.nodeid)
+        elif report.when == "call" and report.passed:
+            self.passed.add(report.nodeid)
+
+    def complaint(self) -> str:
+        if REQUIRED and self.skipped:
+            return f"{len(self.skipped)} tests were skipped where none may be: {', '.join(sorted(self.skipped)[:5])}"
+        if len(self.passed) < EXPECTED:
+            return f"only {len(self.passed)} tests passed, at least {EXPECTED} are listed in .ci/tests-expected"
+        return ""
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        if exitstatus == 0 and self.complaint():
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if EXPECTED:
+            terminalreporter.write_line(f"tests passed: {len(self.passed)}, listed as the least: {EXPECTED}")
+        if self.complaint():
+            terminalreporter.write_line(f"FAILED: {self.complaint()}", red=True)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):  # the workers of pytest-xdist report to the one process that counts
+        config.pluginmanager.register(Tally(), "tally")
+
+
+@pytest.fixture
+def start_engine(tmp_path: pathlib.Path) -> Iterator[StartEngine]:
+    """Starts a daemon on a directory of this test's own; every argument of support.engine.Engine may be given. All end with the test."""
+    engines: list[Engine] = []
+
+    def start(directory: str | os.PathLike[str] | None = None, **options: object) -> Engine:
+        engine = Engine(directory or tmp_path / f"engine-{len(engines)}", **options)  # type: ignore[arg-type]
+        engines.append(engine)
+        return engine.start()
+
+    yield start
+    for engine in engines:
+        engine.close()
+
+
+@pytest.fixture
+def engine(start_engine: StartEngine) -> Engine:
+    """A daemon with the default settings, on loopback, port 0."""
+    return start_engine()
+
+
+@pytest.fixture(scope="session")
+def apache() -> Iterator[apache_kafka.Kafka]:
+    """One Apache Kafka broker for the session; a test that asks for it carries the java marker."""
+    with apache_kafka.Kafka() as kafka:
+        yield kafka
