@@ -103,6 +103,7 @@ class Committer:
         self.journaled_bytes_max = journaled_bytes_max
         self.flush_interval_ms = flush_interval_ms
         self.flush_bytes_max = flush_bytes_max
+        self.on_dirty: Callable[[], None] | None = None  # called when the open round gets its first bytes
         self.open_round = 1
         self.synced_round = 0
         self._running: Round | None = None
@@ -129,6 +130,8 @@ class Committer:
         The parts are kept, not copied, until the round is done: they must not change.
         """
         number = partition.dirty_round = self.open_round
+        if not self._ends and self.on_dirty is not None:
+            self.on_dirty()
         self._ends[partition] = partition.end_offset
         if file not in self._files:
             self._files[file] = partition
@@ -203,6 +206,11 @@ class Committer:
         if self._flush is not None:
             return 0
         return self._covered_since_ms + self.flush_interval_ms if self._covered else None
+
+    @property
+    def flush_waiting(self) -> bool:
+        """Whether a flush was made, because the journal needs the room, and nobody has taken it yet."""
+        return self._flush is not None and not self._flush_taken
 
     def take_flush(self, now_ms: int, *, at_once: bool = False) -> Flush | None:
         """The background work that is due, to be run in a thread; None when there is none or some is running."""

@@ -1,0 +1,257 @@
+"""The runtime: turns rounds of appends into replies that may leave.
+
+Handlers decide and append; they never wait. What has to wait is a reply, and it waits for exactly one thing: a commit
+round. The runtime takes a round when something was appended, has its system calls run off the loop, and when they are done
+moves the high watermarks and lets go, in this order: the next round (so that the disk has work while we talk), callbacks
+that were waiting for the round, replies, and fetches that were waiting for bytes.
+
+The runtime knows no sockets and no threads. It reaches the world through `World`: the daemon's is an asyncio loop with a
+few threads, a test's is a list of callbacks that it runs by hand.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ev.wire.codec import encoder
+from ev.wire.header import response_header
+
+if TYPE_CHECKING:
+    from collections import deque
+    from collections.abc import Callable
+
+    from ev.clock import Clock
+    from ev.log.commit import Committed, Committer, Flush, Round
+    from ev.wire.header import RequestHeader
+    from ev.wire.primitives import Buffer
+
+EXPIRY_CHECK_MS = 500
+UNSENT = 0
+READY = 1
+SILENT = 2
+
+
+class Handle(Protocol):
+    """A callback that was asked for and may be taken back."""
+
+    def cancel(self) -> None: ...
+
+
+class World(Protocol):
+    """What the runtime needs from outside: a loop, and somewhere to wait for the disk."""
+
+    def call_soon(self, callback: Callable[[], None]) -> None:
+        """Run `callback` once, after what is running now and whatever has already arrived."""
+
+    def call_at(self, monotonic_ms: int, callback: Callable[[], None]) -> Handle:
+        """Run `callback` once at this time."""
+
+    def commit(self, work: Callable[[], None], done: Callable[[], None]) -> None:
+        """Run `work` off the loop, strictly in order, then `done` on it. An OSError from `work` ends the process."""
+
+    def flush(self, work: Callable[[], None], done: Callable[[], None]) -> None:
+        """The same for background work that may take long and must not hold up commits."""
+
+    def read(self, work: Callable[[], Any], done: Callable[[Any], None]) -> None:
+        """Run a read that would wait for the disk; `done` gets its result, or the OSError that it raised."""
+
+    def fail(self, error: OSError) -> None:
+        """The disk broke a promise: no further reply may leave and the process ends."""
+
+
+class Replies(Protocol):
+    """The connection's side of a call: its replies leave in order."""
+
+    broker: Any
+    client_host: str
+    local_address: tuple[str, int]
+    dispatching: bool  # requests are being taken: draining follows when that is over
+    blocked: bool  # the runtime will drain it after the next round
+    calls: deque[Call]  # unanswered, in the order of arrival
+
+    def drain(self) -> None:
+        """Send every reply that may leave."""
+
+    def close(self, reason: str) -> None:
+        """Close the connection without an answer to anything still open."""
+
+
+class Call:
+    """One request and the place of its reply among the connection's replies."""
+
+    __slots__ = ("after", "connection", "expire", "expires_ms", "header", "now_ms", "parts", "request", "response_class", "size", "state", "version")
+
+    def __init__(self, connection: Replies, header: RequestHeader, request: Any, response_class: type, now_ms: int, size: int) -> None:
+        self.connection = connection
+        self.header = header
+        self.version = header.api_version
+        self.request = request
+        self.response_class = response_class
+        self.now_ms = now_ms
+        self.size = size  # bytes that the request holds in memory until it is answered
+        self.state = UNSENT
+        self.after = 0
+        self.parts: list[Buffer] = []
+        self.expires_ms: int | None = None
+        self.expire: Callable[[], Any] | None = None
+
+    @property
+    def client_id(self) -> str:
+        return self.header.client_id or ""
+
+    @property
+    def client_host(self) -> str:
+        return self.connection.client_host
+
+    def reply(self, response: Any, after: int = 0) -> None:
+        """Answer with this message. It leaves when commit round `after` is synced and every earlier reply has left."""
+        assert self.state == UNSENT, "a call is answered once"
+        header = self.header
+        body = encoder(self.response_class, self.version)(response)
+        head = response_header(header.api_key, self.version, header.correlation_id)
+        size = len(head) + sum(map(len, body))
+        self.parts = [size.to_bytes(4, "big") + head, *body]
+        self.after = after
+        self._settle(READY)
+
+    def silent(self) -> None:
+        """This request gets no reply (Produce with acks=0)."""
+        self._settle(SILENT)
+
+    def close(self, reason: str) -> None:
+        """Close the connection instead of answering."""
+        self.connection.close(reason)
+
+    def _settle(self, state: int) -> None:
+        self.state = state
+        self.request = None
+        if not self.connection.dispatching:
+            self.connection.drain()
+
+    def expire_at(self, wall_ms: int, response: Callable[[], Any]) -> None:
+        """If the reply is still waiting for its round at this time, answer with `response()` instead."""
+        self.expires_ms = wall_ms
+        self.expire = response
+
+    def check_expiry(self, now_ms: int) -> None:
+        if self.expires_ms is not None and self.expire is not None and now_ms >= self.expires_ms:
+            response, self.expires_ms, self.expire = self.expire(), None, None
+            self.state = UNSENT
+            self.reply(response)
+
+
+class Runtime:
+    """Runs commit rounds and releases what waits for them."""
+
+    def __init__(self, committer: Committer, clock: Clock, world: World) -> None:
+        self.committer = committer
+        self.clock = clock
+        self.world = world
+        self.moved: Callable[[list[Committed]], None] | None = None  # told which partitions' high watermarks moved
+        self.rounds = 0
+        self._scheduled = False
+        self._after: dict[int, list[Callable[[], None]]] = {}
+        self._blocked: list[Replies] = []
+        self._flush_timer: Handle | None = None
+        self._expiry_timer: Handle | None = None
+        committer.on_dirty = self.wake
+
+    # Rounds.
+
+    def wake(self) -> None:
+        """Something was appended: commit it when everything that has already arrived is appended too."""
+        if not self._scheduled and not self.committer.running:
+            self._scheduled = True
+            self.world.call_soon(self._commit)
+
+    def _commit(self) -> None:
+        self._scheduled = False
+        taken = self.committer.take(self.clock.monotonic_ms())
+        if taken is None:
+            return
+        if taken.calls:
+            self.world.commit(taken.run, lambda: self._committed(taken))
+        else:
+            self._committed(taken)
+
+    def _committed(self, finished: Round) -> None:
+        moved = self.committer.done(finished)
+        self.rounds += 1
+        if self.committer.dirty:
+            self._commit()
+        if self._after:
+            self._run_after(finished.number)
+        if self._blocked:
+            blocked, self._blocked = self._blocked, []
+            for connection in blocked:
+                connection.blocked = False
+                connection.drain()
+        if self.moved is not None:
+            self.moved(moved)
+        if self.committer.flush_waiting:
+            self._flush()
+        elif self._flush_timer is None:
+            self._arm_flush()
+
+    def after_round(self, number: int, callback: Callable[[], None]) -> None:
+        """Call back when everything appended up to this round is on disk; at once if it is already."""
+        if self.committer.synced_round >= number:
+            callback()
+        else:
+            self._after.setdefault(number, []).append(callback)
+
+    def _run_after(self, synced: int) -> None:
+        for number in sorted(number for number in self._after if number <= synced):
+            for callback in self._after.pop(number):
+                callback()
+
+    # Replies.
+
+    @property
+    def synced_round(self) -> int:
+        return self.committer.synced_round
+
+    def block(self, connection: Replies) -> None:
+        """The connection's next reply waits for a round: drain it after each one."""
+        if connection.blocked:
+            return
+        connection.blocked = True
+        self._blocked.append(connection)
+        if self._expiry_timer is None:
+            self._expiry_timer = self.world.call_at(self.clock.monotonic_ms() + EXPIRY_CHECK_MS, self._check_expiry)
+
+    def _check_expiry(self) -> None:
+        """Answer REQUEST_TIMED_OUT where a round takes longer than the request allowed. Armed only while replies wait."""
+        self._expiry_timer = None
+        if not self._blocked:
+            return
+        now_ms = self.clock.wall_ms()
+        for connection in list(self._blocked):
+            for call in list(connection.calls):
+                call.check_expiry(now_ms)
+        self._expiry_timer = self.world.call_at(self.clock.monotonic_ms() + EXPIRY_CHECK_MS, self._check_expiry)
+
+    # Background.
+
+    def call_at(self, monotonic_ms: int, callback: Callable[[], None]) -> Handle:
+        return self.world.call_at(monotonic_ms, callback)
+
+    def _arm_flush(self) -> None:
+        due_ms = self.committer.flush_due_ms()
+        if due_ms is not None:
+            self._flush_timer = self.world.call_at(due_ms, self._flush)
+
+    def _flush(self) -> None:
+        if self._flush_timer is not None:
+            self._flush_timer.cancel()
+            self._flush_timer = None
+        taken = self.committer.take_flush(self.clock.monotonic_ms())
+        if taken is not None:
+            self.world.flush(taken.run, lambda: self._flushed(taken))
+
+    def _flushed(self, finished: Flush) -> None:
+        self.committer.flush_done(finished)
+        if self._flush_timer is None:
+            self._arm_flush()
+
+

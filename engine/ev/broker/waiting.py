@@ -1,0 +1,86 @@
+"""Fetches that wait for bytes.
+
+A fetch that finds too little is parked here with the partitions it asked for. A commit round moves high watermarks; only
+fetches that named a partition which moved are looked at, and of those only the bytes of that partition are counted. A fetch
+is woken once: by enough bytes, by its deadline, or because one of its partitions went away.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from ev.broker.runtime import Handle, Runtime
+
+
+class Waiter:
+    """One parked fetch."""
+
+    __slots__ = ("bytes_wanted", "offsets", "timer", "wake")
+
+    def __init__(self, offsets: dict[Any, int], bytes_wanted: int, wake: Callable[[], None]) -> None:
+        self.offsets = offsets  # the fetch offset by partition
+        self.bytes_wanted = bytes_wanted
+        self.wake = wake
+        self.timer: Handle | None = None
+
+    def satisfied(self) -> bool:
+        """Whether the partitions hold enough for this fetch by now."""
+        available = 0
+        for partition, offset in self.offsets.items():
+            if partition.high_watermark > offset:
+                available += partition.bytes_available(offset, self.bytes_wanted - available)
+                if available >= self.bytes_wanted:
+                    return True
+        return False
+
+
+class Waiting:
+    """All parked fetches, by partition."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._by_partition: dict[Any, dict[Waiter, None]] = {}
+        self.parked = 0
+
+    def park(self, waiter: Waiter, deadline_ms: int) -> None:
+        """Keep the waiter until it is satisfied or the (monotonic) deadline passes."""
+        for partition in waiter.offsets:
+            self._by_partition.setdefault(partition, {})[waiter] = None
+        self.parked += 1
+        waiter.timer = self._runtime.call_at(deadline_ms, lambda: self._wake(waiter))
+
+    def moved(self, partitions: Iterable[Any]) -> None:
+        """These high watermarks moved: wake the fetches for which that is enough."""
+        by_partition = self._by_partition
+        if not by_partition:
+            return
+        for partition in partitions:
+            if partition in by_partition:
+                for waiter in [waiter for waiter in by_partition[partition] if waiter.satisfied()]:
+                    self._wake(waiter)
+
+    def gone(self, partition: Any) -> None:
+        """The partition was deleted, damaged or cut: whoever waits for it gets an answer now."""
+        for waiter in list(self._by_partition.get(partition, ())):
+            self._wake(waiter)
+
+    def forget(self, waiter: Waiter) -> None:
+        """The connection of this fetch is closed; or it is being woken."""
+        if waiter.timer is None:
+            return
+        waiter.timer.cancel()
+        waiter.timer = None
+        self.parked -= 1
+        for partition in waiter.offsets:
+            waiters = self._by_partition[partition]
+            del waiters[waiter]
+            if not waiters:
+                del self._by_partition[partition]
+
+    def _wake(self, waiter: Waiter) -> None:
+        if waiter.timer is not None:
+            self.forget(waiter)
+            waiter.wake()
