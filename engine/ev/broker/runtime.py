@@ -79,7 +79,21 @@ class Replies(Protocol):
 class Call:
     """One request and the place of its reply among the connection's replies."""
 
-    __slots__ = ("after", "connection", "expire", "expires_ms", "header", "now_ms", "parts", "request", "response_class", "size", "state", "version")
+    __slots__ = (
+        "after",
+        "connection",
+        "expire",
+        "expires_ms",
+        "header",
+        "now_ms",
+        "on_closed",
+        "parts",
+        "request",
+        "response_class",
+        "size",
+        "state",
+        "version",
+    )
 
     def __init__(self, connection: Replies, header: RequestHeader, request: Any, response_class: type, now_ms: int, size: int) -> None:
         self.connection = connection
@@ -94,6 +108,7 @@ class Call:
         self.parts: list[Buffer] = []
         self.expires_ms: int | None = None
         self.expire: Callable[[], Any] | None = None
+        self.on_closed: Callable[[], None] | None = None  # the connection went away before the reply
 
     @property
     def client_id(self) -> str:
@@ -253,5 +268,3 @@ class Runtime:
         self.committer.flush_done(finished)
         if self._flush_timer is None:
             self._arm_flush()
-
-

@@ -36,7 +36,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from crc32c import crc32c
+from ev.wire.checksum import crc32c
 
 if TYPE_CHECKING:
     from ev.disk import Disk, File

@@ -1,0 +1,77 @@
+"""What this broker serves: every handler module of `ev.broker.handlers`, by API key."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from ev.wire.catalog import API
+from ev.wire.codec import decoder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ev.broker.broker import Broker
+    from ev.broker.runtime import Call
+
+HANDLERS = (
+    "k00_produce",
+    "k01_fetch",
+    "k02_list_offsets",
+    "k03_metadata",
+    "k08_offset_commit",
+    "k09_offset_fetch",
+    "k10_find_coordinator",
+    "k11_join_group",
+    "k12_heartbeat",
+    "k13_leave_group",
+    "k14_sync_group",
+    "k15_describe_groups",
+    "k16_list_groups",
+    "k18_api_versions",
+    "k19_create_topics",
+    "k20_delete_topics",
+    "k21_delete_records",
+    "k22_init_producer_id",
+    "k23_offset_for_leader_epoch",
+    "k32_describe_configs",
+    "k33_alter_configs",
+    "k37_create_partitions",
+    "k42_delete_groups",
+    "k44_incremental_alter_configs",
+    "k47_offset_delete",
+    "k60_describe_cluster",
+)
+
+
+class Served:
+    """One API: its versions, how its requests are decoded, and who handles them."""
+
+    __slots__ = ("_decoders", "handle", "key", "max_version", "min_version", "request_class", "response_class")
+
+    def __init__(
+        self, key: int, versions: tuple[int, int], handle: Callable[[Broker, Call], None], request_class: type, response_class: type
+    ) -> None:
+        self.key = key
+        self.min_version, self.max_version = versions
+        self.handle = handle
+        self.request_class = request_class
+        self.response_class = response_class
+        self._decoders: dict[int, Callable[..., tuple[Any, int]]] = {}
+
+    def decoder(self, version: int) -> Callable[..., tuple[Any, int]]:
+        """The decoder of this version's requests, compiled when it is first asked for."""
+        found = self._decoders.get(version)
+        if found is None:
+            found = self._decoders[version] = decoder(self.request_class, version)
+        return found
+
+
+def load() -> dict[int, Served]:
+    """Import every handler and return what is served, by key."""
+    apis = {}
+    for name in HANDLERS:
+        handler = import_module(f"ev.broker.handlers.{name}")
+        messages = import_module(f"ev.wire.messages.{API[handler.KEY].module}")
+        apis[handler.KEY] = Served(handler.KEY, handler.VERSIONS, handler.handle, messages.REQUEST, messages.RESPONSE)
+    return apis

@@ -1,0 +1,220 @@
+"""One client's connection: frames in, replies out in order.
+
+A connection never waits for the disk. Requests are taken and decided as they arrive; each leaves a `Call` in the queue, and
+replies leave from the head of the queue as soon as the rounds they depend on are synced. Only reading stops: when the
+replies that are owed, or the bytes that unanswered requests hold, pass their bound, or when the client does not take what it
+was sent.
+
+What cannot be understood closes the connection, as Kafka does, with one line in the log: a size that lies, an unknown API or
+version (but for ApiVersions, which answers), bytes that do not parse.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from typing import TYPE_CHECKING, Any, cast
+
+from ev.broker.runtime import READY, UNSENT, Call
+from ev.errors import MalformedError
+from ev.wire.header import decode_request_header
+
+if TYPE_CHECKING:
+    from ev.broker.broker import Broker
+    from ev.server.listener import Listener
+    from ev.wire.primitives import Buffer
+
+log = logging.getLogger("ev.connection")
+
+CALLS_MAX = 2000
+BYTES_HELD_MAX = 64 << 20
+UNSENT_BYTES_MAX = 4 << 20
+COPIED_FRAME_MAX = 32 << 10
+LARGE_REPLY_BYTES = 64 << 10
+API_VERSIONS = 18
+
+
+class Connection(asyncio.Protocol):
+    """An accepted connection. Made by the listener, which counts it."""
+
+    __slots__ = (
+        "_bytes_held",
+        "_bytes_waiting",
+        "_client_full",
+        "_needed",
+        "_paused",
+        "_pieces",
+        "_transport",
+        "active",
+        "blocked",
+        "broker",
+        "calls",
+        "client_host",
+        "dispatching",
+        "listener",
+        "local_address",
+    )
+
+    def __init__(self, broker: Broker, listener: Listener) -> None:
+        self.broker = broker
+        self.listener = listener
+        self.client_host = ""
+        self.local_address: tuple[str, int] = ("", 0)
+        self.calls: deque[Call] = deque()
+        self.dispatching = False
+        self.blocked = False
+        self.active = True  # bytes came since the listener last looked for idle connections
+        self._transport: asyncio.Transport | None = None
+        self._pieces: list[bytes] = []  # the beginning of a frame whose end has not arrived
+        self._bytes_waiting = 0
+        self._needed = 4
+        self._bytes_held = 0
+        self._paused = False
+        self._client_full = False
+
+    # What the event loop calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        peer: Any = transport.get_extra_info("peername")
+        local: Any = transport.get_extra_info("sockname")
+        self.client_host = peer[0] if peer else ""
+        self.local_address = (local[0], local[1]) if local else ("", 0)
+        self._transport.set_write_buffer_limits(high=UNSENT_BYTES_MAX)
+        self.listener.opened(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        self._pieces = []
+        for call in self.calls:
+            if call.on_closed is not None and call.state == UNSENT:
+                call.on_closed()
+        self.calls.clear()
+        self.listener.closed(self)
+
+    def pause_writing(self) -> None:
+        self._client_full = True
+        self._pause_or_resume()
+
+    def resume_writing(self) -> None:
+        self._client_full = False
+        self.drain()
+
+    def data_received(self, data: bytes) -> None:
+        self.active = True
+        if self._pieces:
+            self._pieces.append(data)
+            self._bytes_waiting += len(data)
+            if self._bytes_waiting < self._needed:
+                return
+            data = b"".join(self._pieces)
+            self._pieces = []
+        self._take_frames(data)
+
+    # Requests.
+
+    def _take_frames(self, data: bytes) -> None:
+        """Dispatch every whole frame; keep the rest for the bytes that follow."""
+        position, size = 0, len(data)
+        frame_size_max = self.broker.settings.socket_request_max_bytes
+        now_ms = self.broker.clock.wall_ms()
+        view = memoryview(data)
+        self.dispatching = True
+        self._needed = 4
+        try:
+            while size - position >= 4:
+                frame_size = int.from_bytes(view[position : position + 4], "big", signed=True)
+                if not 0 < frame_size <= frame_size_max:
+                    self.close(f"a frame of {frame_size} bytes was announced; between 1 and {frame_size_max} are accepted")
+                    return
+                end = position + 4 + frame_size
+                if end > size:
+                    self._needed = 4 + frame_size
+                    break
+                frame: Buffer = data[position + 4 : end] if frame_size <= COPIED_FRAME_MAX else view[position + 4 : end]
+                self._dispatch(frame, now_ms)
+                if self._transport is None:
+                    return
+                position = end
+        finally:
+            self.dispatching = False
+        if position < size:
+            self._pieces = [data[position:] if position else data]
+            self._bytes_waiting = size - position
+        self.drain()
+
+    def _dispatch(self, frame: Buffer, now_ms: int) -> None:
+        """Decode one request and have its handler decide; its reply comes now or later."""
+        try:
+            header, position = decode_request_header(frame)
+            served = self.broker.apis.get(header.api_key)
+            if served is None or not served.min_version <= header.api_version <= served.max_version:
+                if header.api_key != API_VERSIONS or served is None:
+                    self.close(f"API {header.api_key} version {header.api_version} is not served")
+                    return
+                header.api_version = 0  # the answer to an unknown version of ApiVersions has the form of version 0
+                request = None
+            else:
+                request, _ = served.decoder(header.api_version)(frame, position)
+        except MalformedError as error:
+            self.close(f"a request does not parse: {error}")
+            return
+        call = Call(self, header, request, served.response_class, now_ms, len(frame))
+        self.calls.append(call)
+        self._bytes_held += call.size
+        served.handle(self.broker, call)
+
+    # Replies.
+
+    def drain(self) -> None:
+        """Send every reply at the head of the queue that may leave, in one write."""
+        transport = self._transport
+        if transport is None or self.dispatching:
+            return
+        calls = self.calls
+        if calls and not self._client_full:
+            synced_round = self.broker.runtime.synced_round
+            parts: list[Buffer] = []
+            size = 0
+            while calls:
+                call = calls[0]
+                if call.state == UNSENT:
+                    break
+                if call.after > synced_round:
+                    self.broker.runtime.block(self)
+                    break
+                calls.popleft()
+                self._bytes_held -= call.size
+                if call.state == READY:
+                    parts += call.parts
+                    size += sum(map(len, call.parts))
+                    if size > LARGE_REPLY_BYTES:
+                        transport.writelines(parts)
+                        parts, size = [], 0
+                        if self._client_full or self._transport is None:
+                            break
+            if parts:
+                transport.write(b"".join(parts))
+        self._pause_or_resume()
+
+    def _pause_or_resume(self) -> None:
+        full = self._client_full or len(self.calls) > CALLS_MAX or self._bytes_held > BYTES_HELD_MAX
+        if full != self._paused and self._transport is not None:
+            self._paused = full
+            if full:
+                self._transport.pause_reading()
+            else:
+                self._transport.resume_reading()
+
+    def close(self, reason: str) -> None:
+        """Close now; what is still unanswered is never answered."""
+        if self._transport is not None:
+            log.warning("connection from %s closed: %s", self.client_host, reason)
+            self._transport.abort()
+            self._transport = None
+
+    def abort(self) -> None:
+        """Close without a word, because the engine stops."""
+        if self._transport is not None:
+            self._transport.abort()
