@@ -143,9 +143,9 @@ class Call:
         if not self.connection.dispatching:
             self.connection.drain()
 
-    def expire_at(self, wall_ms: int, response: Callable[[], Any]) -> None:
+    def expire_at(self, monotonic_ms: int, response: Callable[[], Any]) -> None:
         """If the reply is still waiting for its round at this time, answer with `response()` instead."""
-        self.expires_ms = wall_ms
+        self.expires_ms = monotonic_ms
         self.expire = response
 
     def check_expiry(self, now_ms: int) -> None:
@@ -240,7 +240,7 @@ class Runtime:
         self._expiry_timer = None
         if not self._blocked:
             return
-        now_ms = self.clock.wall_ms()
+        now_ms = self.clock.monotonic_ms()
         for connection in list(self._blocked):
             for call in list(connection.calls):
                 call.check_expiry(now_ms)

@@ -9,7 +9,7 @@ use (KAFKA-18659); 0-2 are refused by closing the connection, as an unknown vers
 - Waiting past `timeout_ms` is answered REQUEST_TIMED_OUT; the record stays.
 - Transactions come with a later version: transactional ids and batches are refused with INVALID_REQUEST.
 
-v5 adds log_start_offset, v8 record_errors and error_message, v9 is flexible, v10 the current leader, v11 and v12 change nothing on the wire.
+v5 adds log_start_offset, v8 record_errors and error_message, v9 is flexible, v10 the current leader, v11 changes nothing.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def handle(broker: Broker, call: Call) -> None:
             call.silent()
         return
     if acks == -1 and after > broker.runtime.synced_round:
-        call.expire_at(call.now_ms + request.timeout_ms, lambda: timed_out(topics))
+        call.expire_at(broker.clock.monotonic_ms() + request.timeout_ms, lambda: timed_out(topics))
     call.reply(ProduceResponse(responses=topics), after if acks == -1 else 0)
 
 

@@ -1,0 +1,111 @@
+"""The world of the runtime in a daemon: an asyncio loop, and threads that wait for the disk.
+
+Threads run system calls that release the interpreter lock, and nothing else: one thread for commit rounds, one for
+background flushes and chores, a few for reads that the page cache cannot answer. Each is started when it is first needed.
+"""
+
+from __future__ import annotations
+
+import threading
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any
+
+from ev.errors import KafkaError
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+    from ev.broker.runtime import Handle
+    from ev.clock import Clock
+
+READERS = 4
+
+Job = tuple["Callable[[], Any]", "Callable[[Any], None]"]
+
+
+class Worker:
+    """Threads that take jobs from one queue and report each result on the loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, name: str, thread_count: int = 1) -> None:
+        self._loop = loop
+        self._name = name
+        self._threads_left = thread_count
+        self._jobs: SimpleQueue[Job | None] = SimpleQueue()
+        self._threads: list[threading.Thread] = []
+        self._busy = 0
+
+    def submit(self, work: Callable[[], Any], done: Callable[[Any], None]) -> None:
+        """Run `work` in a thread, then `done(result)` on the loop; an OSError or KafkaError is a result too."""
+        if self._threads_left and self._busy >= len(self._threads):
+            self._threads_left -= 1
+            thread = threading.Thread(target=self._run, name=f"{self._name}-{len(self._threads)}", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+        self._busy += 1
+        self._jobs.put((work, done))
+
+    def _run(self) -> None:
+        take, call_soon = self._jobs.get, self._loop.call_soon_threadsafe
+        while (job := take()) is not None:
+            work, done = job
+            result: Any
+            try:
+                result = work()
+            except (OSError, KafkaError) as error:
+                result = error
+            call_soon(self._finished, done, result)
+
+    def _finished(self, done: Callable[[Any], None], result: Any) -> None:
+        self._busy -= 1
+        done(result)
+
+    def stop(self) -> None:
+        """Let the threads end when their queue is empty, and wait for them."""
+        for _ in self._threads:
+            self._jobs.put(None)
+        for thread in self._threads:
+            thread.join()
+        self._threads = []
+
+
+class LoopWorld:
+    """`World` on a running asyncio loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, clock: Clock, on_failure: Callable[[OSError], None]) -> None:
+        self._loop = loop
+        self._clock = clock
+        self._on_failure = on_failure
+        self._committer = Worker(loop, "commit")
+        self._flusher = Worker(loop, "flush")
+        self._readers = Worker(loop, "read", READERS)
+
+    def call_soon(self, callback: Callable[[], None]) -> None:
+        self._loop.call_soon(callback)
+
+    def call_at(self, monotonic_ms: int, callback: Callable[[], None]) -> Handle:
+        delay_ms = max(0, monotonic_ms - self._clock.monotonic_ms())
+        return self._loop.call_later(delay_ms / 1000, callback)
+
+    def commit(self, work: Callable[[], None], done: Callable[[], None]) -> None:
+        self._committer.submit(work, lambda result: self._finish(result, done))
+
+    def flush(self, work: Callable[[], None], done: Callable[[], None]) -> None:
+        self._flusher.submit(work, lambda result: self._finish(result, done))
+
+    def read(self, work: Callable[[], Any], done: Callable[[Any], None]) -> None:
+        self._readers.submit(work, done)
+
+    def _finish(self, result: Any, done: Callable[[], None]) -> None:
+        if isinstance(result, OSError):
+            self.fail(result)
+        else:
+            done()
+
+    def fail(self, error: OSError) -> None:
+        self._on_failure(error)
+
+    def stop(self) -> None:
+        """Wait for everything that was handed to a thread. Its callbacks run when the loop does."""
+        for worker in (self._committer, self._flusher, self._readers):
+            worker.stop()
