@@ -77,7 +77,7 @@ def append(broker: Broker, call: Call, request: ProduceRequest, topic: str, data
         raise KafkaError(ErrorCode.INVALID_REQUEST, "transactions are not supported yet; produce without a transactional.id")
     known = broker.topics.get(topic)
     partition = broker.store.partition(topic, data.index) if known is not None else None
-    if known is None or partition is None:
+    if known is None or partition is None or partition.topic_id != known.id:
         raise KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
     if known.internal and call.client_id != INTERNAL_CLIENT_ID:
         raise KafkaError(ErrorCode.INVALID_TOPIC_EXCEPTION, f"{topic} is internal: only the engine writes to it")

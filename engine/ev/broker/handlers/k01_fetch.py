@@ -103,7 +103,7 @@ class Fetch:
         if topic is None:
             raise KafkaError(ErrorCode.UNKNOWN_TOPIC_ID if by_id else ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
         partition = self.broker.store.partition(topic.name, wanted.partition)
-        if partition is None:
+        if partition is None or partition.topic_id != topic.id:
             raise KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
         if wanted.current_leader_epoch >= 0 and wanted.current_leader_epoch != partition.leader_epoch:
             older = wanted.current_leader_epoch < partition.leader_epoch
