@@ -157,7 +157,7 @@ def test_a_roll_syncs_the_old_segment_before_the_new_one_counts(tmp_path: Path) 
             calls.append("old segment")
             self.file.sync_all()
 
-    commits.rolled(Watched(log.file), str(tmp_path))  # type: ignore[arg-type]
+    commits.rolled(Watched(log.file), str(tmp_path))
     log.append()
     taken = commits.take(0)
     assert taken is not None
