@@ -1,0 +1,117 @@
+"""What a consumer hands out: batches as columns, and single records for who wants them one by one."""
+
+from __future__ import annotations
+
+from ev.wire.records import decode_batch
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from ev.wire.primitives import Buffer
+    from ev.wire.records import BatchHeader, Columns
+
+CREATE_TIME, LOG_APPEND_TIME = "create", "append"
+
+
+class Record:
+    """One event with the place it has in its topic."""
+
+    __slots__ = ("headers", "key", "offset", "partition", "timestamp", "timestamp_type", "topic", "value")
+
+    def __init__(
+        self,
+        topic: str,
+        partition: int,
+        offset: int,
+        timestamp: int,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Sequence[tuple[str, bytes | None]] = (),
+        timestamp_type: str = CREATE_TIME,
+    ) -> None:
+        self.topic = topic
+        self.partition = partition
+        self.offset = offset
+        self.timestamp = timestamp
+        self.key = key
+        self.value = value
+        self.headers = headers
+        self.timestamp_type = timestamp_type
+
+    def __repr__(self) -> str:
+        return f"Record({self.topic}/{self.partition}@{self.offset}, key={self.key!r}, value={self.value!r})"
+
+
+class FetchedBatch:
+    """One record batch as the broker stored it, opened when its columns are asked for.
+
+    `next_offset` is where reading goes on after it: one more than its last offset, also when compaction has removed that record.
+    `size` is what it takes on the wire.
+    """
+
+    __slots__ = (
+        "_buffer",
+        "_columns",
+        "_first_wanted",
+        "_position",
+        "base_offset",
+        "high_watermark",
+        "next_offset",
+        "partition",
+        "size",
+        "timestamp_type",
+        "topic",
+    )
+
+    def __init__(
+        self, topic: str, partition: int, buffer: Buffer, position: int, header: BatchHeader, first_wanted: int, high_watermark: int
+    ) -> None:
+        self.topic = topic
+        self.partition = partition
+        self.base_offset = header.base_offset
+        self.next_offset = header.last_offset + 1
+        self.size = header.size
+        self.timestamp_type = LOG_APPEND_TIME if header.is_log_append_time else CREATE_TIME
+        self.high_watermark = high_watermark
+        self._buffer = buffer
+        self._position = position
+        self._first_wanted = first_wanted
+        self._columns: Columns | None = None
+
+    @property
+    def columns(self) -> Columns:
+        """Offsets, timestamps, keys, values and headers. Raises CorruptBatchError when the records contradict the batch's header."""
+        if self._columns is None:
+            columns = decode_batch(self._buffer, self._position)
+            if self._first_wanted > self.base_offset:
+                columns = columns_from(columns, self._first_wanted)
+            self._columns = columns
+        return self._columns
+
+    def records(self) -> Iterator[Record]:
+        """The same, one by one."""
+        columns = self.columns
+        rows = zip(columns.offsets, columns.timestamps, columns.keys, columns.values, columns.headers, strict=True)
+        for offset, timestamp, key, value, headers in rows:
+            yield Record(self.topic, self.partition, offset, timestamp, key, value, headers, self.timestamp_type)
+
+    def __len__(self) -> int:
+        return len(self.columns)
+
+    def __repr__(self) -> str:
+        return f"FetchedBatch({self.topic}/{self.partition}@{self.base_offset}..{self.next_offset - 1})"
+
+
+def columns_from(columns: Columns, first_wanted: int) -> Columns:
+    """The columns without the records before an offset: a fetch returns the whole batch that holds the offset asked for."""
+    skip = sum(offset < first_wanted for offset in columns.offsets)
+    cls = type(columns)
+    return cls(
+        columns.base_offset,
+        columns.offsets[skip:],
+        columns.timestamps[skip:],
+        columns.keys[skip:],
+        columns.values[skip:],
+        columns.headers[skip:],
+    )
