@@ -1,0 +1,158 @@
+"""The brokers that are measured side by side, and what they cost: processor time and memory."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from typing import Protocol
+
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+from support import apache_kafka
+from support.engine import Engine, environment
+from support.waiting import wait_for
+
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+class Peer(Protocol):
+    """A broker that runs, or can be started."""
+
+    name: str
+
+    @property
+    def address(self) -> str: ...
+
+    @property
+    def pid(self) -> int: ...
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+
+class EvPeer:
+    """The engine of this checkout, always synced."""
+
+    name = "ev"
+
+    def __init__(self, directory: pathlib.Path, **settings: str) -> None:
+        self.engine = Engine(directory / "ev", settings=settings)
+
+    @property
+    def address(self) -> str:
+        return self.engine.address
+
+    @property
+    def pid(self) -> int:
+        return self.engine.pid
+
+    def start(self) -> None:
+        self.engine.start()
+
+    def stop(self) -> None:
+        self.engine.stop()
+
+    def kill(self) -> None:
+        self.engine.kill()
+
+
+class KafkaPeer:
+    """Apache Kafka with its defaults: not synced."""
+
+    name = "kafka"
+
+    def __init__(self, directory: pathlib.Path) -> None:
+        self.kafka = apache_kafka.Kafka(directory=directory / "kafka", properties={"log.segment.delete.delay.ms": "1000"})
+        self.kafka.format()
+
+    @property
+    def address(self) -> str:
+        return self.kafka.bootstrap
+
+    @property
+    def pid(self) -> int:
+        return self.kafka.processes[1].pid
+
+    def start(self) -> None:
+        self.kafka.start(1)
+        self.kafka.wait_until_ready()
+
+    def stop(self) -> None:
+        if self.kafka.processes:
+            self.kafka.kill(1, signal.SIGTERM)
+
+    def kill(self) -> None:
+        self.kafka.kill(1)
+
+
+def cpu_seconds(pid: int) -> float:
+    """Processor time of all threads of a process, to the nanosecond where the kernel counts them."""
+    total = 0
+    for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+        total += int((task / "schedstat").read_text().split()[0])
+    return total / 1e9
+
+
+def resident_mb(pid: int) -> float:
+    for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) / 1024
+    raise RuntimeError(f"no VmRSS of {pid}")
+
+
+def create_topic(peer: Peer, topic: str, partitions: int = 1) -> None:
+    """Create a topic and return when its partitions have a leader."""
+    admin = AdminClient({"bootstrap.servers": peer.address})
+    for future in admin.create_topics([NewTopic(topic, partitions, 1)]).values():
+        future.result(60)
+
+    def led() -> bool:
+        found = admin.list_topics(topic, timeout=10).topics[topic].partitions
+        return len(found) == partitions and all(partition.leader >= 0 for partition in found.values())
+
+    wait_for(led, f"{partitions} partitions of {topic}", 60)
+
+
+def delete_topic(peer: Peer, topic: str) -> None:
+    admin = AdminClient({"bootstrap.servers": peer.address})
+    for future in admin.delete_topics([topic]).values():
+        future.result(60)
+
+
+def run_timed(command: Sequence[str], *, source: pathlib.Path | None = None, target: pathlib.Path | None = None) -> float:
+    """Seconds of wall time that a command takes from a file to a file; RuntimeError with its complaint when it fails."""
+    with open(source or os.devnull, "rb") as stdin, open(target or os.devnull, "wb") as stdout:
+        began = time.perf_counter()
+        done = subprocess.run(command, stdin=stdin, stdout=stdout, stderr=subprocess.PIPE, env=ev_environment(), check=False)
+        took = time.perf_counter() - began
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}: {done.stderr.decode(errors='replace')[-2000:]}")
+    return took
+
+
+def ev_environment() -> dict[str, str]:
+    return environment(EV_AUTOSTART="0", HOME=os.environ.get("HOME", "/"))
+
+
+def ev_command(*arguments: str) -> list[str]:
+    """`ev` as it is installed beside this interpreter, else as a module."""
+    script = pathlib.Path(sys.executable).with_name("ev")
+    return [str(script), *arguments] if script.exists() else [sys.executable, "-P", "-m", "ev_cli", *arguments]
+
+
+def compiled_load(directory: pathlib.Path) -> str | None:
+    """The path of load.c, compiled; None where there is no C compiler."""
+    compiler = shutil.which("cc")
+    if compiler is None:
+        return None
+    target = directory / "load"
+    subprocess.run([compiler, "-O2", "-o", str(target), str(pathlib.Path(__file__).with_name("load.c"))], check=True)
+    return str(target)
