@@ -1,0 +1,192 @@
+"""Start: `ev …` and `python -m ev_cli …`.
+
+The ordinary command line is parsed here with a generated table, which costs nothing; whatever the table does not know (help,
+mistakes, clusters of short options) goes to Typer, which parses it again and is the only one that complains.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from ev_cli import output
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
+
+    Option = tuple[str, str, Any]
+    Command = tuple[str, tuple[tuple[str, int, bool], ...], dict[str, Option], dict[str, Any]]
+
+# The options that may stand before the verb. A test holds this equal to the declarations.
+GLOBAL_VALUES = frozenset(
+    ("-b", "--bootstrap-server", "-C", "--context", "--data-dir", "--listen", "-F", "--config-file", "-X", "--set", "--timeout")
+)
+GLOBAL_FLAGS = frozenset(("-q", "--quiet", "-v", "--verbose", "-vv"))
+
+NOUNS = {"topic": "topic", "topics": "topic", "group": "group", "groups": "group", "server": "server"}
+VERBS = {"ls": "list", "rm": "delete"}
+
+# An option whose value may be left out, and what it then is.
+BARE = {"--create": "--create=0"}
+
+
+def main() -> NoReturn:
+    """Run the command line and leave the process with its exit status."""
+    output.occupy_closed_streams()
+    arguments = sys.argv[1:]
+    if arguments == ["--version"] or arguments == ["-V"]:
+        arguments = ["version"]
+    status = run(arguments)
+    if status > 2:
+        from ev_cli.ending import leave
+
+        leave(status)
+    import os
+
+    os._exit(status)
+
+
+def run(arguments: list[str]) -> int:
+    words, rest = arranged(arguments)
+    table = table_of(words[0]) if words else None
+    if table is not None:
+        command = table.get(words[1] if len(words) > 1 else "")
+        if command is not None:
+            given = parse(command, rest)
+            if given is not None:
+                from ev_cli.running import run_action
+
+                return run_action(command[0], given)
+    return _typer([*words, *rest])
+
+
+def arranged(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """(noun and verb, the rest): global options that stand before or between them go behind, aliases become names."""
+    leading: list[str] = []
+    words: list[str] = []
+    position = 0
+    count = len(arguments)
+    while position < count:
+        argument = arguments[position]
+        if argument in GLOBAL_FLAGS or (argument[:2] == "--" and argument.partition("=")[0] in GLOBAL_VALUES and "=" in argument):
+            leading.append(argument)
+        elif argument in GLOBAL_VALUES and position + 1 < count:
+            leading += arguments[position : position + 2]
+            position += 1
+        elif argument[:1] == "-":
+            break
+        elif not words:
+            words.append(NOUNS.get(argument, argument))
+            if argument not in NOUNS:
+                position += 1
+                break
+            plural = argument != words[0]
+            if plural and not _is_verb(words[0], arguments, position + 1):
+                words.append("list")
+                position += 1
+                break
+        else:
+            words.append(VERBS.get(argument, argument))
+            position += 1
+            break
+        position += 1
+    return words, [*leading, *[BARE.get(argument, argument) for argument in arguments[position:]]]
+
+
+def _is_verb(noun: str, arguments: list[str], position: int) -> bool:
+    table = table_of(noun)
+    return position < len(arguments) and table is not None and VERBS.get(arguments[position], arguments[position]) in table
+
+
+def table_of(name: str) -> dict[str, Command] | None:
+    """The generated parser table of a noun or verb, None when there is none of that name."""
+    if not name.isidentifier():
+        return None
+    try:
+        module = __import__(f"ev_cli.tables.{name}", fromlist=["TABLE"])
+    except ModuleNotFoundError:
+        return None
+    table: dict[str, Command] = module.TABLE
+    return table
+
+
+def parse(command: Command, arguments: list[str]) -> dict[str, Any] | None:
+    """The options and arguments by name, or None when Typer has to look at them."""
+    _, positional, options, defaults = command
+    given = {name: [] if default == [] else default for name, default in defaults.items()}
+    words: list[str] = []
+    position = 0
+    count = len(arguments)
+    while position < count:
+        argument = arguments[position]
+        position += 1
+        if argument == "--":
+            words += arguments[position:]
+            break
+        if argument[:1] != "-" or argument == "-":
+            words.append(argument)
+            continue
+        if argument[:2] == "--":
+            name, equals, value = argument.partition("=")
+        else:
+            name, value = argument[:2], argument[2:]
+            equals = value
+        option = options.get(name)
+        if option is None:
+            return None
+        target, kind, constant = option
+        if kind == "flag" or kind == "count":
+            if equals:
+                return None
+            given[target] = given[target] + 1 if kind == "count" else constant
+            continue
+        if not equals:
+            if position >= count:
+                return None
+            value = arguments[position]
+            position += 1
+        if kind == "list":
+            given[target].append(value)
+        elif kind == "int":
+            try:
+                given[target] = int(value)
+            except ValueError:
+                return None
+        else:
+            given[target] = value
+    return given if _assign(positional, words, given) else None
+
+
+def _assign(positional: tuple[tuple[str, int, bool], ...], words: list[str], given: dict[str, Any]) -> bool:
+    """Give the words to the arguments in order; the last one may take any number. False when they do not fit."""
+    for name, places, required in positional:
+        if places == 1:
+            if required and not words:
+                return False
+            given[name] = words.pop(0) if words else None
+        else:
+            if required and not words:
+                return False
+            given[name] = words
+            words = []
+    return not words
+
+
+def _typer(arguments: list[str]) -> int:
+    """Typer's way: help, mistakes, and spellings that the tables do not know."""
+    from ev_cli.ending import end_of
+
+    try:
+        from ev_cli import app
+
+        status = app.run(arguments)
+        output.flush()
+    except Exception as error:  # noqa: BLE001 - help into a full or closed stdout ends in one line too
+        return end_of(error, {})
+    except KeyboardInterrupt:
+        return 130
+    return status
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+"""ev server: how its verbs are spelled."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ev_cli.options import declare
+
+app = typer.Typer(help="Run, start, stop and look at the local engine.", no_args_is_help=True, add_completion=False)
+
+NOT_HERE = ("bootstrap", "context", "set", "timeout")
+
+Advertise = Annotated[str | None, typer.Option("--advertise", metavar="HOST:PORT", help="The address that clients are told.")]
+EngineSettings = Annotated[list[str] | None, typer.Option("--set", "-X", metavar="NAME=VALUE", help="A setting of the engine, like log.segment.bytes=1048576.")]
+
+
+@declare(app, "run", "server:run_server", without=NOT_HERE)
+def run_server(
+    advertise: Advertise = None,
+    settings: EngineSettings = None,
+    ephemeral: Annotated[bool, typer.Option("--ephemeral", help="In a directory of its own that goes with it.")] = False,
+) -> None:
+    """Run the engine in the foreground, its log on stderr, until SIGTERM or Ctrl-C."""
+
+
+@declare(app, "start", "server:start_server", without=NOT_HERE)
+def start_server(advertise: Advertise = None, settings: EngineSettings = None) -> None:
+    """Start the engine unless it runs, and wait until it answers."""
+
+
+@declare(app, "stop", "server:stop_server", without=NOT_HERE)
+def stop_server() -> None:
+    """Stop the engine if it runs, and wait until it has ended."""
+
+
+@declare(app, "restart", "server:restart_server", without=NOT_HERE)
+def restart_server(advertise: Advertise = None, settings: EngineSettings = None) -> None:
+    """Stop the engine if it runs, then start it."""
+
+
+@declare(app, "status", "server:server_status", tabular=True, without=NOT_HERE)
+def server_status() -> None:
+    """Say whether the engine runs, where, and on what; exit status 6 when it does not."""
+
+
+@declare(app, "logs", "server:server_logs", without=NOT_HERE)
+def server_logs(
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as it grows.")] = False,
+    lines: Annotated[int, typer.Option("--lines", "-n", metavar="N", help="How many of the last lines.")] = 100,
+) -> None:
+    """Show the log of the self-started engine."""

@@ -1,0 +1,18 @@
+"""ev version: how it is spelled."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ev_cli.options import declare
+
+app = typer.Typer(add_completion=False)
+
+
+@declare(app, "version", "version:show_version", without=("bootstrap", "context", "data_dir", "listen", "config_file", "set", "timeout"))
+def version(
+    json: Annotated[bool, typer.Option("--json", help="The versions of what it stands on too, as one object.")] = False,
+) -> None:
+    """The version of ev; with -v or --json those of what it stands on too."""

@@ -1,0 +1,479 @@
+"""The engine of this machine: found by its data directory, started when it is needed, stopped by a signal.
+
+The holder of the lock on DATA_DIR/.lock is the engine; it writes DATA_DIR/engine.json when it listens. A client believes that
+file as soon as something accepts connections at its address. When nothing does, one command at a time (DATA_DIR/.starting)
+starts the daemon, and those that came meanwhile find it running:
+
+    engine.json answers? -- yes --> use it
+         | no
+    lock .starting, look again, spawn the daemon
+         |-- ready ADDRESS          use it
+         |-- failed 1 locked PID    another engine holds the directory: it starts or stops just now; look again
+         |-- failed 4 ...           the port is taken: say by whom
+         '-- failed, or gone        say what the daemon said, else the end of its log
+
+The daemon gets a session of its own, /dev/null as its standard streams, / as its directory and nothing from the environment
+that is not on a list.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+from ev_cli import output
+from ev_cli.failures import UNREACHABLE, Failure, UsageFailure
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+LOCK = ".lock"
+STARTING = ".starting"
+START_TIMEOUT_MS = 60_000
+STOP_TIMEOUT_MS = 30_000
+
+# What the daemon may inherit: what finds programs, files, language and time, and what makes this Python run at all.
+INHERITED = (
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "LANG",
+    "LC_ALL",
+    "LC_CTYPE",
+    "TZ",
+    "TMPDIR",
+    "LD_LIBRARY_PATH",
+    "DYLD_LIBRARY_PATH",
+    "PYTHONHOME",
+    "PYTHONPYCACHEPREFIX",
+    "PYTHONDONTWRITEBYTECODE",
+    "PYTHONUTF8",
+)
+
+_READY_FD = 3
+
+
+class LocalEngine:
+    """One data directory and the engine that serves it, or will."""
+
+    def __init__(self, data_dir: str, listen: str | None, options: Any) -> None:
+        self.data_dir = data_dir
+        self.options = options
+        self._listen = listen
+
+    # -- finding it ------------------------------------------------------------------------------------------------------
+
+    def address_for_use(self) -> str:
+        """The address of the running engine; starts one when none runs, unless EV_AUTOSTART=0."""
+        self.check_owner()
+        address = self._answering_address()
+        if address is not None:
+            return address
+        if os.environ.get("EV_AUTOSTART", "1").lower() in ("0", "no", "false", "off"):
+            raise Failure(
+                f"the local engine (data in {self.data_dir}) does not run and EV_AUTOSTART=0 forbids starting it",
+                "`ev server start` starts it",
+                code=UNREACHABLE,
+            )
+        address, started = self.start(by_itself=True)
+        if started and not self.options.quiet:
+            output.say(f"ev: started the local engine at {address}, data in {self.data_dir} (`ev server stop` ends it)")
+        return address
+
+    def check_owner(self) -> None:
+        """A data directory that is another user's is refused, under sudo too: files in it must stay its owner's."""
+        try:
+            owner = os.stat(self.data_dir).st_uid
+        except OSError:
+            return
+        if hasattr(os, "geteuid") and owner != os.geteuid():
+            raise Failure(
+                f"the data directory {self.data_dir} belongs to {_user(owner)}, not to {_user(os.geteuid())}",
+                "run ev as its owner, or name another directory with EV_DATA_DIR",
+            )
+
+    def file_text(self) -> str:
+        """engine.json as it stands, empty when there is none."""
+        try:
+            with open(os.path.join(self.data_dir, "engine.json"), encoding="utf-8") as file:
+                return file.read(65536)
+        except (OSError, UnicodeDecodeError):
+            return ""
+
+    def described(self) -> dict[str, Any]:
+        """engine.json parsed; empty when there is none, or none that parses."""
+        import json
+
+        try:
+            found = json.loads(self.file_text() or "{}")
+        except ValueError:
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    def lock_holder(self) -> bool:
+        """Whether some process holds the data directory's lock."""
+        import fcntl
+
+        try:
+            lock = os.open(os.path.join(self.data_dir, LOCK), os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return True
+        finally:
+            os.close(lock)
+        return False
+
+    def running(self) -> dict[str, Any] | None:
+        """engine.json of the engine that holds the lock now, None when none does or it does not listen yet."""
+        self.check_owner()
+        if not self.lock_holder():
+            return None
+        found = self.described()
+        pid = found.get("pid")
+        if not isinstance(pid, int) or not self._has_lock_open(pid):
+            return None
+        return found
+
+    def _has_lock_open(self, pid: int) -> bool:
+        """Whether that process has the lock file open. Where /proc does not say, it only has to be alive."""
+        try:
+            lock = os.stat(os.path.join(self.data_dir, LOCK))
+            names = os.listdir(f"/proc/{pid}/fd")
+        except PermissionError:
+            return True
+        except OSError:
+            return not os.path.isdir("/proc/self/fd") and _alive(pid)
+        for name in names:
+            try:
+                opened = os.stat(f"/proc/{pid}/fd/{name}")
+            except OSError:
+                continue
+            if (opened.st_ino, opened.st_dev) == (lock.st_ino, lock.st_dev):
+                return True
+        return False
+
+    def _answering_address(self) -> str | None:
+        address = field(self.file_text(), "address")
+        return address if address and accepts(address) else None
+
+    # -- starting it -----------------------------------------------------------------------------------------------------
+
+    def start(self, *, by_itself: bool) -> tuple[str, bool]:
+        """Start the engine unless it runs. Returns its address, and whether it was started by this call."""
+        self._make_data_dir()
+        deadline = time.monotonic() + START_TIMEOUT_MS / 1000
+        starting = self._wait_for_turn(deadline)
+        try:
+            while True:
+                address = self._answering_address()
+                if address is not None:
+                    return address, False
+                if by_itself:
+                    self._refuse_after_failed_fsync()
+                answer = self._spawn(deadline)
+                if answer.startswith("ready "):
+                    return answer.split()[1], True
+                self._raise_unless_locked(answer)
+                if time.monotonic() > deadline:
+                    raise Failure(
+                        f"another process holds {self.data_dir} but does not answer", "`ev server status` shows which", code=UNREACHABLE
+                    )
+                time.sleep(0.05)
+        finally:
+            os.close(starting)
+
+    def command(self, *, log_file: str | None, ready_fd: int | None = None) -> list[str]:
+        """The daemon's command line. Every path in it is absolute."""
+        arguments = [sys.executable, "-P", "-m", "ev.server.daemon", "--data-dir", self.data_dir, "--listen", self.listen]
+        advertise = getattr(self.options, "advertise", None) or self._configured("advertise")
+        if advertise:
+            arguments += ["--advertise", str(advertise)]
+        for name, value in self.settings().items():
+            arguments += ["--set", f"{name}={value}"]
+        if log_file is not None:
+            arguments += ["--log-file", log_file]
+        if ready_fd is not None:
+            arguments += ["--ready-fd", str(ready_fd)]
+        return arguments
+
+    @property
+    def listen(self) -> str:
+        """Where the engine shall listen: --listen or EV_LISTEN, else the configuration, else Kafka's port on loopback."""
+        from ev_cli.session import DEFAULT_LISTEN, with_ports
+
+        return self._listen or with_ports(str(self._configured("listen") or DEFAULT_LISTEN))
+
+    def settings(self) -> dict[str, str]:
+        """The engine's settings: the configuration's [server.settings], then EV_<NAME> variables, then --set."""
+        from ev_cli.session import config_path
+
+        configured = self._configured("settings") or {}
+        if not isinstance(configured, dict):
+            raise UsageFailure(f"server.settings in {config_path(self.options)} is no table", "write [server.settings]")
+        found = {name: _setting_text(value) for name, value in _flat(configured).items()}
+        found.update(_settings_from_environment())
+        for item in getattr(self.options, "settings", None) or ():
+            name, equals, value = item.partition("=")
+            if not equals:
+                raise UsageFailure(f"--set {item!r} sets nothing", "write --set NAME=VALUE")
+            found[name] = value
+        return found
+
+    @property
+    def log_file(self) -> str:
+        """The log of a self-started engine: in the state directory for the default data directory, else beside the data."""
+        from ev_cli import places
+
+        state = places.directory("state")
+        default = places.directory("data")
+        if state is not None and default is not None and self.data_dir == os.path.join(default, "local"):
+            folder = os.path.join(state, "log")
+            try:
+                os.makedirs(folder, 0o700, exist_ok=True)
+            except OSError:
+                return os.path.join(self.data_dir, "server.log")
+            return os.path.join(folder, "server.log")
+        return os.path.join(self.data_dir, "server.log")
+
+    def environment(self) -> dict[str, str]:
+        """The daemon's environment: the allow-list, and those entries of PYTHONPATH that hold `ev`, made absolute."""
+        environ = {name: os.environ[name] for name in INHERITED if name in os.environ}
+        found = [os.path.abspath(entry) for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
+        holding = [entry for entry in found if os.path.exists(os.path.join(entry, "ev", "__init__.py"))]
+        if holding:
+            environ["PYTHONPATH"] = os.pathsep.join(holding)
+        return environ
+
+    def _configured(self, name: str) -> Any:
+        from ev_cli.session import server_configuration
+
+        return server_configuration(self.options).get(name)
+
+    def _make_data_dir(self) -> None:
+        try:
+            os.makedirs(self.data_dir, 0o700, exist_ok=True)
+        except OSError as error:
+            raise UsageFailure(
+                f"cannot make the data directory {self.data_dir}: {error.strerror}",
+                "set EV_DATA_DIR to a directory of yours (and EV_CONFIG to a file, if you want one)",
+            ) from None
+        self.check_owner()
+
+    def _wait_for_turn(self, deadline: float) -> int:
+        """The descriptor that makes this process the only one that starts the engine; closing it ends the turn."""
+        import fcntl
+
+        try:
+            starting = os.open(os.path.join(self.data_dir, STARTING), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise Failure(f"cannot write in the data directory {self.data_dir}: {error.strerror}", "is it yours, and is the disk full?") from None
+        while True:
+            try:
+                fcntl.flock(starting, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return starting
+            except OSError:
+                if time.monotonic() > deadline:
+                    os.close(starting)
+                    raise Failure("another command has been starting the local engine for too long", "`ev server logs` may say why", code=UNREACHABLE) from None
+                time.sleep(0.02)
+
+    def _spawn(self, deadline: float) -> str:
+        """Start the daemon and wait for its one line: `ready ADDRESS` or `failed STATUS MESSAGE`; empty when it just died."""
+        command = self.command(log_file=self.log_file, ready_fd=_READY_FD)
+        environ = self.environment()
+        source, target = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.close(source)
+            _become_daemon(command, environ, target)
+        os.close(target)
+        os.waitpid(child, 0)
+        try:
+            return _read_line(source, deadline)
+        finally:
+            os.close(source)
+
+    def _raise_unless_locked(self, answer: str) -> None:
+        """Anything but `failed 1 locked PID` ends the attempt."""
+        words = answer.split(None, 2)
+        if answer.startswith("failed 1 locked"):
+            return
+        if len(words) == 3 and words[0] == "failed":
+            if words[1] == "4":
+                from ev_cli.port_owner import port_taken
+
+                raise port_taken(self.listen, words[2])
+            code = UNREACHABLE if words[1] == "74" else 1
+            raise Failure(f"the local engine does not start: {output.safe(words[2])}", f"its log is {self.log_file}", code=code)
+        last = self.last_log_line()
+        raise Failure(
+            f"the local engine ended while it was starting{': ' + output.safe(last) if last else ''}", f"its log is {self.log_file}", code=UNREACHABLE
+        )
+
+    def _refuse_after_failed_fsync(self) -> None:
+        """An engine that a failed fsync ended is not started again behind a person's back."""
+        cause = self.fsync_failure()
+        if cause is not None:
+            raise Failure(
+                f"the local engine stopped because the disk failed: {output.safe(cause)}",
+                f"look at the disk below {self.data_dir}, then `ev server start`",
+                code=UNREACHABLE,
+            )
+
+    def fsync_failure(self) -> str | None:
+        """The cause from the log, when the last thing that the last engine wrote was that a sync had failed."""
+        last = self.last_log_line()
+        return last if last and "fsync" in last.lower() and "74" in last else None
+
+    def last_log_line(self) -> str:
+        try:
+            with open(self.log_file, "rb") as file:
+                file.seek(max(0, file.seek(0, os.SEEK_END) - 8192))
+                lines = file.read().split(b"\n")
+        except OSError:
+            return ""
+        return next((line.decode("utf-8", "replace") for line in reversed(lines) if line.strip()), "")
+
+    # -- stopping it -----------------------------------------------------------------------------------------------------
+
+    def stop(self) -> bool:
+        """Stop the engine and wait until it has let go of its lock. False when none ran."""
+        import signal
+
+        self.check_owner()
+        deadline = time.monotonic() + STOP_TIMEOUT_MS / 1000
+        asked: int | None = None
+        while self.lock_holder():
+            found = self.running()
+            if found is not None and found["pid"] != asked:
+                asked = int(found["pid"])
+                try:
+                    os.kill(asked, signal.SIGTERM)
+                except ProcessLookupError:
+                    pass
+                except PermissionError:
+                    raise Failure(f"process {asked} may not be signalled", "stop it as its owner") from None
+            if time.monotonic() > deadline:
+                raise Failure(
+                    f"the local engine (process {asked or 'unknown'}) does not end", f"its log is {self.log_file}", code=UNREACHABLE
+                )
+            time.sleep(0.02)
+        return asked is not None
+
+
+def field(text: str, name: str) -> str | None:
+    """One string of engine.json, without importing a parser: addresses and ids hold nothing that JSON escapes."""
+    _, found, rest = text.partition(f'"{name}"')
+    if not found:
+        return None
+    value = rest.lstrip(": \t\r\n")
+    return value[1:].partition('"')[0] if value[:1] == '"' else None
+
+
+def split_address(address: str) -> tuple[str, int]:
+    host, _, port = address.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
+def accepts(address: str) -> bool:
+    """Whether something accepts connections at the address."""
+    import socket
+
+    host, port = split_address(address)
+    try:
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM) as probe:
+            probe.settimeout(2)
+            probe.connect((host, port))
+    except OSError:
+        return False
+    return True
+
+
+def _become_daemon(command: list[str], environ: dict[str, str], ready_fd: int) -> None:
+    """In the forked child: leave the terminal, fork once more so that nobody has to wait for the daemon, and become it."""
+    status = 1
+    try:
+        os.setsid()
+        if os.fork() != 0:
+            os._exit(0)
+        os.chdir("/")
+        os.umask(0o077)
+        null = os.open(os.devnull, os.O_RDWR)
+        for number in (0, 1, 2):
+            os.dup2(null, number)
+        if ready_fd != _READY_FD:
+            os.dup2(ready_fd, _READY_FD)
+        os.set_inheritable(_READY_FD, True)
+        os.closerange(_READY_FD + 1, 65536)
+        os.execve(command[0], command, environ)
+    except OSError as error:
+        status = error.errno or 1
+        os.write(_READY_FD, f"failed 1 cannot run {command[0]}: {error.strerror}\n".encode())
+    finally:
+        os._exit(status & 0xFF)
+
+
+def _read_line(source: int, deadline: float) -> str:
+    import select
+
+    data = b""
+    poll = select.poll()
+    poll.register(source, select.POLLIN)
+    while not data.endswith(b"\n"):
+        left_ms = int((deadline - time.monotonic()) * 1000)
+        if left_ms <= 0 or not poll.poll(left_ms):
+            return f"failed 1 it was not ready within {START_TIMEOUT_MS // 1000} s"
+        chunk = os.read(source, 4096)
+        if not chunk:
+            break
+        data += chunk
+    return data.decode("utf-8", "replace").rstrip("\n")
+
+
+def _settings_from_environment() -> dict[str, str]:
+    """EV_LOG_SEGMENT_BYTES is log.segment.bytes, EV_DURABILITY is ev.durability: only names that are settings count."""
+    given = {name: value for name, value in os.environ.items() if name.startswith("EV_")}
+    if not given:
+        return {}
+    from ev.settings import Settings
+
+    names = {f"EV_{name.removeprefix('ev.').replace('.', '_').upper()}": name for name in Settings.names()}
+    return {names[variable]: value for variable, value in given.items() if variable in names}
+
+
+def _flat(table: dict[str, Any], above: str = "") -> dict[str, Any]:
+    """TOML reads `log.segment.bytes = 1` as nested tables; here they become one name again."""
+    found: dict[str, Any] = {}
+    for name, value in table.items():
+        if isinstance(value, dict):
+            found.update(_flat(value, f"{above}{name}."))
+        else:
+            found[f"{above}{name}"] = value
+    return found
+
+
+def _setting_text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except OSError:
+        return False
+    return True
+
+
+def _user(uid: int) -> str:
+    try:
+        import pwd
+
+        return f"{pwd.getpwuid(uid).pw_name} (uid {uid})"
+    except (ImportError, KeyError):
+        return f"uid {uid}"

@@ -1,0 +1,75 @@
+"""What the declarations of all commands share: the global options, and the way from a declaration to its action.
+
+A command is declared once, as the signature of a function without a body: Typer reads it for help, errors and completion, the
+parser tables are generated from what Typer made of it. Whichever of the two parses, the action gets the same `Options`.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+from ev_cli.running import run_action
+
+ENGINE = "Which engine"
+TALK = "Talk"
+OUTPUT = "Output"
+
+Bootstrap = Annotated[str | None, typer.Option("--bootstrap-server", "-b", metavar="HOST:PORT,…", help="A cluster by its addresses.", rich_help_panel=ENGINE)]
+Context = Annotated[str | None, typer.Option("--context", "-C", metavar="NAME", help="A context of the configuration.", rich_help_panel=ENGINE)]
+DataDir = Annotated[str | None, typer.Option("--data-dir", metavar="DIR", help="The local engine of this directory.", rich_help_panel=ENGINE)]
+Listen = Annotated[str | None, typer.Option("--listen", metavar="HOST:PORT", help="Where a local engine shall listen; port 0 is any.", rich_help_panel=ENGINE)]
+ConfigFile = Annotated[str | None, typer.Option("--config-file", "-F", metavar="FILE", help="Another configuration file.", rich_help_panel=ENGINE)]
+Property = Annotated[list[str] | None, typer.Option("--set", "-X", metavar="NAME=VALUE", help="A property of the client.", rich_help_panel=ENGINE)]
+Timeout = Annotated[str | None, typer.Option("--timeout", metavar="TIME", help="Bound of one request (10s).", rich_help_panel=ENGINE)]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No remarks on stderr.", rich_help_panel=TALK)]
+Verbose = Annotated[int, typer.Option("--verbose", "-v", count=True, help="More remarks on stderr.", rich_help_panel=TALK)]
+
+COMMON = {
+    "bootstrap": (Bootstrap, None),
+    "context": (Context, None),
+    "data_dir": (DataDir, None),
+    "listen": (Listen, None),
+    "config_file": (ConfigFile, None),
+    "set": (Property, None),
+    "timeout": (Timeout, None),
+    "quiet": (Quiet, False),
+    "verbose": (Verbose, 0),
+}
+
+TABULAR = {
+    "output": (Annotated[str | None, typer.Option("--output", "-o", metavar="FORM", help="table, wide, json, jsonl, tsv, csv, yaml or name.", rich_help_panel=OUTPUT)], None),
+    "json": (Annotated[bool, typer.Option("--json", help="The same as -o json.", rich_help_panel=OUTPUT)], False),
+    "no_headers": (Annotated[bool, typer.Option("--no-headers", help="A table without its first line.", rich_help_panel=OUTPUT)], False),
+}
+
+Declaration = Callable[..., None]
+
+
+def declare(app: typer.Typer, name: str, action: str, *, tabular: bool = False, without: tuple[str, ...] = (), hidden: bool = False) -> Callable[[Declaration], Declaration]:
+    """Register a declaration: its own parameters, then the global options; running it runs the action `module:function`."""
+
+    def register(declaration: Declaration) -> Declaration:
+        extra = {**(TABULAR if tabular else {}), **{key: value for key, value in COMMON.items() if key not in without}}
+        own = inspect.signature(declaration, eval_str=True)
+        parameters = list(own.parameters.values())
+        parameters += [
+            inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+            for key, (annotation, default) in extra.items()
+        ]
+
+        def command(**given: Any) -> None:
+            raise typer.Exit(run_action(action, given))
+
+        command.__doc__ = declaration.__doc__
+        command.__name__ = declaration.__name__
+        command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        command.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]
+        command.action = action  # type: ignore[attr-defined]
+        app.command(name, hidden=hidden)(command)
+        return declaration
+
+    return register

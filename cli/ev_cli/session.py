@@ -1,0 +1,233 @@
+"""Which engine a command speaks to, and the client for it.
+
+In this order: -b or -C; --data-dir or --listen; EV_BOOTSTRAP or EV_CONTEXT; EV_DATA_DIR or EV_LISTEN; the project's .ev.toml;
+the configuration's current context; the local engine. Two selectors on one level contradict each other: a usage error. The
+configuration is parsed only when nothing before it has decided, because the parser alone costs as much as a whole start.
+"""
+
+from __future__ import annotations
+
+import os
+
+from ev_cli import output, places
+from ev_cli.failures import Failure, UsageFailure
+from ev_cli.times import duration_ms
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ev.client import Admin, Consumer, Producer
+    from ev_cli.local_engine import LocalEngine
+
+DEFAULT_PORT = 9092
+DEFAULT_LISTEN = f"127.0.0.1:{DEFAULT_PORT}"
+
+
+class Target:
+    """One engine: a cluster by its bootstrap addresses, or the local engine by its data directory."""
+
+    __slots__ = ("bootstrap", "data_dir", "listen", "name")
+
+    def __init__(self, name: str, bootstrap: str | None = None, data_dir: str | None = None, listen: str | None = None) -> None:
+        self.name = name
+        self.bootstrap = bootstrap
+        self.data_dir = data_dir
+        self.listen = listen
+
+    @property
+    def is_local(self) -> bool:
+        return self.bootstrap is None
+
+
+class Session:
+    """The engine that the options name, found when it is needed."""
+
+    def __init__(self, options: Any) -> None:
+        self.options = options
+        self.target = resolve(options)
+        self.timeout_ms = duration_ms(options.timeout, "--timeout") if options.timeout else 10_000
+        self._engine: LocalEngine | None = None
+        self._address: str | None = None
+
+    @property
+    def where(self) -> str:
+        """The engine by the name a person would give it."""
+        return "the local engine" if self.target.is_local else self.target.name
+
+    @property
+    def engine(self) -> LocalEngine:
+        """The local engine as such: its directory, its process."""
+        if not self.target.is_local:
+            raise UsageFailure(f"{self.where} is not the local engine", "leave out -b and -C, or name its --data-dir")
+        if self._engine is None:
+            from ev_cli.local_engine import LocalEngine
+
+            data_dir = self.target.data_dir or configured_data_dir(self.options) or places.data_directory()
+            self._engine = LocalEngine(os.path.abspath(data_dir), self.target.listen, self.options)
+        return self._engine
+
+    @property
+    def bootstrap(self) -> str:
+        """The address to connect to; the local engine is started when it does not run."""
+        if self._address is None:
+            self._address = self.target.bootstrap or self.engine.address_for_use()
+        return self._address
+
+    def properties(self, allowed: dict[str, tuple[str, str]]) -> dict[str, Any]:
+        """The -X client properties as keyword arguments; `allowed` maps Kafka's name to (keyword, type)."""
+        found: dict[str, Any] = {}
+        for item in self.options.set or ():
+            name, equals, value = item.partition("=")
+            if not equals or name not in allowed:
+                raise UsageFailure(f"-X {item!r} is no client property that this command takes", f"NAME=VALUE with NAME one of {', '.join(allowed)}")
+            keyword, kind = allowed[name]
+            try:
+                found[keyword] = int(value) if kind == "int" else value
+            except ValueError:
+                raise UsageFailure(f"-X {name} takes a number, not {value!r}") from None
+        return found
+
+    def producer(self, **settings: Any) -> Producer:
+        from ev.client.producer import Producer
+
+        return Producer(self.bootstrap, **settings)
+
+    def consumer(self, **settings: Any) -> Consumer:
+        from ev.client.consumer import Consumer
+
+        return Consumer(self.bootstrap, **settings)
+
+    def admin(self) -> Admin:
+        from ev.client.admin import Admin
+
+        return Admin(self.bootstrap, request_timeout_ms=self.timeout_ms)
+
+    def talk(self, text: str) -> None:
+        """A remark on stderr, unless -q."""
+        if not self.options.quiet:
+            output.say(f"ev: {text}")
+
+
+def resolve(options: Any) -> Target:
+    """Decide which engine is meant. Reads the environment, and files only when nothing else has decided."""
+    environ = os.environ
+    if options.bootstrap and options.context:
+        raise UsageFailure("-b and -C name two engines", "give one of them")
+    if options.bootstrap:
+        return Target(options.bootstrap, with_ports(options.bootstrap))
+    if options.context:
+        return _context(options.context, options)
+    if options.data_dir or options.listen:
+        return _local(options)
+    bootstrap, context = environ.get("EV_BOOTSTRAP"), environ.get("EV_CONTEXT")
+    if bootstrap and context:
+        raise UsageFailure("EV_BOOTSTRAP and EV_CONTEXT name two engines", "unset one of them")
+    if bootstrap:
+        return Target(bootstrap, with_ports(bootstrap))
+    if context:
+        return _context(context, options)
+    if environ.get("EV_DATA_DIR") or environ.get("EV_LISTEN"):
+        return _local(options)
+    project = _project_file()
+    if project is not None:
+        named = read_toml(project).get("context")
+        if named is not None:
+            return _context(str(named), options)
+    current = configuration(options).get("current")
+    return _local(options) if current is None else _context(str(current), options)
+
+
+def _local(options: Any) -> Target:
+    listen = options.listen or os.environ.get("EV_LISTEN")
+    data_dir = options.data_dir or os.environ.get("EV_DATA_DIR")
+    return Target("local", None, data_dir or None, with_ports(listen) if listen else None)
+
+
+def _context(name: str, options: Any) -> Target:
+    contexts = configuration(options).get("contexts", {})
+    context = contexts.get(name) if isinstance(contexts, dict) else None
+    if context is None:
+        if name == "local":
+            return _local(options)
+        import difflib
+
+        known = sorted([*contexts, "local"])
+        near = difflib.get_close_matches(name, known, 1)
+        raise Failure(f"no context {name!r}", f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}", code=3)
+    if str(context.get("security", "plaintext")).lower() != "plaintext":
+        raise Failure(f"context {name!r} wants {context['security']}", "this version of ev speaks plaintext only")
+    bootstrap = context.get("bootstrap")
+    addresses = ",".join(bootstrap) if isinstance(bootstrap, list) else bootstrap
+    if not addresses:
+        raise UsageFailure(f"context {name!r} has no bootstrap addresses", f'add bootstrap = ["HOST:PORT"] in {config_path(options)}')
+    return Target(name, with_ports(str(addresses)))
+
+
+def with_ports(addresses: str) -> str:
+    return ",".join([_with_port(address.strip()) for address in addresses.split(",") if address.strip()])
+
+
+def _with_port(address: str) -> str:
+    host, colon, port = address.rpartition(":")
+    if not colon or port.endswith("]") or (":" in host and not host.endswith("]")):
+        bare = f"[{address}]" if ":" in address and not address.startswith("[") else address
+        return f"{bare}:{DEFAULT_PORT}"
+    if not port.isdigit() or int(port) > 65535:
+        raise UsageFailure(f"{address!r} is no address", "write HOST:PORT")
+    return address
+
+
+def config_path(options: Any) -> str | None:
+    return os.path.abspath(options.config_file) if options.config_file else places.config_file()
+
+
+def configuration(options: Any) -> dict[str, Any]:
+    """The configuration file's content; empty when there is none. A file that was named must exist."""
+    path = config_path(options)
+    if path is None or not os.path.exists(path):
+        if options.config_file:
+            raise UsageFailure(f"there is no configuration file {path}")
+        return {}
+    return read_toml(path)
+
+
+def server_configuration(options: Any) -> dict[str, Any]:
+    """The configuration's [server] table: listen, advertise, data_dir, and the engine's settings under [server.settings]."""
+    server = configuration(options).get("server", {})
+    if not isinstance(server, dict):
+        raise UsageFailure(f"server in {config_path(options)} is no table", "write [server]")
+    return server
+
+
+def configured_data_dir(options: Any) -> str | None:
+    value = server_configuration(options).get("data_dir")
+    return os.path.expanduser(str(value)) if value else None
+
+
+def read_toml(path: str) -> dict[str, Any]:
+    import tomllib
+
+    try:
+        with open(path, "rb") as file:
+            return tomllib.load(file)
+    except OSError as error:
+        raise UsageFailure(f"cannot read {path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageFailure(f"{path} is no TOML: {error}") from None
+
+
+def _project_file() -> str | None:
+    """The nearest .ev.toml from the working directory up to the root of its git repository."""
+    try:
+        folder = os.getcwd()
+    except OSError:
+        return None
+    while True:
+        path = os.path.join(folder, ".ev.toml")
+        if os.path.exists(path):
+            return path
+        above = os.path.dirname(folder)
+        if above == folder or os.path.exists(os.path.join(folder, ".git")):
+            return None
+        folder = above

@@ -1,0 +1,21 @@
+"""The commands by name with the one line that the root's help shows, so that listing them imports none."""
+
+from __future__ import annotations
+
+COMMANDS = {
+    "produce": "Send lines from stdin, or files, to a topic.",
+    "consume": "Write the records of topics to stdout.",
+    "topic": "Create, list, describe, alter and delete topics.",
+    "group": "List, describe and delete consumer groups, with their lag.",
+    "server": "Run, start, stop and look at the local engine.",
+    "up": "Start the local engine (server start).",
+    "down": "Stop the local engine (server stop).",
+    "version": "The versions of ev and of what it stands on.",
+}
+
+# Plural nouns are the noun; `ev topics` alone is `ev topic list` (see __main__).
+ALIASES = {"topics": "topic", "groups": "group"}
+
+# Nouns, whose second word is a verb; the aliases of those verbs.
+NOUNS = ("topic", "group", "server")
+VERB_ALIASES = {"ls": "list", "rm": "delete"}

@@ -1,0 +1,82 @@
+"""Durations and points in time as people write them, to milliseconds."""
+
+from __future__ import annotations
+
+from ev_cli.failures import UsageFailure
+
+_UNIT_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
+
+
+def duration_ms(text: str, flag: str = "") -> int:
+    """`500ms`, `10s`, `1h30m`, `2d`; a bare number is seconds."""
+    total = _duration_ms(text)
+    if total is None:
+        raise UsageFailure(f"{flag + ' ' if flag else ''}{text!r} is no duration", "write 500ms, 10s, 5m, 1h30m or 2d")
+    return total
+
+
+def _duration_ms(text: str) -> int | None:
+    if not text:
+        return None
+    total = 0.0
+    rest = text
+    while rest:
+        digits = len(rest) - len(rest.lstrip("0123456789."))
+        number, rest = rest[:digits], rest[digits:]
+        letters = len(rest) - len(rest.lstrip("abcdefghijklmnopqrstuvwxyz"))
+        unit, rest = rest[:letters], rest[letters:]
+        if not unit and not rest and total == 0:
+            unit = "s"
+        try:
+            total += float(number) * _UNIT_MS[unit]
+        except (ValueError, KeyError):
+            return None
+    return int(total)
+
+
+def timestamp_ms(text: str, now_ms: int) -> int:
+    """A point in time: 9-10 digits of seconds, 13 of ms, 19 of ns, a date, RFC 3339, `-1h` (before now), `now`, `today`."""
+    if text == "now":
+        return now_ms
+    if text.isdigit():
+        return _epoch_ms(text)
+    if text.startswith("-"):
+        ago = _duration_ms(text[1:])
+        if ago is not None:
+            return now_ms - ago
+    from datetime import datetime
+
+    if text in ("today", "yesterday"):
+        midnight = datetime.fromtimestamp(now_ms / 1000).astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
+        return int(midnight.timestamp() * 1000) - (_UNIT_MS["d"] if text == "yesterday" else 0)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageFailure(
+            f"{text!r} is no point in time",
+            "write seconds or ms since 1970, 2026-01-31, 2026-01-31T12:00:00Z, -1h, now or today",
+        ) from None
+    return int((moment if moment.tzinfo else moment.astimezone()).timestamp() * 1000)
+
+
+def _epoch_ms(digits: str) -> int:
+    scale = {9: 1000, 10: 1000, 13: 1}
+    if len(digits) in scale:
+        return int(digits) * scale[len(digits)]
+    if len(digits) == 19:
+        return int(digits) // 1_000_000
+    if len(digits) == 8:  # 20260131, a date
+        return timestamp_ms(f"{digits[:4]}-{digits[4:6]}-{digits[6:]}", 0)
+    raise UsageFailure(f"{digits!r} is no point in time", "seconds have 9 or 10 digits, milliseconds 13, nanoseconds 19")
+
+
+def local_text(timestamp: int) -> str:
+    """A timestamp for a person: local time with its offset."""
+    if timestamp < 0:
+        return "-"
+    from datetime import datetime
+
+    try:
+        return datetime.fromtimestamp(timestamp / 1000).astimezone().isoformat(timespec="milliseconds")
+    except (OverflowError, OSError, ValueError):
+        return f"{timestamp}ms"
