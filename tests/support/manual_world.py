@@ -1,11 +1,11 @@
 """The runtime's world in a test: nothing happens until the test says so.
 
-    world = ManualWorld(clock)
-    ...                     the runtime hands over callbacks, rounds, flushes and reads
-    world.turn()            run what was called soon, and nothing else
-    world.run_commit()      the next round's system calls, then its callback
-    world.settle()          everything that can happen without time passing
-    world.advance(500)      let time pass: timers that are due run
+world = ManualWorld(clock)
+...                     the runtime hands over callbacks, rounds, flushes and reads
+world.turn()            run what was called soon, and nothing else
+world.run_commit()      the next round's system calls, then its callback
+world.settle()          everything that can happen without time passing
+world.advance(500)      let time pass: timers that are due run
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from ev.broker.runtime import READY, UNSENT, Call
 from ev.errors import MalformedError
+from ev.wire.frame import FrameBuffer
 from ev.wire.header import decode_request_header
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ log = logging.getLogger("ev.connection")
 CALLS_MAX = 2000
 BYTES_HELD_MAX = 64 << 20
 UNSENT_BYTES_MAX = 4 << 20
-COPIED_FRAME_MAX = 32 << 10
 LARGE_REPLY_BYTES = 64 << 10
 API_VERSIONS = 18
 
@@ -40,11 +40,9 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_bytes_held",
-        "_bytes_waiting",
         "_client_full",
-        "_needed",
+        "_frames",
         "_paused",
-        "_pieces",
         "_transport",
         "active",
         "blocked",
@@ -66,9 +64,7 @@ class Connection(asyncio.Protocol):
         self.blocked = False
         self.active = True  # bytes came since the listener last looked for idle connections
         self._transport: asyncio.Transport | None = None
-        self._pieces: list[bytes] = []  # the beginning of a frame whose end has not arrived
-        self._bytes_waiting = 0
-        self._needed = 4
+        self._frames = FrameBuffer(broker.settings.socket_request_max_bytes)
         self._bytes_held = 0
         self._paused = False
         self._client_full = False
@@ -86,7 +82,6 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
-        self._pieces = []
         for call in self.calls:
             if call.on_closed is not None and call.state == UNSENT:
                 call.on_closed()
@@ -102,47 +97,28 @@ class Connection(asyncio.Protocol):
         self.drain()
 
     def data_received(self, data: bytes) -> None:
+        """Dispatch every frame that is whole by now, then send what may be sent."""
         self.active = True
-        if self._pieces:
-            self._pieces.append(data)
-            self._bytes_waiting += len(data)
-            if self._bytes_waiting < self._needed:
-                return
-            data = b"".join(self._pieces)
-            self._pieces = []
-        self._take_frames(data)
-
-    # Requests.
-
-    def _take_frames(self, data: bytes) -> None:
-        """Dispatch every whole frame; keep the rest for the bytes that follow."""
-        position, size = 0, len(data)
-        frame_size_max = self.broker.settings.socket_request_max_bytes
-        now_ms = self.broker.clock.wall_ms()
-        view = memoryview(data)
-        self.dispatching = True
-        self._needed = 4
+        problem = None
         try:
-            while size - position >= 4:
-                frame_size = int.from_bytes(view[position : position + 4], "big", signed=True)
-                if not 0 < frame_size <= frame_size_max:
-                    self.close(f"a frame of {frame_size} bytes was announced; between 1 and {frame_size_max} are accepted")
-                    return
-                end = position + 4 + frame_size
-                if end > size:
-                    self._needed = 4 + frame_size
-                    break
-                frame: Buffer = data[position + 4 : end] if frame_size <= COPIED_FRAME_MAX else view[position + 4 : end]
+            self._frames.feed(data)
+        except MalformedError as error:
+            problem = str(error)
+        now_ms = self.broker.clock.wall_ms()
+        self.dispatching = True
+        try:
+            for frame in self._frames:
                 self._dispatch(frame, now_ms)
                 if self._transport is None:
                     return
-                position = end
         finally:
             self.dispatching = False
-        if position < size:
-            self._pieces = [data[position:] if position else data]
-            self._bytes_waiting = size - position
-        self.drain()
+        if problem is not None:
+            self.close(problem)
+        else:
+            self.drain()
+
+    # Requests.
 
     def _dispatch(self, frame: Buffer, now_ms: int) -> None:
         """Decode one request and have its handler decide; its reply comes now or later."""
