@@ -1,0 +1,231 @@
+"""The broker: what all handlers share, and the order in which a topic comes into being and goes.
+
+A change of metadata is appended to the metadata log and replayed at once; nothing is rolled back later. What has to follow on
+disk follows when the record is safe:
+
+    create     record appended ──synced──> directories made ──> answered
+    delete     record appended ──synced──> waiting fetches woken, directories renamed away ──> answered
+
+Every answer that looked at topics, configurations or producer ids leaves after the round that holds the metadata log's newest
+record at that time (`metadata_round`).
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from ev.broker.apis import load
+from ev.broker.configs import checked
+from ev.broker.producer_ids import ProducerIds
+from ev.broker.replay import replayed
+from ev.broker.runtime import Runtime
+from ev.broker.topics import (
+    OFFSETS_TOPIC,
+    Topic,
+    Topics,
+    check_topic_name,
+    deletion_record,
+    read_record,
+    topic_record,
+)
+from ev.broker.waiting import Waiting
+from ev.errors import ErrorCode, KafkaError
+from ev.log.config import TopicConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from ev.broker.runtime import Call, World
+    from ev.broker.topics import Record
+    from ev.clock import Clock
+    from ev.log.partition import Partition
+    from ev.log.store import Store
+    from ev.randomness import Randomness
+    from ev.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+PARTITIONS_PER_TOPIC_MAX = 10_000
+
+
+class Broker:
+    """One engine's broker over its store. The constructor reads the metadata log and opens every partition."""
+
+    def __init__(self, *, settings: Settings, clock: Clock, randomness: Randomness, store: Store, world: World) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.randomness = randomness
+        self.store = store
+        self.committer = store.committer
+        self.runtime = Runtime(store.committer, clock, world)
+        self.waiting = Waiting(self.runtime)
+        self.runtime.moved = self.waiting.moved
+        self.apis = load()
+        self.topics = Topics()
+        self.producer_ids = ProducerIds()
+        self.advertise: tuple[str, int] | None = None
+        self._replay_metadata()
+        self._open_topics()
+
+    @property
+    def cluster_id(self) -> str:
+        return self.store.cluster_id
+
+    @property
+    def node_id(self) -> int:
+        return self.store.node_id
+
+    def advertised(self, call: Call) -> tuple[str, int]:
+        """Where the client that sent this call is told to connect: where we were told to send it, or where it found us."""
+        return self.advertise if self.advertise is not None else call.connection.local_address
+
+    # The metadata log.
+
+    @property
+    def metadata_round(self) -> int:
+        """The round that holds the newest record of the metadata log: answers about metadata wait for it."""
+        return self.store.metadata.dirty_round
+
+    def _replay_metadata(self) -> None:
+        for key, value in replayed(self.store.metadata):
+            self._replay(key or b"", value)
+
+    def _replay(self, key: bytes, value: bytes | None) -> None:
+        kind, name, state = read_record(key, value)
+        if kind == "topic":
+            self.topics.replay(name, state)
+        elif state is not None:
+            self.producer_ids.replay(state)
+
+    def _append(self, records: Sequence[Record], now_ms: int) -> int:
+        """Append metadata records and replay them; returns their round. Raises KafkaError, and then nothing has changed."""
+        appended = self.store.metadata.append_records(records, now_ms)
+        for key, value in records:
+            self._replay(key, value)
+        return appended.round
+
+    # Topics.
+
+    def _open_topics(self) -> None:
+        self.store.open_topics({topic.name: (topic.id, topic.partition_count, self._config(topic)) for topic in self.topics})
+
+    def _config(self, topic: Topic) -> TopicConfig:
+        return TopicConfig.build(self.settings, topic.config)
+
+    def partition(self, name: str, index: int, current_leader_epoch: int = -1) -> Partition:
+        """The partition that a request names, if the leader epoch that the client knows (-1: none) is ours. Raises KafkaError."""
+        partition = self.store.partition(name, index) if name in self.topics else None
+        if partition is None:
+            raise KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+        if 0 <= current_leader_epoch != partition.leader_epoch:
+            older = current_leader_epoch < partition.leader_epoch
+            raise KafkaError(ErrorCode.FENCED_LEADER_EPOCH if older else ErrorCode.UNKNOWN_LEADER_EPOCH)
+        return partition
+
+    def new_topic(self, name: str, partition_count: int, config: Mapping[str, str | None]) -> Topic:
+        """A topic that may be created: checked, with an id of its own, not yet existing. Raises KafkaError."""
+        check_topic_name(name)
+        if name in self.topics:
+            raise KafkaError(ErrorCode.TOPIC_ALREADY_EXISTS, f"Topic '{name}' already exists.")
+        other = self.topics.collision(name)
+        if other is not None:
+            raise KafkaError(ErrorCode.INVALID_TOPIC_EXCEPTION, f"Topic '{name}' collides with existing topic: {other}")
+        count = self.settings.num_partitions if partition_count == -1 else partition_count
+        self.check_partition_count(count, count)
+        return Topic(name, self.randomness.uuid(), count, checked(self.settings, config))
+
+    def new_offsets_topic(self) -> Topic:
+        """The topic that groups keep their state in, as it is when it is created for them."""
+        config = {"cleanup.policy": "compact", "segment.bytes": str(self.settings.offsets_topic_segment_bytes)}
+        return self.new_topic(OFFSETS_TOPIC, self.settings.offsets_topic_num_partitions, config)
+
+    def check_partition_count(self, count: int, added: int) -> None:
+        """Whether a topic may have this many partitions, `added` of them new. Raises KafkaError."""
+        if count <= 0:
+            raise KafkaError(ErrorCode.INVALID_PARTITIONS, "Number of partitions was set to an invalid non-positive value.")
+        if count > PARTITIONS_PER_TOPIC_MAX:
+            raise KafkaError(ErrorCode.INVALID_PARTITIONS, f"A topic may have at most {PARTITIONS_PER_TOPIC_MAX} partitions.")
+        if self.topics.partition_count + added > self.settings.ev_partitions_max:
+            raise KafkaError(
+                ErrorCode.POLICY_VIOLATION, f"All topics together may have at most {self.settings.ev_partitions_max} partitions."
+            )
+
+    def create_topics(self, topics: Sequence[Topic], now_ms: int, done: Callable[[], None]) -> None:
+        """Create topics that `new_topic` made. `done` is called when they are there, or are not: then they do not exist any more.
+
+        Raises KafkaError when the metadata log cannot take the records; nothing has changed then.
+        """
+        if not self.store.writable:
+            raise KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, "The disk has too little free space to create topics.")
+        written = self._append([topic_record(topic) for topic in topics], now_ms)
+
+        def make_directories() -> None:
+            for topic in topics:
+                self._make_directories(topic)
+            done()
+
+        self.runtime.after_round(written, make_directories)
+
+    def _make_directories(self, topic: Topic) -> None:
+        current = self.topics.by_id(topic.id)
+        if current is None:
+            return  # deleted again in the meantime
+        try:
+            self.store.create_topic(current.name, current.id, current.partition_count, self._config(current))
+        except OSError as error:
+            logger.error("topic %s could not be created: %s", topic.name, error)
+            self._append([deletion_record(topic.name)], self.clock.wall_ms())
+        else:
+            logger.info("topic %s created with %d partitions", current.name, current.partition_count)
+
+    def add_partitions(self, grown: Sequence[Topic], now_ms: int, done: Callable[[], None]) -> None:
+        """Give existing topics the partition counts of `grown`. `done` is called when the new partitions are there."""
+        if not self.store.writable:
+            raise KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, "The disk has too little free space to create partitions.")
+        written = self._append([topic_record(topic) for topic in grown], now_ms)
+
+        def make_directories() -> None:
+            for topic in grown:
+                if self.topics.by_id(topic.id) is not None:
+                    self.store.add_partitions(topic.name, topic.partition_count)
+                    logger.info("topic %s has %d partitions now", topic.name, topic.partition_count)
+            done()
+
+        self.runtime.after_round(written, make_directories)
+
+    def configure_topics(self, changed: Sequence[Topic], now_ms: int) -> int:
+        """Replace the configurations of existing topics; returns the round that their answer waits for."""
+        written = self._append([topic_record(topic) for topic in changed], now_ms)
+        for topic in changed:
+            if self.store.partition(topic.name, 0) is not None:
+                self.store.set_config(topic.name, self._config(topic))
+        return written
+
+    def delete_topics(self, topics: Sequence[Topic], now_ms: int, done: Callable[[], None]) -> None:
+        """Delete topics. Their names are free at once; `done` is called when their directories are out of the way."""
+        written = self._append([deletion_record(topic.name) for topic in topics], now_ms)
+
+        def remove_directories() -> None:
+            for topic in topics:
+                self._remove_directories(topic)
+            done()
+
+        self.runtime.after_round(written, remove_directories)
+
+    def _remove_directories(self, topic: Topic) -> None:
+        gone = [self.store.partition(topic.name, index) for index in range(topic.partition_count)]
+        self.store.delete_topic(topic.name)
+        for partition in gone:
+            if partition is not None:
+                self.waiting.gone(partition)
+        logger.info("topic %s deleted", topic.name)
+
+    # Producer ids.
+
+    def producer_id(self, now_ms: int) -> int:
+        """A producer id that was never given before. Its answer waits for `metadata_round`."""
+        if self.producer_ids.exhausted:
+            self._append([self.producer_ids.claim()], now_ms)
+            self.producer_ids.open_block()
+        return self.producer_ids.take()

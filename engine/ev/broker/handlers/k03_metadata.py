@@ -1,0 +1,141 @@
+"""Metadata (3): the broker, the topics and who leads their partitions, which is always us.
+
+Versions 0-13. In version 0 an empty list of topics means all of them; later null does, and empty means none. A topic that does
+not exist is created when the broker and the request (v4) allow it; the answer waits for it, so that the first one already has
+the topic (Kafka answers UNKNOWN_TOPIC_OR_PARTITION first and lets the client ask again).
+
+v1 controller and internal flags, v2 cluster id, v5 offline replicas, v7 leader epochs, v8 authorised operations, v9 flexible,
+v10 topic ids, v11 no cluster operations, v12 topics by id alone, v13 an error code for all.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from ev.broker.topics import OFFSETS_TOPIC, ZERO_ID
+from ev.errors import ErrorCode, KafkaError
+from ev.wire.messages.k03_metadata import (
+    MetadataRequest,
+    MetadataRequestTopic,
+    MetadataResponse,
+    MetadataResponseBroker,
+    MetadataResponsePartition,
+    MetadataResponseTopic,
+)
+
+if TYPE_CHECKING:
+    from ev.broker.broker import Broker
+    from ev.broker.runtime import Call
+    from ev.broker.topics import Topic
+
+KEY = 3
+VERSIONS = (0, 13)
+
+NOT_ASKED: Final = -(1 << 31)
+TOPIC_OPERATIONS: Final = sum(1 << operation for operation in (3, 4, 5, 6, 7, 8, 10, 11))
+CLUSTER_OPERATIONS: Final = sum(1 << operation for operation in (5, 7, 8, 9, 10, 11, 12))
+
+
+def handle(broker: Broker, call: Call) -> None:
+    request: MetadataRequest = call.request
+    wanted = None if _wants_all(call, request) else request.topics or []
+    refused: dict[str, KafkaError] = {}
+    missing = [] if wanted is None else _missing(broker, call, request, wanted, refused)
+
+    def answer() -> None:
+        _answer(broker, call, request, wanted, refused)
+
+    if not missing:
+        broker.runtime.after_round(broker.metadata_round, answer)
+        return
+    try:
+        broker.create_topics(missing, call.now_ms, answer)
+    except KafkaError as error:
+        refused.update({topic.name: error for topic in missing})
+        answer()
+
+
+def _wants_all(call: Call, request: MetadataRequest) -> bool:
+    return request.topics is None or (call.version == 0 and not request.topics)
+
+
+def _missing(
+    broker: Broker, call: Call, request: MetadataRequest, wanted: list[MetadataRequestTopic], refused: dict[str, KafkaError]
+) -> list[Topic]:
+    """The topics to create for this request; those whose name will not do go to `refused`."""
+    new: dict[str, Topic] = {}
+    for asked in wanted:
+        name = asked.name
+        if name is None or name in broker.topics or name in new or (call.version >= 10 and asked.topic_id != ZERO_ID):
+            continue
+        try:
+            if not (broker.settings.auto_create_topics_enable and request.allow_auto_topic_creation):
+                raise KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+            new[name] = broker.new_offsets_topic() if name == OFFSETS_TOPIC else broker.new_topic(name, -1, {})
+        except KafkaError as error:
+            refused[name] = error
+    return list(new.values())
+
+
+def _answer(
+    broker: Broker, call: Call, request: MetadataRequest, wanted: list[MetadataRequestTopic] | None, refused: dict[str, KafkaError]
+) -> None:
+    host, port = broker.advertised(call)
+    operations = TOPIC_OPERATIONS if request.include_topic_authorized_operations else NOT_ASKED
+    if wanted is None:
+        topics = [_described(broker, topic, operations) for topic in broker.topics]
+    else:
+        topics = [_asked(broker, call, asked, refused, operations) for asked in wanted]
+    response = MetadataResponse(
+        brokers=[MetadataResponseBroker(node_id=broker.node_id, host=host, port=port)],
+        cluster_id=broker.cluster_id,
+        controller_id=broker.node_id,
+        topics=topics,
+        cluster_authorized_operations=CLUSTER_OPERATIONS if request.include_cluster_authorized_operations else NOT_ASKED,
+    )
+    call.reply(response, broker.metadata_round)
+
+
+def _asked(
+    broker: Broker, call: Call, asked: MetadataRequestTopic, refused: dict[str, KafkaError], operations: int
+) -> MetadataResponseTopic:
+    """The answer for one topic that was named, or asked for by id."""
+    by_id = call.version >= 10 and asked.topic_id != ZERO_ID
+    topic = broker.topics.by_id(asked.topic_id) if by_id else broker.topics.get(asked.name or "")
+    if topic is not None:
+        return _described(broker, topic, operations)
+    if by_id:
+        code = ErrorCode.UNKNOWN_TOPIC_ID
+        name = None if call.version >= 12 else ""
+        return MetadataResponseTopic(error_code=code, name=name, topic_id=asked.topic_id, partitions=[])
+    if asked.name is None:
+        return MetadataResponseTopic(error_code=ErrorCode.INVALID_REQUEST, name="", partitions=[])
+    error = refused.get(asked.name)
+    code = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION if error is None else error.code
+    return MetadataResponseTopic(error_code=code, name=asked.name, partitions=[])
+
+
+def _described(broker: Broker, topic: Topic, operations: int) -> MetadataResponseTopic:
+    nodes = [broker.node_id]
+    partitions = []
+    for index in range(topic.partition_count):
+        partition = broker.store.partition(topic.name, index)
+        there = partition is not None
+        partitions.append(
+            MetadataResponsePartition(
+                error_code=ErrorCode.NONE if there else ErrorCode.LEADER_NOT_AVAILABLE,
+                partition_index=index,
+                leader_id=broker.node_id if there else -1,
+                leader_epoch=partition.leader_epoch if partition is not None else -1,
+                replica_nodes=nodes,
+                isr_nodes=nodes if there else [],
+                offline_replicas=[] if there else nodes,
+            )
+        )
+    return MetadataResponseTopic(
+        name=topic.name,
+        topic_id=topic.id,
+        is_internal=topic.internal,
+        partitions=partitions,
+        topic_authorized_operations=operations,
+    )

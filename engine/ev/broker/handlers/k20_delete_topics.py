@@ -1,0 +1,87 @@
+"""DeleteTopics (20): topics by name or id, each answered for itself.
+
+Versions 1-6. The name is free at once; the data is renamed out of the way before the answer leaves and removed later. The
+engine's own topics are not deleted.
+
+v4 flexible, v5 error messages, v6 by id.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from ev.broker.topics import ZERO_ID, Topic
+from ev.errors import ErrorCode, KafkaError
+from ev.wire.messages.k20_delete_topics import (
+    DeletableTopicResult,
+    DeleteTopicsRequest,
+    DeleteTopicsResponse,
+    DeleteTopicState,
+)
+
+if TYPE_CHECKING:
+    from ev.broker.broker import Broker
+    from ev.broker.runtime import Call
+
+KEY = 20
+VERSIONS = (1, 6)
+
+
+def handle(broker: Broker, call: Call) -> None:
+    request: DeleteTopicsRequest = call.request
+    asked = request.topics if call.version >= 6 else [DeleteTopicState(name=name) for name in request.topic_names]
+    results: list[DeletableTopicResult] = []
+    doomed: list[Topic] = []
+    counts = Counter(_resolved_name(broker, state) for state in asked)
+    for state in asked:
+        try:
+            topic = _topic(broker, call, state)
+            if counts[topic.name] > 1:
+                raise KafkaError(ErrorCode.INVALID_REQUEST, "Duplicate topic name.")
+        except KafkaError as error:
+            results.append(_refusal(state, error))
+        else:
+            doomed.append(topic)
+            results.append(DeletableTopicResult(name=topic.name, topic_id=topic.id))
+
+    def answer() -> None:
+        call.reply(DeleteTopicsResponse(responses=results), broker.metadata_round)
+
+    if not doomed:
+        answer()
+        return
+    try:
+        broker.delete_topics(doomed, call.now_ms, answer)
+    except KafkaError as error:
+        ids = {topic.id for topic in doomed}
+        results = [_refusal(DeleteTopicState(name=r.name, topic_id=r.topic_id), error) if r.topic_id in ids else r for r in results]
+        answer()
+
+
+def _resolved_name(broker: Broker, state: DeleteTopicState) -> str | None:
+    return state.name if state.name is not None else broker.topics.name_of(state.topic_id)
+
+
+def _topic(broker: Broker, call: Call, state: DeleteTopicState) -> Topic:
+    """The topic that is to go, if it may. Raises KafkaError."""
+    if not broker.settings.delete_topic_enable:
+        code = ErrorCode.TOPIC_DELETION_DISABLED if call.version >= 3 else ErrorCode.INVALID_REQUEST
+        raise KafkaError(code, "Topics are not deleted: delete.topic.enable is false.")
+    if (state.name is None) == (state.topic_id == ZERO_ID):
+        raise KafkaError(ErrorCode.INVALID_REQUEST, "A topic is named either by its name or by its id.")
+    if state.name is None:
+        topic = broker.topics.by_id(state.topic_id)
+        unknown = ErrorCode.UNKNOWN_TOPIC_ID
+    else:
+        topic = broker.topics.get(state.name)
+        unknown = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+    if topic is None:
+        raise KafkaError(unknown)
+    if topic.internal:
+        raise KafkaError(ErrorCode.INVALID_REQUEST, f"{topic.name} is the engine's own and is not deleted.")
+    return topic
+
+
+def _refusal(state: DeleteTopicState, error: KafkaError) -> DeletableTopicResult:
+    return DeletableTopicResult(name=state.name, topic_id=state.topic_id, error_code=error.code, error_message=error.message)

@@ -1,0 +1,87 @@
+"""DescribeConfigs (32): the configuration of topics and of the broker, complete, with defaults and where each value comes from.
+
+Versions 1-4. No list of names, or an empty one, means all of them. A broker's name is its id; the empty name stands for the
+defaults that were set for all brokers at run time, of which there are none.
+
+v3 types and documentation, v4 flexible.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ev.broker import configs
+from ev.broker.topics import check_topic_name
+from ev.errors import ErrorCode, KafkaError
+from ev.wire.messages.k32_describe_configs import (
+    DescribeConfigsRequest,
+    DescribeConfigsResource,
+    DescribeConfigsResourceResult,
+    DescribeConfigsResponse,
+    DescribeConfigsResult,
+    DescribeConfigsSynonym,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ev.broker.broker import Broker
+    from ev.broker.runtime import Call
+
+KEY = 32
+VERSIONS = (1, 4)
+
+
+def handle(broker: Broker, call: Call) -> None:
+    request: DescribeConfigsRequest = call.request
+    results = [_described(broker, call, request, resource) for resource in request.resources]
+    call.reply(DescribeConfigsResponse(results=results), broker.metadata_round)
+
+
+def _described(broker: Broker, call: Call, request: DescribeConfigsRequest, resource: DescribeConfigsResource) -> DescribeConfigsResult:
+    result = DescribeConfigsResult(resource_type=resource.resource_type, resource_name=resource.resource_name)
+    try:
+        entries = _entries(broker, call, resource)
+    except KafkaError as error:
+        result.error_code, result.error_message, result.configs = error.code, error.message, []
+        return result
+    result.configs = [_line(entry, request) for entry in entries]
+    return result
+
+
+def _entries(broker: Broker, call: Call, resource: DescribeConfigsResource) -> Iterable[configs.Entry]:
+    name, names = resource.resource_name, resource.configuration_keys or None
+    if resource.resource_type == configs.TOPIC:
+        check_topic_name(name)
+        topic = broker.topics.get(name)
+        if topic is None:
+            raise KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+        return configs.describe_topic(broker.settings, topic.config, names)
+    if resource.resource_type == configs.BROKER:
+        if name == "":
+            return ()
+        if name != str(broker.node_id):
+            raise KafkaError(ErrorCode.INVALID_REQUEST, f"Unexpected broker id, expected {broker.node_id}, but received {name}")
+        return configs.describe_broker(broker.settings, _place(broker, call), names)
+    raise KafkaError(ErrorCode.INVALID_REQUEST, f"Resources of type {resource.resource_type} have no configuration here")
+
+
+def _place(broker: Broker, call: Call) -> dict[str, str]:
+    """What is known only at run time, by Kafka's names."""
+    host, port = broker.advertised(call)
+    url = f"PLAINTEXT://[{host}]:{port}" if ":" in host else f"PLAINTEXT://{host}:{port}"
+    return {"advertised.listeners": url, "log.dirs": broker.store.directory}
+
+
+def _line(entry: configs.Entry, request: DescribeConfigsRequest) -> DescribeConfigsResourceResult:
+    synonyms = entry.synonyms if request.include_synonyms else ()
+    return DescribeConfigsResourceResult(
+        name=entry.name,
+        value=entry.value,
+        read_only=entry.read_only,
+        config_source=entry.source,
+        is_sensitive=False,
+        synonyms=[DescribeConfigsSynonym(name=synonym.name, value=synonym.value, source=synonym.source) for synonym in synonyms],
+        config_type=entry.kind,
+        documentation=entry.doc if request.include_documentation else None,
+    )

@@ -1,0 +1,84 @@
+"""CreatePartitions (37): topics grow; they never shrink.
+
+Versions 0-3. Every topic of the request is answered. The engine's own topics keep their partitions, because a group's place
+follows from their number. The answer leaves when the new partitions can be used.
+
+v2 flexible, v3 may be throttled.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from ev.broker.handlers.k19_create_topics import check_assignments
+from ev.errors import ErrorCode, KafkaError
+from ev.wire.messages.k37_create_partitions import (
+    CreatePartitionsRequest,
+    CreatePartitionsResponse,
+    CreatePartitionsTopic,
+    CreatePartitionsTopicResult,
+)
+
+if TYPE_CHECKING:
+    from ev.broker.broker import Broker
+    from ev.broker.runtime import Call
+    from ev.broker.topics import Topic
+
+KEY = 37
+VERSIONS = (0, 3)
+
+
+def handle(broker: Broker, call: Call) -> None:
+    request: CreatePartitionsRequest = call.request
+    counts = Counter(asked.name for asked in request.topics)
+    results: dict[str, CreatePartitionsTopicResult] = {}
+    grown: list[Topic] = []
+    for asked in request.topics:
+        try:
+            if counts[asked.name] > 1:
+                raise KafkaError(ErrorCode.INVALID_REQUEST, "Duplicate topic name.")
+            grown.append(_grown(broker, asked, grown))
+        except KafkaError as error:
+            results[asked.name] = _refusal(asked.name, error)
+        else:
+            results[asked.name] = CreatePartitionsTopicResult(name=asked.name)
+
+    def answer() -> None:
+        call.reply(CreatePartitionsResponse(results=list(results.values())), broker.metadata_round)
+
+    if request.validate_only or not grown:
+        answer()
+        return
+    try:
+        broker.add_partitions(grown, call.now_ms, answer)
+    except KafkaError as error:
+        results.update({topic.name: _refusal(topic.name, error) for topic in grown})
+        answer()
+
+
+def _grown(broker: Broker, asked: CreatePartitionsTopic, others: list[Topic]) -> Topic:
+    """The topic with as many partitions as asked for. Raises KafkaError."""
+    topic = broker.topics.get(asked.name)
+    if topic is None:
+        raise KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+    if topic.internal:
+        raise KafkaError(ErrorCode.INVALID_REQUEST, f"{topic.name} is the engine's own and keeps its partitions.")
+    added = asked.count - topic.partition_count
+    if added == 0:
+        raise KafkaError(ErrorCode.INVALID_PARTITIONS, f"Topic already has {topic.partition_count} partition(s).")
+    if added < 0:
+        message = f"The topic {topic.name} currently has {topic.partition_count} partition(s); {asked.count} would not be an increase."
+        raise KafkaError(ErrorCode.INVALID_PARTITIONS, message)
+    if asked.assignments is not None:
+        if len(asked.assignments) != added:
+            message = f"Attempted to add {added} additional partition(s), but only {len(asked.assignments)} assignment(s) were specified."
+            raise KafkaError(ErrorCode.INVALID_REPLICA_ASSIGNMENT, message)
+        check_assignments([assignment.broker_ids for assignment in asked.assignments], broker.node_id)
+    already = sum(other.partition_count - broker.topics.partitions_of(other.name) for other in others)
+    broker.check_partition_count(asked.count, added + already)
+    return topic.with_partitions(asked.count)
+
+
+def _refusal(name: str, error: KafkaError) -> CreatePartitionsTopicResult:
+    return CreatePartitionsTopicResult(name=name, error_code=error.code, error_message=error.message)

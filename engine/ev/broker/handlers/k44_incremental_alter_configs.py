@@ -1,0 +1,52 @@
+"""IncrementalAlterConfigs (44): set, delete, append to and subtract from single settings of a topic.
+
+Versions 0-1. Append and subtract work on lists. A setting may be named once per topic. The broker's own settings are given at
+its start and refused here.
+
+v1 flexible.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from ev.broker.alter import Change, alter
+from ev.broker.configs import altered
+from ev.wire.messages.k44_incremental_alter_configs import (
+    AlterConfigsResource,
+    AlterConfigsResourceResponse,
+    IncrementalAlterConfigsRequest,
+    IncrementalAlterConfigsResponse,
+)
+
+if TYPE_CHECKING:
+    from ev.broker.broker import Broker
+    from ev.broker.runtime import Call
+    from ev.broker.topics import Topic
+
+KEY = 44
+VERSIONS = (0, 1)
+
+
+def handle(broker: Broker, call: Call) -> None:
+    request: IncrementalAlterConfigsRequest = call.request
+    changes = [
+        Change(
+            resource.resource_type, resource.resource_name, [config.name for config in resource.configs], partial(_new, broker, resource)
+        )
+        for resource in request.resources
+    ]
+    after = alter(broker, changes, call.now_ms, validate_only=request.validate_only)
+    responses = [
+        AlterConfigsResourceResponse(
+            error_code=change.code, error_message=change.message, resource_type=change.resource_type, resource_name=change.name
+        )
+        for change in changes
+    ]
+    call.reply(IncrementalAlterConfigsResponse(responses=responses), after)
+
+
+def _new(broker: Broker, resource: AlterConfigsResource, topic: Topic) -> dict[str, str]:
+    operations = [(config.name, config.config_operation, config.value) for config in resource.configs]
+    return altered(broker.settings, topic.config, operations)

@@ -1,0 +1,188 @@
+"""The topics: what exists, by name and by id, as the metadata log tells it.
+
+The metadata log `__ev_metadata-0` is an ordinary log of ordinary record batches. Each record says all there is to know about
+one thing, under a key that names the thing, so that the newest record of a key is its state and compaction may drop the rest:
+
+    key                                   value
+    {"kind":"topic","name":"orders"}      {"v":1,"id":"<base64url>","partitions":3,"config":{"retention.ms":"1000"}}
+    {"kind":"topic","name":"orders"}      null: the topic was deleted
+    {"kind":"producer_ids"}               {"v":1,"next":2000}: every id below `next` may have been handed out
+
+State changes in `replay()` and nowhere else: a change is a record, appended and then replayed like any other, so that a
+restart is only a longer replay.
+
+A topic's directories follow its records, never the other way round: they are made when the record that creates the topic is
+on disk, and renamed away when the record that deletes it is. `partition.metadata` in each directory names the topic's id, and
+only the directory that has the id of the record is ever served. So a crash at any point between shows either the old topic,
+or none, or an empty new one.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from typing import TYPE_CHECKING, Any, Final
+
+from ev.errors import DiskError, ErrorCode, KafkaError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+METADATA_TOPIC: Final = "__ev_metadata"
+OFFSETS_TOPIC: Final = "__consumer_offsets"
+TRANSACTIONS_TOPIC: Final = "__transaction_state"
+INTERNAL_TOPICS: Final = frozenset({OFFSETS_TOPIC, TRANSACTIONS_TOPIC, METADATA_TOPIC})
+
+NAME_LENGTH_MAX: Final = 249
+NAME_CHARACTERS: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
+RECORD_VERSION: Final = 1
+ZERO_ID: Final = bytes(16)
+
+Record = tuple[bytes, bytes | None]
+
+
+def check_topic_name(name: str) -> None:
+    """Kafka's rules for the name of a topic. Raises KafkaError INVALID_TOPIC_EXCEPTION."""
+    problem = None
+    if not name:
+        problem = "the empty string is not allowed"
+    elif name in (".", ".."):
+        problem = f"'{name}' is not allowed"
+    elif len(name) > NAME_LENGTH_MAX:
+        problem = f"the length of '{name}' is longer than the max allowed length {NAME_LENGTH_MAX}"
+    elif not NAME_CHARACTERS.issuperset(name):
+        problem = f"'{name}' contains one or more characters other than ASCII alphanumerics, '.', '_' and '-'"
+    elif name == METADATA_TOPIC:
+        problem = f"'{name}' is the engine's own log"
+    if problem is not None:
+        raise KafkaError(ErrorCode.INVALID_TOPIC_EXCEPTION, f"Topic name is invalid: {problem}")
+
+
+def id_to_text(topic_id: bytes) -> str:
+    """A topic id as Kafka prints it: base64url without padding."""
+    return urlsafe_b64encode(topic_id).decode().rstrip("=")
+
+
+def id_from_text(text: str) -> bytes:
+    return urlsafe_b64decode(text + "==")
+
+
+class Topic:
+    """One topic: its identity, its size and what was set for it. Never changed in place: a change is a new object."""
+
+    __slots__ = ("config", "id", "internal", "name", "partition_count")
+
+    def __init__(self, name: str, topic_id: bytes, partition_count: int, config: Mapping[str, str]) -> None:
+        self.name = name
+        self.id = topic_id
+        self.partition_count = partition_count
+        self.config = dict(config)
+        self.internal = name in INTERNAL_TOPICS
+
+    def __repr__(self) -> str:
+        return f"Topic({self.name!r}, id={id_to_text(self.id)}, partitions={self.partition_count}, config={self.config})"
+
+    def with_partitions(self, count: int) -> Topic:
+        return Topic(self.name, self.id, count, self.config)
+
+    def with_config(self, config: Mapping[str, str]) -> Topic:
+        return Topic(self.name, self.id, self.partition_count, config)
+
+
+class Topics:
+    """Every topic, by name and by id."""
+
+    def __init__(self) -> None:
+        self._by_name: dict[str, Topic] = {}
+        self._by_id: dict[bytes, Topic] = {}
+        self._by_metric_name: dict[str, set[str]] = {}
+        self.partition_count = 0
+
+    def __len__(self) -> int:
+        return len(self._by_name)
+
+    def __iter__(self) -> Iterator[Topic]:
+        return iter(self._by_name.values())
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._by_name
+
+    def get(self, name: str) -> Topic | None:
+        return self._by_name.get(name)
+
+    def exists(self, name: str) -> bool:
+        return name in self._by_name
+
+    def internal(self, name: str) -> bool:
+        return name in INTERNAL_TOPICS
+
+    def partitions_of(self, name: str) -> int:
+        """How many partitions the topic has; 0 when there is none."""
+        topic = self._by_name.get(name)
+        return 0 if topic is None else topic.partition_count
+
+    def by_id(self, topic_id: bytes) -> Topic | None:
+        return self._by_id.get(topic_id)
+
+    def name_of(self, topic_id: bytes) -> str | None:
+        topic = self._by_id.get(topic_id)
+        return None if topic is None else topic.name
+
+    def collision(self, name: str) -> str | None:
+        """The name of another topic that Kafka's metrics could not tell from this one, in which '.' and '_' are the same."""
+        others = self._by_metric_name.get(_metric_name(name))
+        return min((other for other in others if other != name), default=None) if others else None
+
+    def replay(self, name: str, state: dict[str, Any] | None) -> None:
+        """One record of kind `topic` from the metadata log."""
+        old = self._by_name.pop(name, None)
+        if old is not None:
+            del self._by_id[old.id]
+            self._by_metric_name[_metric_name(name)].discard(name)
+            self.partition_count -= old.partition_count
+        if state is None:
+            return
+        topic = Topic(name, id_from_text(state["id"]), state["partitions"], state["config"])
+        self._by_name[name] = topic
+        self._by_id[topic.id] = topic
+        self._by_metric_name.setdefault(_metric_name(name), set()).add(name)
+        self.partition_count += topic.partition_count
+
+
+def _metric_name(name: str) -> str:
+    return name.replace(".", "_")
+
+
+def topic_record(topic: Topic) -> Record:
+    """The record that says that this topic exists, as it is."""
+    state = {"v": RECORD_VERSION, "id": id_to_text(topic.id), "partitions": topic.partition_count, "config": topic.config}
+    return _topic_key(topic.name), _json(state)
+
+
+def deletion_record(name: str) -> Record:
+    """The record that says that the topic of this name is gone."""
+    return _topic_key(name), None
+
+
+def read_record(key: bytes, value: bytes | None) -> tuple[str, str, dict[str, Any] | None]:
+    """One record of the metadata log: (kind, name, state). Raises DiskError when it was written by a newer version."""
+    try:
+        head = json.loads(key)
+        state = None if value is None else json.loads(value)
+        version = RECORD_VERSION if state is None else state["v"]
+        kind, name = head["kind"], head.get("name", "")
+    except (ValueError, KeyError, TypeError) as error:
+        raise DiskError(f"the metadata log holds a record that does not parse: key {key[:80]!r}") from error
+    if version != RECORD_VERSION or kind not in ("topic", "producer_ids"):
+        raise DiskError(
+            f"the metadata log holds a record ({kind!r}, version {version}) that a newer version of ev wrote; start that version"
+        )
+    return kind, name, state
+
+
+def _topic_key(name: str) -> bytes:
+    return _json({"kind": "topic", "name": name})
+
+
+def _json(value: dict[str, Any]) -> bytes:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()

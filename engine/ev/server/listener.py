@@ -1,0 +1,202 @@
+"""The listening sockets: who may connect, how many at a time, and which address they are told."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import socket
+from typing import TYPE_CHECKING, Final
+
+from ev.errors import SettingError
+from ev.server.connection import Connection
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Sequence
+
+    from ev.broker.broker import Broker
+    from ev.broker.runtime import Handle
+
+log = logging.getLogger("ev.listener")
+
+BACKLOG: Final = 4096
+MAPPED_PREFIX: Final = "::ffff:"
+WILDCARDS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+
+Address = tuple[str, int]
+
+
+def parse_address(text: str) -> Address:
+    """HOST:PORT, with an IPv6 host in brackets. Raises SettingError."""
+    host, colon, port = text.strip().rpartition(":")
+    bracketed = host.startswith("[") and host.endswith("]")
+    host = host[1:-1] if bracketed else host
+    if not colon or not host or (":" in host and not bracketed):
+        raise SettingError(f"Invalid address {text!r}: expected HOST:PORT, with an IPv6 host in brackets")
+    if not (port.isascii() and port.isdigit() and int(port) <= 65535):
+        raise SettingError(f"Invalid port in {text!r}: expected a number from 0 to 65535")
+    return host, int(port)
+
+
+def format_address(address: Address) -> str:
+    host, port = address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def local_address(address: Address) -> Address:
+    """The address by which a client on this machine reaches a socket that is bound to `address`."""
+    host, port = address
+    return WILDCARDS.get(host, host), port
+
+
+class PortTakenError(Exception):
+    """Somebody else listens at the address."""
+
+    def __init__(self, address: Address) -> None:
+        super().__init__(f"{format_address(address)} is in use")
+        self.address = address
+
+
+def bind(host: str, port: int) -> list[socket.socket]:
+    """Listening sockets on every address of `host`, all on one port. Raises PortTakenError, or OSError for any other reason."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    bound: list[socket.socket] = []
+    try:
+        for family, kind, protocol, _, place in dict.fromkeys(found):
+            chosen_port = bound[0].getsockname()[1] if bound else port
+            try:
+                bound.append(_bind_one(family, kind, protocol, (place[0], chosen_port, *place[2:])))
+            except OSError as error:
+                if error.errno == errno.EADDRINUSE:
+                    raise PortTakenError((str(place[0]), chosen_port)) from error
+                if not bound:
+                    raise
+    except BaseException:
+        for one in bound:
+            one.close()
+        raise
+    return bound
+
+
+def _bind_one(family: int, kind: int, protocol: int, place: tuple[object, ...]) -> socket.socket:
+    opened = socket.socket(family, kind, protocol)
+    try:
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        opened.bind(place)
+        opened.listen(BACKLOG)
+        opened.setblocking(False)
+    except BaseException:
+        opened.close()
+        raise
+    return opened
+
+
+class Limits:
+    """How many connections all listeners together may have, and how long one may be silent."""
+
+    def __init__(self, connections_max: int, idle_max_ms: int) -> None:
+        self.connections_max = connections_max
+        self.idle_max_ms = idle_max_ms
+        self.connections = 0
+        self.refused = 0
+
+
+class Listener:
+    """One `--listen`: its sockets, its connections, and the address that its clients are told."""
+
+    def __init__(self, broker: Broker, sockets: Sequence[socket.socket], advertise: Address | None, limits: Limits) -> None:
+        self.broker = broker
+        self.advertise = advertise
+        self.limits = limits
+        self.connections: set[Connection] = set()
+        self._sockets = sockets
+        self._servers: list[asyncio.Server] = []
+        self._idle_timer: Handle | None = None
+
+    @property
+    def address(self) -> Address:
+        """Where the first socket is bound."""
+        host, port = self._sockets[0].getsockname()[:2]
+        return host, port
+
+    async def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        for one in self._sockets:
+            self._servers.append(await loop.create_server(lambda: Connection(self.broker, self), sock=one, backlog=BACKLOG))
+
+    def stop_accepting(self) -> None:
+        for server in self._servers:
+            server.close()
+
+    def abort_connections(self) -> None:
+        for connection in list(self.connections):
+            connection.abort()
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
+            self._idle_timer = None
+
+    # What connections report.
+
+    def opened(self, connection: Connection) -> None:
+        if self.limits.connections >= self.limits.connections_max:
+            self._refuse(connection)
+            return
+        self.limits.connections += 1
+        self.connections.add(connection)
+        connection.local_address = self._told(connection.local_address)
+        if self._idle_timer is None and self.limits.idle_max_ms > 0:
+            self._arm_idle_timer()
+
+    def closed(self, connection: Connection) -> None:
+        if connection in self.connections:
+            self.connections.remove(connection)
+            self.limits.connections -= 1
+
+    def _refuse(self, connection: Connection) -> None:
+        self.limits.refused += 1
+        if self.limits.refused.bit_count() == 1:  # the 1st, 2nd, 4th, 8th, …: a flood of connections is no flood of lines
+            log.warning(
+                "connection from %s refused, the %d. so far: there are %d, as many as allowed",
+                connection.client_host,
+                self.limits.refused,
+                self.limits.connections,
+            )
+        connection.abort()
+
+    def _told(self, local: Address) -> Address:
+        """The address that a client which connected to `local` is told to use."""
+        if self.advertise is not None:
+            return self.advertise
+        host, port = local
+        return host.removeprefix(MAPPED_PREFIX) if host.startswith(MAPPED_PREFIX) and "." in host else host, port
+
+    # Connections that have been silent for too long. The timer runs only while there are connections.
+
+    def _arm_idle_timer(self) -> None:
+        clock = self.broker.clock
+        self._idle_timer = self.broker.runtime.call_at(clock.monotonic_ms() + self.limits.idle_max_ms, self._close_idle)
+
+    def _close_idle(self) -> None:
+        self._idle_timer = None
+        for connection in list(self.connections):
+            if connection.active or connection.calls:
+                connection.active = False
+            else:
+                connection.abort()
+        if self.connections:
+            self._arm_idle_timer()
+
+
+def bind_all(addresses: Sequence[Address]) -> list[list[socket.socket]]:
+    """`bind` for each address, all or none."""
+    with contextlib.ExitStack() as undo:
+        bound = []
+        for host, port in addresses:
+            sockets = bind(host, port)
+            bound.append(sockets)
+            for one in sockets:
+                undo.callback(one.close)
+        undo.pop_all()
+    return bound
