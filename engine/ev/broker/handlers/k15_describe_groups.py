@@ -1,0 +1,30 @@
+"""DescribeGroups (15): state, members and assignments of groups.
+
+Versions 0-6. An unknown group is described as Dead, without an error before v6 and with GROUP_ID_NOT_FOUND from then on.
+Metadata and assignments are shown while the group is Stable.
+
+v3 adds the authorized operations, v4 static members, v5 is flexible, v6 adds an error message.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ev.wire.messages.k15_describe_groups import DescribedGroup, DescribeGroupsResponse
+
+if TYPE_CHECKING:
+    from ev.broker.broker import Broker
+    from ev.broker.runtime import Call
+    from ev.wire.messages.k15_describe_groups import DescribeGroupsRequest
+
+KEY = 15
+VERSIONS = (0, 6)
+
+
+def handle(broker: Broker, call: Call) -> None:
+    request: DescribeGroupsRequest = call.request
+    broker.groups.decide(call, broker.groups.groups.describe_groups, lambda code: refused(request, code))
+
+
+def refused(request: DescribeGroupsRequest, error_code: int) -> DescribeGroupsResponse:
+    return DescribeGroupsResponse(groups=[DescribedGroup(error_code=error_code, group_id=each, members=[]) for each in request.groups])

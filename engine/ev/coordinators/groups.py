@@ -1,0 +1,361 @@
+"""All groups of this broker: who they are, what was committed for them, what comes due.
+
+Every public method but the questions takes one request (or the time) and returns a `Decision`; see `ev.coordinators.decision`.
+What the log knows changes in `replay()` only. What it does not know, the rebalances in flight, changes while deciding and is
+given up by `refused()` when the log refuses a decision (see `ev.coordinators.classic`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from ev.coordinators.classic import ClassicGroup, Member, State
+from ev.coordinators.classic_rebalance import Deadline, Rebalance
+from ev.coordinators.classic_requests import ClassicRequests
+from ev.coordinators.deadlines import Deadlines
+from ev.coordinators.decision import Caller, Decision, Now
+from ev.coordinators.group_records import GroupKey, OffsetKey, group_key, read_group_value, read_key, read_member, read_offset_value
+from ev.coordinators.offsets import Offsets, Topics, commit_error
+from ev.errors import ErrorCode
+from ev.wire.messages.k15_describe_groups import DescribedGroup, DescribedGroupMember, DescribeGroupsResponse
+from ev.wire.messages.k16_list_groups import ListedGroup, ListGroupsResponse
+from ev.wire.messages.k42_delete_groups import DeletableGroupResult, DeleteGroupsResponse
+
+if TYPE_CHECKING:
+    from ev.randomness import Randomness
+    from ev.settings import Settings
+    from ev.wire.messages.k08_offset_commit import OffsetCommitRequest
+    from ev.wire.messages.k09_offset_fetch import OffsetFetchRequest
+    from ev.wire.messages.k11_join_group import JoinGroupRequest
+    from ev.wire.messages.k12_heartbeat import HeartbeatRequest
+    from ev.wire.messages.k13_leave_group import LeaveGroupRequest
+    from ev.wire.messages.k14_sync_group import SyncGroupRequest
+    from ev.wire.messages.k15_describe_groups import DescribeGroupsRequest
+    from ev.wire.messages.k16_list_groups import ListGroupsRequest
+    from ev.wire.messages.k42_delete_groups import DeleteGroupsRequest
+    from ev.wire.messages.k47_offset_delete import OffsetDeleteRequest
+
+CLASSIC_TYPE: Final = "classic"
+#: READ, DELETE, DESCRIBE, DESCRIBE_CONFIGS and ALTER_CONFIGS: everything that can be permitted on a group.
+ALL_OPERATIONS: Final = 1 << 3 | 1 << 6 | 1 << 8 | 1 << 10 | 1 << 11
+REFUSED_EXPIRY_RETRY_MS: Final = 60_000
+
+
+class Groups:
+    def __init__(self, settings: Settings, randomness: Randomness, topics: Topics) -> None:
+        self._settings = settings
+        self._groups: dict[str, ClassicGroup] = {}
+        self._offsets = Offsets(settings, topics)
+        self._deadlines: Deadlines[Deadline] = Deadlines()
+        self._rebalance = Rebalance(settings, self._deadlines)
+        self._requests = ClassicRequests(settings, randomness, self._rebalance)
+
+    # ---- members
+
+    def join(self, request: JoinGroupRequest, caller: Caller, now: Now) -> Decision:
+        decision = Decision((request.group_id,))
+        group = self._groups.get(request.group_id)
+        low, high = self._settings.group_min_session_timeout_ms, self._settings.group_max_session_timeout_ms
+        if not request.group_id:
+            return decision.refuse(caller, ErrorCode.INVALID_GROUP_ID)
+        if not low <= request.session_timeout_ms <= high:
+            return decision.refuse(caller, ErrorCode.INVALID_SESSION_TIMEOUT)
+        if group is None:
+            if request.member_id:
+                return decision.refuse(caller, ErrorCode.UNKNOWN_MEMBER_ID)
+            group = self._groups[request.group_id] = ClassicGroup(request.group_id)
+        self._requests.join(group, request, caller, now, decision)
+        self._drop_if_unused(group, decision)
+        return decision
+
+    def sync(self, request: SyncGroupRequest, caller: Caller, now: Now) -> Decision:
+        decision = Decision((request.group_id,))
+        group = self._groups.get(request.group_id)
+        if group is None:
+            return decision.refuse(caller, _missing(request.group_id))
+        self._requests.sync(group, request, caller, now, decision)
+        return decision
+
+    def heartbeat(self, request: HeartbeatRequest, caller: Caller, now: Now) -> Decision:
+        decision = Decision((request.group_id,))
+        group = self._groups.get(request.group_id)
+        if group is None:
+            return decision.refuse(caller, _missing(request.group_id))
+        self._requests.heartbeat(group, request, caller, now, decision)
+        return decision
+
+    def leave(self, request: LeaveGroupRequest, caller: Caller, now: Now) -> Decision:
+        decision = Decision((request.group_id,))
+        group = self._groups.get(request.group_id)
+        if group is None:
+            return decision.refuse(caller, _missing(request.group_id))
+        self._requests.leave(group, request, caller, now, decision)
+        self._drop_if_unused(group, decision)
+        return decision
+
+    # ---- offsets
+
+    def commit_offsets(self, request: OffsetCommitRequest, caller: Caller, now: Now) -> Decision:
+        decision = Decision((request.group_id,))
+        group = self._groups.get(request.group_id)
+        error_code = commit_error(group, request, caller.version)
+        if error_code:
+            return decision.refuse(caller, error_code)
+        member = group.members.get(request.member_id) if group is not None else None
+        if group is not None and member is not None:
+            self._requests.heard_of(group, member, now)
+        decision.reply(caller, self._offsets.commit(request, caller.version, now, decision))
+        return decision
+
+    def fetch_offsets(self, request: OffsetFetchRequest, caller: Caller, now: Now) -> Decision:
+        groups = tuple(group.group_id for group in request.groups) if caller.version >= 8 else (request.group_id,)
+        decision = Decision(groups)
+        decision.reply(caller, self._offsets.fetch(request, caller.version))
+        return decision
+
+    def delete_offsets(self, request: OffsetDeleteRequest, caller: Caller, now: Now) -> Decision:
+        decision = Decision((request.group_id,))
+        group = self._groups.get(request.group_id)
+        if group is None:
+            return decision.refuse(caller, ErrorCode.GROUP_ID_NOT_FOUND)
+        if group.state is not State.EMPTY and not group.uses_consumer_protocol:
+            return decision.refuse(caller, ErrorCode.NON_EMPTY_GROUP)
+        decision.reply(caller, self._offsets.delete(group, request, decision))
+        return decision
+
+    def topic_deleted(self, topic: str, topic_id: bytes) -> Decision:
+        """Forget what was committed on this topic. To be called when its deletion can no longer be lost."""
+        decision = Decision()
+        for group_id in self._offsets.group_ids():
+            self._offsets.forget_topic(group_id, topic, topic_id, decision)
+        return decision
+
+    # ---- groups
+
+    def describe_groups(self, request: DescribeGroupsRequest, caller: Caller, now: Now) -> Decision:
+        decision = Decision(tuple(request.groups))
+        described = [self._describe(group_id, caller.version) for group_id in request.groups]
+        if request.include_authorized_operations:
+            for group in described:
+                group.authorized_operations = ALL_OPERATIONS
+        decision.reply(caller, DescribeGroupsResponse(groups=described))
+        return decision
+
+    def _describe(self, group_id: str, version: int) -> DescribedGroup:
+        group = self._groups.get(group_id)
+        if group is None:
+            missing = DescribedGroup(group_id=group_id, group_state=State.DEAD, members=[])
+            if version >= 6:
+                missing.error_code = ErrorCode.GROUP_ID_NOT_FOUND
+                missing.error_message = f"Group {group_id} not found."
+            return missing
+        stable = group.state is State.STABLE
+        return DescribedGroup(
+            group_id=group_id,
+            group_state=group.state,
+            protocol_type=group.protocol_type or "",
+            protocol_data=(group.protocol or "") if stable else "",
+            members=[_described_member(group, member, stable) for member in group.members.values()],
+        )
+
+    def list_groups(self, request: ListGroupsRequest, caller: Caller, now: Now) -> Decision:
+        decision = Decision(None)
+        states = {state.lower() for state in request.states_filter}
+        types = {kind.lower() for kind in request.types_filter}
+        listed = [
+            ListedGroup(group_id=group.group_id, protocol_type=group.protocol_type or "", group_state=group.state, group_type=CLASSIC_TYPE)
+            for group in self._groups.values()
+            if (not states or group.state.lower() in states) and (not types or CLASSIC_TYPE in types)
+        ]
+        decision.reply(caller, ListGroupsResponse(error_code=ErrorCode.NONE, groups=listed))
+        return decision
+
+    def delete_groups(self, request: DeleteGroupsRequest, caller: Caller, now: Now) -> Decision:
+        decision = Decision(tuple(request.groups_names))
+        results = []
+        for group_id in dict.fromkeys(request.groups_names):
+            error_code = self._delete_error(group_id)
+            results.append(DeletableGroupResult(group_id=group_id, error_code=error_code))
+            if not error_code:
+                self._bury(self._groups[group_id], decision)
+        decision.reply(caller, DeleteGroupsResponse(results=results))
+        return decision
+
+    def _delete_error(self, group_id: str) -> int:
+        group = self._groups.get(group_id)
+        if group is None:
+            return ErrorCode.GROUP_ID_NOT_FOUND
+        return ErrorCode.NONE if group.state is State.EMPTY else ErrorCode.NON_EMPTY_GROUP
+
+    def _bury(self, group: ClassicGroup, decision: Decision) -> None:
+        self._offsets.forget_group(group.group_id, decision)
+        decision.write(group.group_id, group_key(group.group_id), None)
+
+    # ---- time
+
+    def next_deadline_ms(self) -> int | None:
+        """The monotonic time at which to call `pass_time`; None when nothing can come due."""
+        return self._deadlines.next_ms()
+
+    def pass_time(self, now: Now) -> Decision | None:
+        """What the next deadline that has come brings about; None when there is none left. Call until then."""
+        due = self._deadlines.pop_due(now.monotonic_ms)
+        if due is None:
+            return None
+        decision = Decision((due.group_id,))
+        group = self._groups.get(due.group_id)
+        if group is None:
+            return decision
+        match due.kind:
+            case "session":
+                self._rebalance.lose(group, [group.members[due.member_id]], now, decision)
+            case "pending":
+                group.pending_members.discard(due.member_id)
+                if group.state is State.PREPARING_REBALANCE:
+                    self._rebalance.go_on(group, now, decision)
+            case "join":
+                self._rebalance.join_deadline_passed(group, now, decision)
+            case "sync":
+                late = [group.members[member_id] for member_id in group.members if member_id in group.pending_syncs]
+                self._rebalance.lose(group, late, now, decision)
+            case "expire":
+                self._expire(group, now, decision)
+        self._drop_if_unused(group, decision)
+        return decision
+
+    def _expire(self, group: ClassicGroup, now: Now, decision: Decision) -> None:
+        nothing_left = self._offsets.expire(group, now.wall_ms, decision)
+        if nothing_left and group.state is State.EMPTY and group.is_idle and self._is_old(group, now):
+            decision.write(group.group_id, group_key(group.group_id), None)
+        else:
+            self._expect_expiry(group, now)
+
+    def _is_old(self, group: ClassicGroup, now: Now) -> bool:
+        return now.wall_ms >= (group.state_timestamp_ms or 0) + self._settings.offsets_retention_check_interval_ms
+
+    def _expect_expiry(self, group: ClassicGroup, now: Now) -> None:
+        """Set the deadline at which something of the group may expire, if anything can."""
+        times = [self._offsets.next_expiry_ms(group)]
+        if group.state is State.EMPTY and group.persisted is not None and not self._offsets.of_group(group.group_id):
+            times.append((group.state_timestamp_ms or 0) + self._settings.offsets_retention_check_interval_ms)
+        key = Deadline("expire", group.group_id)
+        known = [time for time in times if time is not None]
+        if known:
+            self._deadlines.set(key, now.monotonic_ms + max(min(known) - now.wall_ms, 1))
+        else:
+            self._deadlines.cancel(key)
+
+    # ---- the log
+
+    def replay(self, key: bytes, value: bytes | None, now: Now) -> None:
+        """Take over one record of the log: at the start all of them, later each one as soon as it is appended.
+
+        Raises MalformedError.
+        """
+        about = read_key(key)
+        if isinstance(about, OffsetKey):
+            self._replay_offset(about, value, now)
+        elif isinstance(about, GroupKey):
+            self._replay_group(about.group_id, value, now)
+
+    def _replay_offset(self, about: OffsetKey, value: bytes | None, now: Now) -> None:
+        if value is not None:
+            committed = read_offset_value(value)
+            group = self._groups.get(about.group_id)
+            if group is None:
+                group = self._groups[about.group_id] = ClassicGroup(about.group_id)
+            self._offsets.put(about.group_id, about.topic, about.partition, committed)
+            if Deadline("expire", about.group_id) not in self._deadlines and not group.is_subscribed(about.topic):
+                self._expect_expiry(group, now)
+            return
+        self._offsets.remove(about.group_id, about.topic, about.partition)
+        group = self._groups.get(about.group_id)
+        if group is not None:
+            self._remove_if_unused(group)
+
+    def _replay_group(self, group_id: str, value: bytes | None, now: Now) -> None:
+        group = self._groups.get(group_id)
+        if value is None:
+            if group is not None:
+                self._rebalance.forget(group)
+                group.persisted = None
+                group.reset()
+                self._remove_if_unused(group)
+            return
+        read = read_group_value(value)
+        if group is None:
+            group = self._groups[group_id] = ClassicGroup(group_id)
+        group.persisted = value
+        group.install(
+            [(read_member(member, read.protocol), bytes(member.assignment)) for member in read.members],
+            generation=read.generation,
+            protocol_type=read.protocol_type or None,
+            protocol=read.protocol,
+            leader=read.leader,
+            state_timestamp_ms=read.current_state_timestamp if read.current_state_timestamp >= 0 else None,
+        )
+        self._expect_expiry(group, now)
+
+    def loaded(self, now: Now) -> Decision:
+        """The log has been replayed: sessions begin anew, and what a crash kept from being forgotten is forgotten now."""
+        decision = Decision()
+        for group in self._groups.values():
+            for member in group.members.values():
+                self._rebalance.restart_session(group, member, now)
+            self._expect_expiry(group, now)
+            self._offsets.forget_stale(group.group_id, decision)
+        return decision
+
+    def refused(self, decision: Decision, error_code: int, now: Now) -> Decision:
+        """The log took none of the decision's records: everybody in it gets an error, and rebalances in it start over."""
+        outcome = Decision(decision.groups)
+        groups_hit = dict.fromkeys(record.group_id for record in decision.records if isinstance(read_key(record.key), GroupKey))
+        if error_code not in (ErrorCode.MESSAGE_TOO_LARGE, ErrorCode.RECORD_LIST_TOO_LARGE):
+            answer = ErrorCode.COORDINATOR_NOT_AVAILABLE
+        else:
+            answer = ErrorCode.UNKNOWN_SERVER_ERROR if groups_hit else ErrorCode.INVALID_COMMIT_OFFSET_SIZE
+        for reply in decision.replies:
+            outcome.refuse(reply.caller, answer)
+        for group_id in groups_hit:
+            self._fail_over(self._groups[group_id], outcome, now)
+        return outcome
+
+    def _fail_over(self, group: ClassicGroup, outcome: Decision, now: Now) -> None:
+        """Go back to what the log says of the group. Who waits is told to look for the coordinator again."""
+        for member in group.members.values():
+            for parked in (member.joining, member.syncing):
+                if parked is not None:
+                    outcome.refuse(parked, ErrorCode.COORDINATOR_NOT_AVAILABLE)
+        self._rebalance.forget(group)
+        group.reset()
+        if group.persisted is not None:
+            self._replay_group(group.group_id, group.persisted, now)
+        for member in group.members.values():
+            self._rebalance.restart_session(group, member, now)
+        self._deadlines.set(Deadline("expire", group.group_id), now.monotonic_ms + REFUSED_EXPIRY_RETRY_MS)
+        self._remove_if_unused(group)
+
+    def _drop_if_unused(self, group: ClassicGroup, decision: Decision) -> None:
+        if not decision.records:
+            self._remove_if_unused(group)
+
+    def _remove_if_unused(self, group: ClassicGroup) -> None:
+        """A group that nobody is in, that the log does not know and that has no offsets is not there."""
+        if group.is_idle and group.state is State.EMPTY and group.persisted is None and not self._offsets.of_group(group.group_id):
+            self._rebalance.forget(group)
+            self._groups.pop(group.group_id, None)
+
+
+def _missing(group_id: str) -> int:
+    return ErrorCode.UNKNOWN_MEMBER_ID if group_id else ErrorCode.INVALID_GROUP_ID
+
+
+def _described_member(group: ClassicGroup, member: Member, stable: bool) -> DescribedGroupMember:
+    return DescribedGroupMember(
+        member_id=member.member_id,
+        group_instance_id=member.group_instance_id,
+        client_id=member.client_id,
+        client_host=member.client_host,
+        member_metadata=member.metadata(group.protocol) if stable else b"",
+        member_assignment=member.assignment if stable else b"",
+    )

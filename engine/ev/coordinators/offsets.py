@@ -1,0 +1,312 @@
+"""Committed offsets: the table, who may commit, and when an offset expires.
+
+The table changes in `put` and `remove` only, and those are called by replay. An offset also knows the topic's id, so that what
+was committed for a deleted topic is never served for its successor of the same name.
+
+An offset expires `offsets.retention.minutes` after
+
+    its group became empty, or its commit if that was later     groups that had members
+    its commit                                                  groups that never had members, and topics that a Stable group
+                                                                of consumers does not subscribe to
+
+and otherwise not at all.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Protocol
+
+from ev.coordinators.classic import State
+from ev.coordinators.classic_requests import member_error
+from ev.coordinators.group_records import NO_TOPIC_ID, CommittedOffset, offset_key, offset_value
+from ev.errors import ErrorCode
+from ev.wire.messages.k08_offset_commit import OffsetCommitResponse, OffsetCommitResponsePartition, OffsetCommitResponseTopic
+from ev.wire.messages.k09_offset_fetch import (
+    OffsetFetchResponse,
+    OffsetFetchResponseGroup,
+    OffsetFetchResponsePartition,
+    OffsetFetchResponsePartitions,
+    OffsetFetchResponseTopic,
+    OffsetFetchResponseTopics,
+)
+from ev.wire.messages.k47_offset_delete import (
+    OffsetDeleteResponse,
+    OffsetDeleteResponsePartition,
+    OffsetDeleteResponseTopic,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from ev.coordinators.classic import ClassicGroup
+    from ev.coordinators.decision import Decision, Now
+    from ev.settings import Settings
+    from ev.wire.messages.k08_offset_commit import OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic
+    from ev.wire.messages.k09_offset_fetch import OffsetFetchRequest, OffsetFetchRequestGroup
+    from ev.wire.messages.k47_offset_delete import OffsetDeleteRequest
+
+MINUTE_MS: Final = 60_000
+NO_OFFSET: Final = CommittedOffset(-1, -1, "", -1, -1, NO_TOPIC_ID)
+
+GroupOffsets = dict[str, dict[int, CommittedOffset]]
+
+
+class Topics(Protocol):
+    """What a coordinator asks about topics."""
+
+    def topic_id(self, name: str) -> bytes | None: ...
+
+    def topic_name(self, topic_id: bytes) -> str | None: ...
+
+    def partition_count(self, name: str) -> int: ...
+
+
+class Offsets:
+    def __init__(self, settings: Settings, topics: Topics) -> None:
+        self._settings = settings
+        self._topics = topics
+        self._groups: dict[str, GroupOffsets] = {}
+
+    # ---- the table
+
+    def put(self, group_id: str, topic: str, partition: int, committed: CommittedOffset) -> None:
+        self._groups.setdefault(group_id, {}).setdefault(topic, {})[partition] = committed
+
+    def remove(self, group_id: str, topic: str, partition: int) -> None:
+        topics = self._groups.get(group_id, {})
+        partitions = topics.get(topic, {})
+        partitions.pop(partition, None)
+        if not partitions:
+            topics.pop(topic, None)
+        if not topics:
+            self._groups.pop(group_id, None)
+
+    def of_group(self, group_id: str) -> GroupOffsets:
+        return self._groups.get(group_id, {})
+
+    def group_ids(self) -> list[str]:
+        return list(self._groups)
+
+    def each(self, group_id: str) -> Iterator[tuple[str, int, CommittedOffset]]:
+        for topic, partitions in self.of_group(group_id).items():
+            for partition, committed in partitions.items():
+                yield topic, partition, committed
+
+    # ---- OffsetCommit
+
+    def commit(self, request: OffsetCommitRequest, version: int, now: Now, decision: Decision) -> OffsetCommitResponse:
+        """Write down what may be committed; the answer says for each partition whether it was."""
+        expires_ms = now.wall_ms + request.retention_time_ms if 2 <= version <= 4 and request.retention_time_ms >= 0 else -1
+        topics = [self._commit_topic(request.group_id, topic, version, now.wall_ms, expires_ms, decision) for topic in request.topics]
+        return OffsetCommitResponse(topics=topics)
+
+    def _commit_topic(
+        self, group_id: str, topic: OffsetCommitRequestTopic, version: int, now_ms: int, expires_ms: int, decision: Decision
+    ) -> OffsetCommitResponseTopic:
+        name = topic.name if version < 10 else self._topics.topic_name(bytes(topic.topic_id))
+        topic_id = self._topics.topic_id(name) if name is not None else None
+        answer = OffsetCommitResponseTopic(name=topic.name, topic_id=topic.topic_id, partitions=[])
+        for partition in topic.partitions:
+            if name is None or topic_id is None:
+                error_code = ErrorCode.UNKNOWN_TOPIC_ID if version >= 10 else ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+            else:
+                error_code = self._commit_error(name, partition)
+                if not error_code:
+                    committed = CommittedOffset(
+                        partition.committed_offset,
+                        partition.committed_leader_epoch,
+                        partition.committed_metadata or "",
+                        now_ms,
+                        expires_ms,
+                        topic_id,
+                    )
+                    decision.write(group_id, offset_key(group_id, name, partition.partition_index), offset_value(committed))
+            answer.partitions.append(OffsetCommitResponsePartition(partition_index=partition.partition_index, error_code=error_code))
+        return answer
+
+    def _commit_error(self, topic: str, partition: OffsetCommitRequestPartition) -> int:
+        if not 0 <= partition.partition_index < self._topics.partition_count(topic):
+            return ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+        if len(partition.committed_metadata or "") > self._settings.offset_metadata_max_bytes:
+            return ErrorCode.OFFSET_METADATA_TOO_LARGE
+        return ErrorCode.NONE
+
+    # ---- OffsetFetch
+
+    def fetch(self, request: OffsetFetchRequest, version: int) -> OffsetFetchResponse:
+        if version >= 8:
+            return OffsetFetchResponse(groups=[self._fetch_group(group, version) for group in request.groups])
+        wanted = self._everything(request.group_id) if request.topics is None else [(t.name, t.partition_indexes) for t in request.topics]
+        topics = [
+            OffsetFetchResponseTopic(
+                name=name,
+                partitions=[
+                    OffsetFetchResponsePartition(
+                        partition_index=partition,
+                        committed_offset=committed.offset,
+                        committed_leader_epoch=committed.leader_epoch,
+                        metadata=committed.metadata,
+                        error_code=ErrorCode.NONE,
+                    )
+                    for partition, committed in self._look_up(request.group_id, name, partitions)
+                ],
+            )
+            for name, partitions in wanted
+        ]
+        return OffsetFetchResponse(topics=topics, error_code=ErrorCode.NONE)
+
+    def _fetch_group(self, group: OffsetFetchRequestGroup, version: int) -> OffsetFetchResponseGroup:
+        answer = OffsetFetchResponseGroup(group_id=group.group_id, topics=[], error_code=ErrorCode.NONE)
+        if group.topics is None:
+            for name, partitions in self._everything(group.group_id):
+                topic_id = self._topics.topic_id(name) or NO_TOPIC_ID
+                answer.topics.append(self._fetch_topic(group.group_id, name, topic_id, partitions))
+            return answer
+        for topic in group.topics:
+            known = topic.name if version < 10 else self._topics.topic_name(bytes(topic.topic_id))
+            if known is None:
+                answer.topics.append(_unknown_topic(topic.topic_id, topic.partition_indexes))
+            else:
+                answer.topics.append(self._fetch_topic(group.group_id, known, topic.topic_id, topic.partition_indexes))
+        return answer
+
+    def _fetch_topic(self, group_id: str, name: str, topic_id: bytes, partitions: Iterable[int]) -> OffsetFetchResponseTopics:
+        return OffsetFetchResponseTopics(
+            name=name,
+            topic_id=topic_id,
+            partitions=[
+                OffsetFetchResponsePartitions(
+                    partition_index=partition,
+                    committed_offset=committed.offset,
+                    committed_leader_epoch=committed.leader_epoch,
+                    metadata=committed.metadata,
+                    error_code=ErrorCode.NONE,
+                )
+                for partition, committed in self._look_up(group_id, name, partitions)
+            ],
+        )
+
+    def _everything(self, group_id: str) -> list[tuple[str, list[int]]]:
+        """All topics and partitions with a commit that is still about the topic of that name."""
+        found = []
+        for topic, partitions in self.of_group(group_id).items():
+            current = [partition for partition, committed in partitions.items() if not self._is_stale(topic, committed)]
+            if current:
+                found.append((topic, current))
+        return found
+
+    def _look_up(self, group_id: str, topic: str, partitions: Iterable[int]) -> list[tuple[int, CommittedOffset]]:
+        table = self.of_group(group_id).get(topic, {})
+        found = [(partition, table.get(partition, NO_OFFSET)) for partition in partitions]
+        return [(partition, NO_OFFSET if self._is_stale(topic, committed) else committed) for partition, committed in found]
+
+    def _is_stale(self, topic: str, committed: CommittedOffset) -> bool:
+        """Whether the offset is about a topic that is no longer there, perhaps with another of the same name in its place."""
+        topic_id = self._topics.topic_id(topic)
+        return topic_id is None or committed.topic_id not in (topic_id, NO_TOPIC_ID)
+
+    # ---- OffsetDelete and the deletion of topics
+
+    def delete(self, group: ClassicGroup, request: OffsetDeleteRequest, decision: Decision) -> OffsetDeleteResponse:
+        table = self.of_group(group.group_id)
+        answer = OffsetDeleteResponse(error_code=ErrorCode.NONE, topics=[])
+        for topic in request.topics:
+            error_code = ErrorCode.NONE
+            if self._topics.topic_id(topic.name) is None:
+                error_code = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+            elif group.is_subscribed(topic.name):
+                error_code = ErrorCode.GROUP_SUBSCRIBED_TO_TOPIC
+            partitions = [partition.partition_index for partition in topic.partitions]
+            if not error_code:
+                for partition in partitions:
+                    if partition in table.get(topic.name, {}):
+                        decision.write(group.group_id, offset_key(group.group_id, topic.name, partition), None)
+            answer.topics.append(
+                OffsetDeleteResponseTopic(
+                    name=topic.name,
+                    partitions=[OffsetDeleteResponsePartition(partition_index=each, error_code=error_code) for each in partitions],
+                )
+            )
+        return answer
+
+    def forget_topic(self, group_id: str, topic: str, topic_id: bytes, decision: Decision) -> None:
+        """Tombstones for what the group committed on the topic with this id, and on none of the same name before or after it."""
+        for partition, committed in self.of_group(group_id).get(topic, {}).items():
+            if committed.topic_id in (topic_id, NO_TOPIC_ID):
+                decision.write(group_id, offset_key(group_id, topic, partition), None)
+
+    def forget_stale(self, group_id: str, decision: Decision) -> None:
+        """Tombstones for commits on topics that are gone: what a crash between a topic's deletion and these tombstones left."""
+        for topic, partition, committed in self.each(group_id):
+            if self._is_stale(topic, committed):
+                decision.write(group_id, offset_key(group_id, topic, partition), None)
+
+    def forget_group(self, group_id: str, decision: Decision) -> None:
+        for topic, partition, _ in self.each(group_id):
+            decision.write(group_id, offset_key(group_id, topic, partition), None)
+
+    # ---- expiry
+
+    def expire(self, group: ClassicGroup, now_ms: int, decision: Decision) -> bool:
+        """Tombstones for what has expired; True when nothing is left afterwards."""
+        left = False
+        for topic, partition, committed in self.each(group.group_id):
+            expires_ms = self._expires_ms(group, topic, committed)
+            if expires_ms is not None and expires_ms <= now_ms:
+                decision.write(group.group_id, offset_key(group.group_id, topic, partition), None)
+            else:
+                left = True
+        return not left
+
+    def next_expiry_ms(self, group: ClassicGroup) -> int | None:
+        """The wall clock's time at which the first offset of the group expires as things stand."""
+        times = (self._expires_ms(group, topic, committed) for topic, _, committed in self.each(group.group_id))
+        return min((time for time in times if time is not None), default=None)
+
+    def _expires_ms(self, group: ClassicGroup, topic: str, committed: CommittedOffset) -> int | None:
+        if group.is_subscribed(topic):
+            return None
+        since_ms = committed.commit_timestamp_ms
+        if group.protocol_type is not None:
+            if group.state is State.EMPTY:
+                since_ms = max(since_ms, group.state_timestamp_ms or 0)
+            elif not (group.state is State.STABLE and group.subscribed is not None):
+                return None
+        if committed.expire_timestamp_ms >= 0:
+            return committed.expire_timestamp_ms
+        return since_ms + self._settings.offsets_retention_minutes * MINUTE_MS
+
+
+def _unknown_topic(topic_id: bytes, partitions: Iterable[int]) -> OffsetFetchResponseTopics:
+    return OffsetFetchResponseTopics(
+        topic_id=topic_id,
+        partitions=[
+            OffsetFetchResponsePartitions(
+                partition_index=partition, committed_offset=-1, metadata="", error_code=ErrorCode.UNKNOWN_TOPIC_ID
+            )
+            for partition in partitions
+        ],
+    )
+
+
+def commit_error(group: ClassicGroup | None, request: OffsetCommitRequest, version: int) -> int:
+    """Why this caller may not commit for the group; NONE when it may.
+
+    A group without members takes commits from anybody who names no generation: simple consumers, and administrators. Members
+    commit in their own generation, also while a rebalance is waiting for them, but not while the next one is being handed out.
+    """
+    generation = request.generation_id_or_member_epoch
+    if group is None:
+        if generation < 0:
+            return ErrorCode.NONE
+        return ErrorCode.GROUP_ID_NOT_FOUND if version >= 9 else ErrorCode.ILLEGAL_GENERATION
+    if generation < 0 and group.state is State.EMPTY:
+        return ErrorCode.NONE
+    if generation < 0 and not request.member_id and request.group_instance_id is None:
+        return ErrorCode.UNKNOWN_MEMBER_ID
+    error_code = member_error(group, request.member_id, request.group_instance_id)
+    if error_code:
+        return error_code
+    if generation != group.generation:
+        return ErrorCode.ILLEGAL_GENERATION
+    return ErrorCode.REBALANCE_IN_PROGRESS if group.state is State.COMPLETING_REBALANCE else ErrorCode.NONE
