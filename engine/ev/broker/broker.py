@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from ev.broker.apis import load
 from ev.broker.configs import checked
+from ev.broker.group_runtime import GroupRuntime
 from ev.broker.producer_ids import ProducerIds
 from ev.broker.replay import replayed
 from ev.broker.runtime import Runtime
@@ -67,6 +68,8 @@ class Broker:
         self.advertise: tuple[str, int] | None = None
         self._replay_metadata()
         self._open_topics()
+        self.groups = GroupRuntime(self)
+        self.groups.start()
 
     @property
     def cluster_id(self) -> str:
@@ -216,6 +219,7 @@ class Broker:
     def _remove_directories(self, topic: Topic) -> None:
         gone = [self.store.partition(topic.name, index) for index in range(topic.partition_count)]
         self.store.delete_topic(topic.name)
+        self.groups.topic_deleted(topic.name, topic.id)
         for partition in gone:
             if partition is not None:
                 self.waiting.gone(partition)
