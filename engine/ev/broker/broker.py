@@ -4,7 +4,7 @@ A change of metadata is appended to the metadata log and replayed at once; nothi
 disk follows when the record is safe:
 
     create     record appended ──synced──> directories made ──> answered
-    delete     record appended ──synced──> waiting fetches woken, directories renamed away ──> answered
+    delete     record and tombstones of offsets appended ──synced──> directories renamed away, waiting fetches woken ──> answered
 
 Every answer that looked at topics, configurations or producer ids leaves after the round that holds the metadata log's newest
 record at that time (`metadata_round`).
@@ -65,7 +65,6 @@ class Broker:
         self.apis = load()
         self.topics = Topics()
         self.producer_ids = ProducerIds()
-        self.advertise: tuple[str, int] | None = None
         self._replay_metadata()
         self._open_topics()
         self.groups = GroupRuntime(self)
@@ -80,8 +79,8 @@ class Broker:
         return self.store.node_id
 
     def advertised(self, call: Call) -> tuple[str, int]:
-        """Where the client that sent this call is told to connect: where we were told to send it, or where it found us."""
-        return self.advertise if self.advertise is not None else call.connection.local_address
+        """Where the client that sent this call is told to connect: where its listener says, or else where it found us."""
+        return call.connection.local_address
 
     # The metadata log.
 
@@ -208,6 +207,8 @@ class Broker:
     def delete_topics(self, topics: Sequence[Topic], now_ms: int, done: Callable[[], None]) -> None:
         """Delete topics. Their names are free at once; `done` is called when their directories are out of the way."""
         written = self._append([deletion_record(topic.name) for topic in topics], now_ms)
+        for topic in topics:
+            self.groups.topic_deleted(topic.name, topic.id)
 
         def remove_directories() -> None:
             for topic in topics:
@@ -219,7 +220,6 @@ class Broker:
     def _remove_directories(self, topic: Topic) -> None:
         gone = [self.store.partition(topic.name, index) for index in range(topic.partition_count)]
         self.store.delete_topic(topic.name)
-        self.groups.topic_deleted(topic.name, topic.id)
         for partition in gone:
             if partition is not None:
                 self.waiting.gone(partition)

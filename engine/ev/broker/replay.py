@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ev.log.reading import ReadLater
 from ev.wire.records import decode_batch, headers
 
 if TYPE_CHECKING:
@@ -18,9 +19,8 @@ def replayed(partition: Partition) -> Iterator[tuple[bytes | None, bytes | None]
     """(key, value) of every record up to the high watermark, control records left out. For the start: it waits for the disk."""
     offset = partition.log_start_offset
     while offset < partition.high_watermark:
-        read = partition.read(offset, READ_BYTES_MAX, at_least_one=True)
-        if read.later is not None:
-            read = read.later()
+        answer = partition.read(offset, READ_BYTES_MAX, at_least_one=True)
+        read = answer.run() if isinstance(answer, ReadLater) else answer
         if read.next_offset <= offset:
             return
         for piece in read.pieces:
