@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from queue import SimpleQueue
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from ev.errors import KafkaError
@@ -34,6 +35,7 @@ class Worker:
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._busy = 0
+        self.longest_stall_s = 0.0  # between the end of a job and its report on the loop: for so long the loop was busy
 
     def submit(self, work: Callable[[], Any], done: Callable[[Any], None]) -> None:
         """Run `work` in a thread, then `done(result)` on the loop; an OSError or KafkaError is a result too."""
@@ -54,10 +56,11 @@ class Worker:
                 result = work()
             except (OSError, KafkaError) as error:
                 result = error
-            call_soon(self._finished, done, result)
+            call_soon(self._finished, done, result, monotonic())
 
-    def _finished(self, done: Callable[[Any], None], result: Any) -> None:
+    def _finished(self, done: Callable[[Any], None], result: Any, ended_s: float) -> None:
         self._busy -= 1
+        self.longest_stall_s = max(self.longest_stall_s, monotonic() - ended_s)
         done(result)
 
     def stop(self) -> None:
@@ -104,6 +107,11 @@ class LoopWorld:
 
     def fail(self, error: OSError) -> None:
         self._on_failure(error)
+
+    @property
+    def longest_stall_ms(self) -> int:
+        """The longest that the loop was seen to be busy with one thing; measured whenever a thread reports, so that it costs no timer."""
+        return round(1000 * max(worker.longest_stall_s for worker in (self._committer, self._flusher, self._readers)))
 
     def stop(self) -> None:
         """Wait for everything that was handed to a thread. Its callbacks run when the loop does."""

@@ -1,0 +1,352 @@
+"""The engine as a process: `python -P -m ev.server.daemon --data-dir D --listen HOST:PORT`.
+
+From start to readiness: the process is put in order, the data directory is locked and recovered, sockets are bound, and then
+`engine.json` in the data directory says where the engine listens and the spawner is told so through a pipe. After that
+nothing is imported and no file of the package is read, so that an upgrade under a running engine changes nothing.
+
+    exit status   0 stopped by SIGTERM or SIGINT: everything is synced, the next start scans nothing
+                  4 the port is taken
+                  74 the disk broke a promise: a sync or a write of the journal failed, nothing more was acknowledged
+                  1 anything else
+
+`--ready-fd N` gets one line: `ready ADDRESS`, or `failed STATUS MESSAGE`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import errno
+import gc
+import json
+import logging
+import os
+import shutil
+import signal
+import sys
+import threading
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+from ev import __version__
+from ev.broker.broker import Broker
+from ev.clock import SystemClock
+from ev.disk import RealDisk
+from ev.errors import DiskError, SettingError
+from ev.log.store import Store
+from ev.randomness import SystemRandomness
+from ev.server import neighbour, process
+from ev.server.listener import (
+    Limits,
+    Listener,
+    PortTakenError,
+    bind_all,
+    format_address,
+    local_address,
+    parse_address,
+)
+from ev.server.log_file import LogWriter, start_logging
+from ev.server.preload import preload
+from ev.server.world import LoopWorld
+from ev.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ev.server.listener import Address
+
+log = logging.getLogger("ev.server")
+
+EXIT_CLEAN: Final = 0
+EXIT_OTHER: Final = 1
+EXIT_PORT_TAKEN: Final = 4
+EXIT_DISK: Final = 74
+
+CLOSE_WITHIN_S: Final = 10.0
+REPLIES_LEAVE_WITHIN_S: Final = 3.0
+DESCRIPTORS_KEPT_FOR_FILES: Final = 128
+ENGINE_FILE: Final = "engine.json"
+GC_THRESHOLDS: Final = (50_000, 20, 50)
+
+
+class NotStartedError(Exception):
+    """The engine cannot start; what to say, and the exit status."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Options:
+    """The command line, with everything that is relative made absolute."""
+
+    def __init__(self, arguments: Sequence[str]) -> None:
+        parser = argparse.ArgumentParser(prog="ev.server.daemon", description="Run the ev engine in the foreground.", allow_abbrev=False)
+        parser.add_argument("--data-dir", required=True, metavar="DIR")
+        parser.add_argument("--listen", action="append", metavar="HOST:PORT", help="may be given several times")
+        parser.add_argument("--advertise", action="append", metavar="HOST:PORT", help="what clients are told, one for each --listen")
+        parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting; may be given several times")
+        parser.add_argument("--log-file", metavar="FILE", help="log to this file instead of stderr, and detach from the terminal")
+        parser.add_argument("--ready-fd", type=int, metavar="N")
+        parser.add_argument("--ephemeral", action="store_true", help="the data directory is new, and removed at the end")
+        parsed = parser.parse_args(arguments)
+        self.ready_fd: int | None = parsed.ready_fd
+        self.data_dir: str = os.path.abspath(parsed.data_dir)
+        self.log_file: str | None = None if parsed.log_file is None else os.path.abspath(parsed.log_file)
+        self.ephemeral: bool = parsed.ephemeral
+        self.listen_texts: list[str] = parsed.listen or ["127.0.0.1:9092"]
+        self.advertise_texts: list[str] = parsed.advertise or []
+        self.setting_texts: list[str] = parsed.set
+
+    def settings(self) -> Settings:
+        texts: dict[str, str] = {}
+        for text in self.setting_texts:
+            name, equals, value = text.partition("=")
+            if not equals:
+                raise SettingError(f"Invalid setting {text!r}: expected NAME=VALUE")
+            texts[name.strip()] = value
+        return Settings.from_mapping(texts)
+
+    def listen(self) -> list[Address]:
+        return [parse_address(text) for text in self.listen_texts]
+
+    def advertise(self) -> list[Address | None]:
+        """What each listener tells its clients; one address stands for all listeners."""
+        addresses: list[Address | None] = [parse_address(text) for text in self.advertise_texts]
+        if not addresses:
+            return [None] * len(self.listen_texts)
+        if len(addresses) not in (1, len(self.listen_texts)):
+            raise SettingError(f"{len(addresses)} --advertise for {len(self.listen_texts)} --listen: give one, or one for each")
+        return addresses * len(self.listen_texts) if len(addresses) == 1 else addresses
+
+
+class Readiness:
+    """The pipe through which the spawner learns how the start went."""
+
+    def __init__(self, descriptor: int | None) -> None:
+        self._descriptor = descriptor
+
+    def say(self, line: str) -> None:
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            with contextlib.suppress(OSError):
+                os.write(descriptor, " ".join(line.split()).encode() + b"\n")
+                os.close(descriptor)
+
+
+class Engine:
+    """One engine from its start to its end."""
+
+    def __init__(self, options: Options, readiness: Readiness, writer: LogWriter) -> None:
+        self.options = options
+        self.readiness = readiness
+        self.writer = writer
+        self.listeners: list[Listener] = []
+        self.stopping: asyncio.Event | None = None
+        self._world: LoopWorld | None = None
+        self._broker: Broker | None = None
+        self._store: Store | None = None
+        self._disk = RealDisk()
+        self._clock = SystemClock()
+
+    # Start.
+
+    async def run(self) -> None:
+        """Start, serve until a signal, and close. Raises NotStartedError."""
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(_log_unhandled)
+        self.stopping = asyncio.Event()
+        settings = self._settings()
+        open_files = process.raise_open_files_limit()
+        broker = self._open(loop, settings)
+        await self._listen(loop, broker, settings, open_files)
+        self._take_signals(loop)
+        preload()
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*GC_THRESHOLDS)
+        self._announce()
+        await self.stopping.wait()
+        await self._close()
+
+    def _settings(self) -> Settings:
+        try:
+            self.options.listen()
+            self.options.advertise()
+            return self.options.settings()
+        except SettingError as error:
+            raise NotStartedError(EXIT_OTHER, str(error)) from error
+
+    def _open(self, loop: asyncio.AbstractEventLoop, settings: Settings) -> Broker:
+        """Take the data directory and recover it."""
+        randomness = SystemRandomness()
+        directory = self.options.data_dir
+        try:
+            os.makedirs(directory, mode=0o700, exist_ok=True)
+            self._store = Store.open(self._disk, directory, settings, self._clock, randomness)
+            self._world = LoopWorld(loop, self._clock, self.fail)
+            self._broker = Broker(settings=settings, clock=self._clock, randomness=randomness, store=self._store, world=self._world)
+        except DiskError as error:
+            raise NotStartedError(EXIT_OTHER, str(error)) from error
+        except OSError as error:
+            status = EXIT_DISK if error.errno in (errno.EIO, errno.ENOSPC, errno.EDQUOT) else EXIT_OTHER
+            raise NotStartedError(status, f"the data directory {directory} cannot be used: {error}") from error
+        if settings.ev_durability == "os":
+            log.warning("ev.durability=os: what is acknowledged is not synced, a power cut may lose it")
+        return self._broker
+
+    async def _listen(self, loop: asyncio.AbstractEventLoop, broker: Broker, settings: Settings, open_files: int) -> None:
+        addresses = self.options.listen()
+        try:
+            bound = bind_all(addresses)
+        except PortTakenError as error:
+            raise NotStartedError(EXIT_PORT_TAKEN, neighbour.describe(error.address)) from error
+        except OSError as error:
+            listed = ", ".join(format_address(address) for address in addresses)
+            raise NotStartedError(EXIT_OTHER, f"cannot listen on {listed}: {error}") from error
+        connections_max = max(16, min(settings.max_connections, open_files - DESCRIPTORS_KEPT_FOR_FILES))
+        limits = Limits(connections_max, settings.connections_max_idle_ms)
+        for sockets, advertise in zip(bound, self.options.advertise(), strict=True):
+            listener = Listener(broker, sockets, advertise, limits)
+            await listener.start(loop)
+            self.listeners.append(listener)
+
+    def _announce(self) -> None:
+        """Say where we listen: in the data directory, to the spawner, in the log."""
+        assert self._broker is not None
+        address = format_address(local_address(self.listeners[0].address))
+        facts = {
+            "address": address,
+            "pid": os.getpid(),
+            "cluster_id": self._broker.cluster_id,
+            "version": __version__,
+            "started_ms": self._clock.wall_ms(),
+            "log_file": self.options.log_file,
+            "data_dir": self.options.data_dir,
+        }
+        self._disk.replace(self._engine_file, json.dumps(facts, indent=1).encode() + b"\n")
+        for listener in self.listeners:
+            log.info("listening on %s, data in %s", format_address(listener.address), self.options.data_dir)
+        self.readiness.say(f"ready {address}")
+
+    @property
+    def _engine_file(self) -> str:
+        return f"{self.options.data_dir}/{ENGINE_FILE}"
+
+    # End.
+
+    def _take_signals(self, loop: asyncio.AbstractEventLoop) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop, number)
+
+    def _stop(self, number: int) -> None:
+        """The first signal closes cleanly; the second ends at once, as a crash does."""
+        assert self.stopping is not None
+        if self.stopping.is_set():
+            log.warning("%s again: ending at once", signal.Signals(number).name)
+            self._end_now(EXIT_OTHER)
+        log.info("%s: closing", signal.Signals(number).name)
+        self.stopping.set()
+        watchdog = threading.Timer(CLOSE_WITHIN_S, self._end_now, (EXIT_OTHER,))
+        watchdog.daemon = True
+        watchdog.start()
+
+    def fail(self, error: OSError) -> None:
+        """The disk broke a promise: nobody gets an answer any more, and nothing is marked clean."""
+        log.critical("the disk failed: %s; nothing that waits is acknowledged, the engine ends with status %d", error, EXIT_DISK)
+        self._end_now(EXIT_DISK)
+
+    def _end_now(self, status: int) -> NoReturn:
+        self.writer.close()
+        os._exit(status)
+
+    async def _close(self) -> None:
+        """Answer what was taken, sync everything, mark the directory clean."""
+        broker, world, store = self._broker, self._world, self._store
+        assert broker is not None
+        assert world is not None
+        assert store is not None
+        for listener in self.listeners:
+            listener.stop_accepting()
+        await _settled(broker)
+        for listener in self.listeners:
+            listener.abort_connections()
+        await asyncio.sleep(0)
+        world.stop()
+        await asyncio.sleep(0)  # what the threads did last is reported on the loop
+        store.close(clean=True)
+        with contextlib.suppress(OSError):
+            self._disk.remove(self._engine_file)
+        log.info("closed; the loop's longest stall was %d ms", world.longest_stall_ms)
+
+
+async def _settled(broker: Broker) -> None:
+    """Wait until everything that was appended is synced, so that its replies can leave."""
+    done = asyncio.Event()
+    committer = broker.committer
+    newest = committer.open_round if committer.dirty else committer.open_round - 1
+    broker.runtime.after_round(newest, done.set)
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(done.wait(), REPLIES_LEAVE_WITHIN_S)
+    await asyncio.sleep(0)
+
+
+def _log_unhandled(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Something broke in a callback: it is logged with its place, and the engine goes on."""
+    error = context.get("exception")
+    log.error("%s", context.get("message", "unhandled error"), exc_info=error if isinstance(error, BaseException) else None)
+
+
+def new_event_loop() -> asyncio.AbstractEventLoop:
+    """uvloop's where it is installed."""
+    try:
+        import uvloop  # noqa: PLC0415
+    except ImportError:
+        return asyncio.new_event_loop()
+    loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
+    return loop
+
+
+def prepare_ephemeral(directory: str) -> None:
+    """An ephemeral engine removes its directory at the end, so it must not hold anything of anybody's."""
+    if os.path.isdir(directory) and os.listdir(directory):
+        raise NotStartedError(EXIT_OTHER, f"{directory} is not empty: an ephemeral engine removes its data directory at the end")
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one engine until it is told to stop; returns the exit status."""
+    process.occupy_standard_descriptors()
+    options = Options(arguments)
+    readiness = Readiness(options.ready_fd)
+    for number in (signal.SIGTERM, signal.SIGINT):  # until the loop has its own; as PID 1 there is no default action
+        signal.signal(number, lambda signum, _frame: _interrupted(readiness, signum))
+    if options.log_file is not None:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        process.detach(options.ready_fd)
+    process.settle()
+    writer = start_logging(options.log_file)
+    try:
+        if options.ephemeral:
+            prepare_ephemeral(options.data_dir)
+        with asyncio.Runner(loop_factory=new_event_loop) as runner:
+            runner.run(Engine(options, readiness, writer).run())
+        status = EXIT_CLEAN
+    except NotStartedError as error:
+        log.error("not started: %s", error)
+        readiness.say(f"failed {error.status} {error}")
+        return error.status
+    finally:
+        if options.ephemeral:
+            shutil.rmtree(options.data_dir, ignore_errors=True)
+        writer.close()
+    return status
+
+
+def _interrupted(readiness: Readiness, number: int) -> NoReturn:
+    """A signal before readiness: nothing was promised to anybody yet."""
+    readiness.say(f"failed {EXIT_OTHER} stopped by {signal.Signals(number).name} before it was ready")
+    os._exit(EXIT_OTHER)
+
+
+if __name__ == "__main__":
+    sys.exit(run(sys.argv[1:]))
