@@ -1,0 +1,106 @@
+"""Our schemas say what Apache Kafka's own generated classes say, for every message and version that both have."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ev.wire.catalog import API
+from ev.wire.codec import Message
+from ev.wire.compiler import Encoder, Field, parse_schema
+from support import apache_kafka
+from support.any_message import inner_class, message_classes, versions
+
+PROGRAM = Path(apache_kafka.__file__).with_name("KafkaSchemas.java")
+GROUP, TRANSACTION, COMMON = (
+    "org.apache.kafka.coordinator.group.generated.",
+    "org.apache.kafka.coordinator.transaction.generated.",
+    "org.apache.kafka.common.message.",
+)
+PRIMITIVES = {"bool": "BOOLEAN", "float64": "FLOAT64", "uuid": "UUID"}
+
+
+class Schema(Encoder):
+    """Our schema of one version in the notation of KafkaSchemas.java."""
+
+    def rows(self, cls: type[Any], level: str = "-") -> list[str]:
+        fields = parse_schema(cls)
+        rows = []
+        for field in [*self.plain_fields(fields), *self.tagged_fields(fields)]:
+            tag = f"#{field.tag} " if self.is_tagged(field) else ""
+            rows.append(f"{level} {tag}{field.name} {self.type_name(field)}")
+            if self.is_struct(field):
+                rows += self.rows(inner_class(cls, field), level + "-")
+        return rows
+
+    def is_struct(self, field: Field) -> bool:
+        return field.kind[0].isupper()
+
+    def type_name(self, field: Field) -> str:
+        null = "?" if self.nullable(field) else ""
+        if self.is_struct(field):
+            name = "STRUCT"
+        elif field.kind in ("string", "bytes", "records"):
+            nullable = "NULLABLE_" if null and not field.array else ""
+            name = ("COMPACT_" if self.flexible else "") + nullable + field.kind.upper()
+        else:
+            name = PRIMITIVES.get(field.kind, field.kind.upper())
+        return ("[]" if field.array else "") + name + null
+
+
+@pytest.fixture(scope="module")
+def kafka_schemas() -> dict[str, list[str]]:
+    """What Kafka says: rows by title."""
+    if shutil.which("javac") is None and os.environ.get("EV_TESTS_REQUIRED") != "1":
+        pytest.skip("this Java has no compiler (Debian: apt-get install default-jdk-headless)")
+    classes = [record_class(cls) for cls in message_classes() if not is_api(cls)]
+    command = ["java", "-cp", f"{apache_kafka.jars()}/libs/*", str(PROGRAM), *classes]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    found: dict[str, list[str]] = {}
+    for line in done.stdout.splitlines():
+        if line.startswith("== "):
+            rows = found[line.removeprefix("== ")] = []
+        else:
+            rows.append(line)
+    return found
+
+
+def is_api(cls: type[Message]) -> bool:
+    return cls.__module__.rpartition(".")[2].startswith("k")
+
+
+def record_class(cls: type[Message]) -> str:
+    module = cls.__module__.rpartition(".")[2]
+    return {"offsets_topic": GROUP, "transaction_topic": TRANSACTION, "consumer_protocol": COMMON}[module] + cls.__name__
+
+
+def ours(cls: type[Message], version: int) -> list[str]:
+    return Schema(cls, version).rows(cls)
+
+
+@pytest.mark.java
+def test_every_request_and_response_is_laid_out_as_in_kafka(kafka_schemas: dict[str, list[str]]) -> None:
+    """Names, types, order, nullability and tags, in every version that Kafka's classes have."""
+    for key, api in API.items():
+        for side, cls in (("request", api.request), ("response", api.response)):
+            there = {title for title in kafka_schemas if title.startswith(f"{key} {side} ")}
+            assert there == {f"{key} {side} {version}" for version in versions(cls)}
+            for version in versions(cls):
+                assert ours(cls, version) == kafka_schemas[f"{key} {side} {version}"]
+
+
+@pytest.mark.java
+def test_every_record_of_an_internal_topic_is_laid_out_as_in_kafka(kafka_schemas: dict[str, list[str]]) -> None:
+    """__consumer_offsets, __transaction_state, and what consumers tell each other."""
+    records = [cls for cls in message_classes() if not is_api(cls)]
+    assert len(records) > 20
+    for cls in records:
+        there = {title for title in kafka_schemas if title.split()[0] == cls.__name__}
+        assert there == {f"{cls.__name__} {version}" for version in versions(cls)}
+        for version in versions(cls):
+            assert ours(cls, version) == kafka_schemas[f"{cls.__name__} {version}"]
