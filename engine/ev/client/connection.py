@@ -1,0 +1,436 @@
+"""One connection to one broker: requests leave in order, answers come back in order.
+
+    WAITING ──> CONNECTING ──> NEGOTIATING ──> READY ──> CLOSED
+    (back-off)   (each address    (ApiVersions,            (every ticket that is left
+                  of the host)     v3, else v0)             gets the error)
+
+A state machine over a transport that never blocks: `submit` takes a message and gives a Ticket, `work` is called when the transport can be
+read or written, `expire` when time has passed; each is told what time it is. Requests are pipelined: any number may be on their way. A
+ticket is finished by an answer or by an error, and then its callback, if it has one, is called once.
+
+What an error says of a request: when `ticket.sent` is false nothing of it left this machine, when it is true the broker may have acted on
+it. A request whose deadline passes takes the connection with it, as nothing behind it could be answered either. TLS and SASL come between
+connecting and negotiating: see `ev.client.transport`.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from ev import __version__
+from ev.client.inbox import Inbox
+from ev.client.transport import open_transport, resolve
+from ev.errors import ClientError, ErrorCode, EvError, KafkaError, MalformedError, TimedOutError, UnreachableError, UnsupportedApiError
+from ev.wire.codec import decode, encode_parts
+from ev.wire.header import decode_response_header, encode_request_header
+from ev.wire.messages.k18_api_versions import ApiVersionsRequest, ApiVersionsResponse
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from ev.client.transport import Address, OpenTransport, Transport
+    from ev.wire.codec import Message
+    from ev.wire.primitives import Buffer
+
+WAITING, CONNECTING, NEGOTIATING, READY, CLOSED = range(5)
+
+REQUEST_TIMEOUT_MS = 30_000
+CONNECT_TIMEOUT_MS = 10_000
+SOFTWARE_NAME = "ev"
+SOFTWARE_VERSION = __version__
+
+_NEGOTIATION_VERSION = 3
+_CORRELATION_ID_MAX = 0x7FFFFFFF
+
+_apis: dict[type[Message], tuple[int, type[Message]]] = {}
+
+
+def api_of(request_class: type[Message]) -> tuple[int, type[Message]]:
+    """The key of a request's API and the class of its response. The module of the class is named after the key."""
+    known = _apis.get(request_class)
+    if known is None:
+        module = sys.modules[request_class.__module__]
+        key = int(module.__name__.rpartition(".k")[2].partition("_")[0])
+        known = _apis[request_class] = key, module.RESPONSE
+    return known
+
+
+class Ticket:
+    """A request on its way. When `done`, it has a response, or an error, or neither where no reply was expected."""
+
+    __slots__ = (
+        "api_key",
+        "callback",
+        "correlation_id",
+        "deadline_ms",
+        "done",
+        "error",
+        "expects_reply",
+        "message",
+        "response",
+        "response_class",
+        "sent",
+        "version",
+        "version_max",
+    )
+
+    def __init__(
+        self,
+        message: Message,
+        deadline_ms: int,
+        version_max: int | None = None,
+        expects_reply: bool = True,
+        callback: Callable[[Ticket], None] | None = None,
+    ) -> None:
+        self.message: Message | None = message
+        self.api_key, self.response_class = api_of(type(message))
+        self.deadline_ms = deadline_ms
+        self.version_max = version_max
+        self.expects_reply = expects_reply
+        self.callback = callback
+        self.correlation_id = -1
+        self.version = -1
+        self.sent = False
+        self.done = False
+        self.response: Any = None
+        self.error: EvError | None = None
+
+    def result(self) -> Any:
+        """The response; raises the error when there is one."""
+        if self.error is not None:
+            raise self.error
+        return self.response
+
+    def finish(self, response: Any = None, error: EvError | None = None) -> None:
+        """Called by the connection, once."""
+        self.done = True
+        self.message = None
+        self.response = response
+        self.error = error
+        if self.callback is not None:
+            self.callback(self)
+
+
+class Connection:
+    """Not safe for threads: one thread owns a connection and everything that uses it."""
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        now_ms: int,
+        *,
+        client_id: str = "ev",
+        connect_at_ms: int | None = None,
+        connect_timeout_ms: int = CONNECT_TIMEOUT_MS,
+        request_timeout_ms: int = REQUEST_TIMEOUT_MS,
+        open_transport: OpenTransport = open_transport,
+    ) -> None:
+        self.host = host
+        self.port = port
+        self.client_id = client_id
+        self.request_timeout_ms = request_timeout_ms
+        self.connect_timeout_ms = connect_timeout_ms
+        self.state = WAITING
+        self.error: EvError | None = None
+        self.was_ready = False
+        self.last_used_ms = now_ms
+        self._connect_at_ms = now_ms if connect_at_ms is None else connect_at_ms
+        self._open_transport = open_transport
+        self._addresses: list[Address] | None = None
+        self._connect_deadline_ms = 0
+        self._transport: Transport | None = None
+        self._versions: dict[int, tuple[int, int]] = {}
+        self._inbox = Inbox()
+        self._out: list[Buffer] = []
+        self._out_total = 0
+        self._sent_total = 0
+        self._correlation_id = 0
+        self._negotiation_version = _NEGOTIATION_VERSION
+        self._quiet_until_ms = 0
+        self._queue: list[Ticket] = []
+        self._in_flight: list[Ticket] = []
+        self._without_reply: list[tuple[int, Ticket]] = []
+
+    def __repr__(self) -> str:
+        return f"Connection({self.address}, {('waiting', 'connecting', 'negotiating', 'ready', 'closed')[self.state]})"
+
+    @property
+    def address(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def in_flight(self) -> int:
+        """Requests that are not finished, those that wait for the connection included."""
+        return len(self._queue) + len(self._in_flight) + len(self._without_reply)
+
+    def peer(self) -> tuple[str, int] | None:
+        """The other side's numeric host and port, while connected."""
+        return self._transport.peer() if self._transport is not None and self.state in (NEGOTIATING, READY) else None
+
+    # What the owner calls
+
+    def submit(
+        self,
+        message: Message,
+        now_ms: int,
+        *,
+        timeout_ms: int | None = None,
+        version_max: int | None = None,
+        expects_reply: bool = True,
+        callback: Callable[[Ticket], None] | None = None,
+    ) -> Ticket:
+        """Send a message as soon as may be. The ticket may be finished on return, with an error."""
+        deadline_ms = now_ms + (self.request_timeout_ms if timeout_ms is None else timeout_ms)
+        ticket = Ticket(message, deadline_ms, version_max, expects_reply, callback)
+        self.last_used_ms = now_ms
+        if self.state == CLOSED:
+            ticket.finish(error=UnreachableError(f"the connection to {self.address} is closed"))
+            return ticket
+        self._queue.append(ticket)
+        if self.state == READY:
+            self._send_queue(now_ms)
+        return ticket
+
+    def api_version(self, request_class: type[Message], version_max: int | None = None) -> int:
+        """The newest version that both sides speak. Only on a connection that is READY."""
+        key, _ = api_of(request_class)
+        low, high = request_class.VERSIONS
+        theirs = self._versions.get(key)
+        if version_max is not None:
+            high = min(high, version_max)
+        if theirs is None or theirs[0] > high or theirs[1] < low:
+            name = request_class.__name__.removesuffix("Request")
+            offer = "does not have it" if theirs is None else f"has versions {theirs[0]} to {theirs[1]}"
+            raise UnsupportedApiError(f"{name} in versions {low} to {high} is needed, the broker at {self.address} {offer}")
+        return min(high, theirs[1])
+
+    def has_api(self, key: int) -> bool:
+        """Whether the broker offers an API. Only on a connection that is READY."""
+        return key in self._versions
+
+    def fileno(self) -> int:
+        """The socket, or -1 when there is none."""
+        return -1 if self._transport is None else self._transport.fileno()
+
+    @property
+    def wants_write(self) -> bool:
+        return bool(self._out) or self.state == CONNECTING
+
+    def work(self, now_ms: int, readable: bool, writable: bool) -> None:
+        """The transport can be read or written. Finishes tickets; closes itself when the connection is gone."""
+        try:
+            if self.state == CONNECTING and (writable or readable):
+                self._connected(now_ms)
+            if readable and self.state in (NEGOTIATING, READY):
+                self._receive(now_ms)
+            if self.state in (NEGOTIATING, READY) and self._out:
+                self._flush()
+        except OSError as error:
+            self._fail(now_ms, f"{error.strerror or error}")
+        except MalformedError as error:
+            self.close(UnreachableError(f"{self.address} sent what is no answer: {error}"))
+
+    def expire(self, now_ms: int) -> None:
+        """Time has passed: begin to connect, give up what is too late, send what was held back."""
+        if self.state == WAITING and now_ms >= self._connect_at_ms:
+            self._connect(now_ms)
+        elif self.state in (CONNECTING, NEGOTIATING) and now_ms >= self._connect_deadline_ms:
+            self._fail(now_ms, f"no answer within {self.connect_timeout_ms} ms")
+        if self.state == READY and self._queue and now_ms >= self._quiet_until_ms:
+            self._send_queue(now_ms)
+        if any(ticket.deadline_ms <= now_ms for ticket in self._in_flight) or any(
+            ticket.deadline_ms <= now_ms for _, ticket in self._without_reply
+        ):
+            self._time_out(now_ms)
+        late = [ticket for ticket in self._queue if ticket.deadline_ms <= now_ms]
+        if late:
+            self._queue = [ticket for ticket in self._queue if ticket.deadline_ms > now_ms]
+            for ticket in late:
+                ticket.finish(error=TimedOutError(f"no connection to {self.address} in the time allowed"))
+
+    def next_deadline_ms(self) -> int | None:
+        """When `expire` has something to do if nothing else happens."""
+        deadlines = [ticket.deadline_ms for ticket in self._queue]
+        deadlines += [ticket.deadline_ms for ticket in self._in_flight]
+        deadlines += [ticket.deadline_ms for _, ticket in self._without_reply]
+        if self.state == WAITING and self._queue:
+            deadlines.append(self._connect_at_ms)
+        elif self.state in (CONNECTING, NEGOTIATING):
+            deadlines.append(self._connect_deadline_ms)
+        elif self._queue:
+            deadlines.append(self._quiet_until_ms)
+        return min(deadlines, default=None)
+
+    def close(self, error: EvError | None = None) -> None:
+        """Close and finish every ticket with the error."""
+        if self.state == CLOSED:
+            return
+        self.state = CLOSED
+        self.error = error or UnreachableError(f"the connection to {self.address} was closed")
+        if self._transport is not None:
+            self._transport.close()
+            self._transport = None
+        self._out.clear()
+        tickets = self._in_flight + [ticket for _, ticket in self._without_reply] + self._queue
+        self._in_flight, self._without_reply, self._queue = [], [], []
+        for ticket in tickets:
+            ticket.finish(error=self.error)
+
+    # Connecting
+
+    def _connect(self, now_ms: int) -> None:
+        """Begin with the next address of the host; without one left, give up."""
+        self._connect_deadline_ms = now_ms + self.connect_timeout_ms
+        self.state = CONNECTING
+        if self._transport is not None:
+            self._transport.close()
+            self._transport = None
+        problem = "it has no address"
+        try:
+            if self._addresses is None:
+                self._addresses = resolve(self.host, self.port)
+        except ClientError as error:
+            self.close(error)
+            return
+        while self._addresses:
+            try:
+                self._transport = self._open_transport(self._addresses.pop(0))
+                return
+            except OSError as error:
+                problem = error.strerror or str(error)
+        self.close(UnreachableError(f"cannot connect to {self.address}: {problem}"))
+
+    def _connected(self, now_ms: int) -> None:
+        assert self._transport is not None
+        self._transport.finish_connect()
+        self.state = NEGOTIATING
+        self._negotiate()
+
+    def _fail(self, now_ms: int, reason: str) -> None:
+        """The connection broke, or never came about: then the host's next address is tried."""
+        if self.state == CONNECTING and self._addresses:
+            self._connect(now_ms)
+        elif self.was_ready:
+            self.close(UnreachableError(f"lost the connection to {self.address}: {reason}"))
+        else:
+            self.close(UnreachableError(f"cannot connect to {self.address}: {reason}"))
+
+    def _negotiate(self) -> None:
+        request = ApiVersionsRequest(SOFTWARE_NAME, SOFTWARE_VERSION)
+        self._put(ApiVersionsRequest, request, self._negotiation_version)
+        self._flush()
+
+    def _negotiated(self, frame: Buffer, now_ms: int) -> None:
+        """A broker that does not know our version answers in version 0 with an error code: then version 0 it is."""
+        _, position = decode_response_header(frame, 18, self._negotiation_version)
+        code = int.from_bytes(frame[position : position + 2], "big", signed=True)
+        version = 0 if code == ErrorCode.UNSUPPORTED_VERSION else self._negotiation_version
+        response, _ = decode(ApiVersionsResponse, version, frame, position)
+        if code == ErrorCode.UNSUPPORTED_VERSION and self._negotiation_version:
+            self._negotiation_version = 0
+            self._negotiate()
+            return
+        if code:
+            self.close(KafkaError(code))
+            return
+        self._versions = {row.api_key: (row.min_version, row.max_version) for row in response.api_keys}
+        self.state = READY
+        self.was_ready = True
+        self._send_queue(now_ms)
+
+    # Sending
+
+    def _put(self, request_class: type[Message], message: Message, version: int) -> int:
+        """Append a request to what is to be sent; returns its correlation id."""
+        self._correlation_id = (self._correlation_id + 1) & _CORRELATION_ID_MAX
+        key, _ = api_of(request_class)
+        parts = encode_parts(message, version)
+        header = encode_request_header(key, version, self._correlation_id, self.client_id)
+        size = len(header) + sum(map(len, parts))
+        self._out.append(size.to_bytes(4, "big") + header + parts[0])
+        self._out += parts[1:]
+        self._out_total += size + 4
+        return self._correlation_id
+
+    def _send_queue(self, now_ms: int) -> None:
+        if now_ms < self._quiet_until_ms:
+            return
+        queue, self._queue = self._queue, []
+        for ticket in queue:
+            assert ticket.message is not None
+            try:
+                ticket.version = self.api_version(type(ticket.message), ticket.version_max)
+                ticket.correlation_id = self._put(type(ticket.message), ticket.message, ticket.version)
+            except EvError as error:
+                ticket.finish(error=error)
+                continue
+            ticket.sent = True
+            if ticket.expects_reply:
+                self._in_flight.append(ticket)
+            else:
+                self._without_reply.append((self._out_total, ticket))
+        try:
+            self._flush()
+        except OSError as error:
+            self._fail(now_ms, f"{error.strerror or error}")
+
+    def _flush(self) -> None:
+        assert self._transport is not None
+        while self._out:
+            sent = self._transport.send(self._out)
+            if not sent:
+                break
+            self._sent_total += sent
+            done = 0
+            for buffer in self._out:
+                if len(buffer) > sent:
+                    break
+                sent -= len(buffer)
+                done += 1
+            del self._out[:done]
+            if sent:
+                self._out[0] = memoryview(self._out[0])[sent:]
+        while self._without_reply and self._without_reply[0][0] <= self._sent_total:
+            self._without_reply.pop(0)[1].finish()
+
+    # Receiving
+
+    def _receive(self, now_ms: int) -> None:
+        assert self._transport is not None
+        frames = self._inbox.receive(self._transport)
+        if frames is None:
+            self._fail(now_ms, "the broker closed it")
+            return
+        for frame in frames:
+            if self.state == NEGOTIATING:
+                self._negotiated(frame, now_ms)
+            elif self.state == READY:
+                self._answered(frame, now_ms)
+
+    def _answered(self, frame: Buffer, now_ms: int) -> None:
+        if not self._in_flight:
+            raise MalformedError("an answer that nobody waits for")
+        ticket = self._in_flight[0]
+        correlation_id, position = decode_response_header(frame, ticket.api_key, ticket.version)
+        if correlation_id != ticket.correlation_id:
+            raise MalformedError(f"answer {correlation_id} came where answer {ticket.correlation_id} was due")
+        response, _ = decode(ticket.response_class, ticket.version, frame, position)
+        self._in_flight.pop(0)
+        throttle_ms = getattr(response, "throttle_time_ms", 0)
+        if throttle_ms > 0:
+            self._quiet_until_ms = now_ms + throttle_ms
+        ticket.finish(response)
+
+    def _time_out(self, now_ms: int) -> None:
+        """Close; the requests that are late learn so, the others that the connection is gone."""
+        kept: list[Ticket] = []
+        late: list[Ticket] = []
+        for ticket in self._in_flight + [ticket for _, ticket in self._without_reply]:
+            (late if ticket.deadline_ms <= now_ms else kept).append(ticket)
+        self._in_flight, self._without_reply = kept, []
+        for ticket in late:
+            ticket.finish(error=TimedOutError(f"{self.address} did not answer in the time allowed"))
+        self.close(UnreachableError(f"the connection to {self.address} was closed because a request was not answered in time"))
