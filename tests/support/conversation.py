@@ -1,0 +1,453 @@
+"""Plays conversations between clients and the group coordinator that are written down as text.
+
+    == A follower that joins again is told the current generation
+    topics orders=3                                     topics that exist, with their partitions
+    set group.max.size=2                                settings, before the first event
+
+    a> join g range:orders                              client `a` sends a request ...
+    a< MEMBER_ID_REQUIRED member=a1                     ... and is answered
+    log group g generation=1 members=a1:A               a record was appended
+    log offset g orders/0 tombstone
+    time 10000                                          milliseconds pass, deadlines come due at their own time
+    restart                                             a new coordinator reads the log
+    full                                                from now on the log refuses every record; `room` ends that
+    topic-deleted orders
+
+Every event is followed by everything that it brought about, in order; nothing else may happen. The first member id that client
+`a` is given is called a1, the next a2, whatever it is in truth. Assignments and metadata are short words; `range:orders` is a
+consumer's subscription to orders, and a plain word for members of another protocol type.
+"""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from ev.broker.handlers import k08_offset_commit as commit_handler
+from ev.broker.handlers import k09_offset_fetch as fetch_handler
+from ev.broker.handlers import k15_describe_groups as describe_handler
+from ev.broker.handlers import k42_delete_groups as delete_handler
+from ev.coordinators.classic_replies import join_refused, sync_refused
+from ev.coordinators.decision import Caller, Decision, Now
+from ev.coordinators.group_records import GroupKey, OffsetKey, read_group_value, read_key, read_offset_value
+from ev.coordinators.groups import Groups
+from ev.errors import ErrorCode, error_name
+from ev.randomness import SeededRandomness
+from ev.settings import Settings
+from ev.wire.codec import decode, encode
+from ev.wire.messages import (
+    k08_offset_commit,
+    k09_offset_fetch,
+    k11_join_group,
+    k12_heartbeat,
+    k13_leave_group,
+    k14_sync_group,
+    k15_describe_groups,
+    k16_list_groups,
+    k42_delete_groups,
+    k47_offset_delete,
+)
+from ev.wire.messages.consumer_protocol import ConsumerProtocolSubscription
+
+EVENTS = ("time", "restart", "full", "room", "topic-deleted", "topics", "set", "recreated")
+DEFAULT_VERSIONS = {"join": 9, "sync": 5, "heartbeat": 4, "leave": 5, "commit": 9, "fetch": 9, "describe": 6, "list": 5, "delete": 2}
+START_MS = 1_000_000
+
+
+class Scenario(NamedTuple):
+    title: str
+    lines: list[str]
+
+
+def scenarios(directory: pathlib.Path) -> Iterator[Scenario]:
+    """Every scenario of every text file in the directory."""
+    for path in sorted(directory.glob("*.txt")):
+        title = ""
+        lines: list[str] = []
+        for line in path.read_text().splitlines():
+            if line.startswith("== "):
+                if title:
+                    yield Scenario(title, lines)
+                title, lines = f"{path.stem}: {line[3:]}", []
+            elif line.strip() and not line.startswith("#"):
+                lines.append(line.strip())
+        if title:
+            yield Scenario(title, lines)
+
+
+class Words:
+    """One line: a verb, plain words, and name=value options."""
+
+    def __init__(self, text: str) -> None:
+        first, *rest = text.split()
+        self.verb = first
+        self.options = dict(word.split("=", 1) for word in rest if "=" in word)
+        self.plain = [word for word in rest if "=" not in word]
+
+    def get(self, name: str, default: str) -> str:
+        return self.options.pop(name, default)
+
+    def number(self, name: str, default: int) -> int:
+        return int(self.options.pop(name, default))
+
+
+class TopicTable:
+    """The topics of a conversation; a topic's id says how often it was made anew."""
+
+    def __init__(self) -> None:
+        self.partitions: dict[str, int] = {}
+        self.made: dict[str, int] = {}
+
+    def create(self, name: str, partitions: int) -> None:
+        self.partitions[name] = partitions
+        self.made[name] = self.made.get(name, 0) + 1
+
+    def delete(self, name: str) -> None:
+        del self.partitions[name]
+
+    def id_of(self, name: str) -> bytes:
+        return f"{name}#{self.made[name]}".encode().ljust(16, b".")[:16]
+
+    def topic_id(self, name: str) -> bytes | None:
+        return self.id_of(name) if name in self.partitions else None
+
+    def topic_name(self, topic_id: bytes) -> str | None:
+        return next((name for name in self.partitions if self.id_of(name) == topic_id), None)
+
+    def partition_count(self, name: str) -> int:
+        return self.partitions.get(name, 0)
+
+
+class Conversation:
+    """Carries out decisions as the runtime does, and tells what happened in lines of text."""
+
+    def __init__(self) -> None:
+        self.topics = TopicTable()
+        self.settings: dict[str, str] = {}
+        self.now_ms = START_MS
+        self.full = False
+        self.log: list[tuple[bytes, bytes | None]] = []
+        self.heard: list[str] = []
+        self.symbols: dict[str, str] = {}  # member id -> a1
+        self.given: dict[str, int] = {}
+        self._groups: Groups | None = None
+        self._randomness = SeededRandomness(7)
+
+    @property
+    def groups(self) -> Groups:
+        if self._groups is None:
+            self._groups = Groups(Settings.from_mapping(self.settings), self._randomness, self.topics)
+        return self._groups
+
+    @property
+    def now(self) -> Now:
+        """The clocks differ, as clocks do."""
+        return Now(self.now_ms + 1_700_000_000_000, self.now_ms)
+
+    # ---- events
+
+    def play(self, line: str) -> list[str]:
+        """Let one event happen; returns what came of it."""
+        self.heard = []
+        head = line.split()[0]
+        if head in EVENTS:
+            self._event(Words(line))
+        else:
+            client, request = line.split("> ", 1)
+            self._request(client, Words(request))
+        return self.heard
+
+    def _event(self, words: Words) -> None:
+        match words.verb:
+            case "topics":
+                for name, count in words.options.items():
+                    self.topics.create(name, int(count))
+            case "set":
+                self.settings.update(words.options)
+            case "time":
+                self._pass(int(words.plain[0]))
+            case "restart":
+                self._groups = None
+                for key, value in self.log:
+                    self.groups.replay(key, value, self.now)
+                self._carry_out(self.groups.loaded(self.now))
+            case "full" | "room":
+                self.full = words.verb == "full"
+            case "topic-deleted":
+                name = words.plain[0]
+                topic_id = self.topics.id_of(name)
+                self.topics.delete(name)
+                self._carry_out(self.groups.topic_deleted(name, topic_id))
+            case "recreated":
+                self.topics.create(words.plain[0], 1)
+
+    def _pass(self, delay_ms: int) -> None:
+        end_ms = self.now_ms + delay_ms
+        while (due_ms := self.groups.next_deadline_ms()) is not None and due_ms <= end_ms:
+            self.now_ms = max(self.now_ms, due_ms)
+            while (decision := self.groups.pass_time(self.now)) is not None:
+                self._carry_out(decision)
+        self.now_ms = end_ms
+
+    def _request(self, client: str, words: Words) -> None:
+        version = words.number("v", DEFAULT_VERSIONS.get(words.verb, 0))
+        build: Callable[[Words, int], tuple[Any, Callable[..., Decision], Callable[[int], Any]]] = getattr(self, f"_{words.verb}")
+        request, method, error = build(words, version)
+        # Through the bytes, so that a version has only what it can have.
+        request, _ = decode(type(request), version, encode(request, version))
+        caller = Caller((client, words.verb), version, client, "/127.0.0.1", error)
+        self._carry_out(method(request, caller, self.now))
+
+    def _carry_out(self, decision: Decision) -> None:
+        if decision.records and self.full:
+            self.heard.append("log refuses")
+            decision = self.groups.refused(decision, ErrorCode.KAFKA_STORAGE_ERROR, self.now)
+        for _, key, value in decision.records:
+            self.log.append((key, value))
+            self.groups.replay(key, value, self.now)
+        said = [self._reply(caller, message) for caller, message in decision.replies]
+        self.heard += [self._record(key, value) for _, key, value in decision.records] + said
+
+    # ---- requests
+
+    def member(self, symbol: str) -> str:
+        return next((member_id for member_id, known in self.symbols.items() if known == symbol), symbol)
+
+    def symbol(self, member_id: str) -> str:
+        if "-" not in member_id:
+            return member_id or "none"
+        if member_id not in self.symbols:
+            client = member_id.split("-")[0]
+            self.given[client] = self.given.get(client, 0) + 1
+            self.symbols[member_id] = f"{client}{self.given[client]}"
+        return self.symbols[member_id]
+
+    def _join(self, words: Words, version: int) -> Any:
+        kind = words.get("type", "consumer")
+        group, *offered = words.plain
+        member_id = self.member(words.get("member", ""))
+        protocols = [_protocol(kind, each) for each in offered]
+        request = k11_join_group.JoinGroupRequest(
+            group_id="" if group == "none" else group,
+            session_timeout_ms=words.number("session", 10_000),
+            rebalance_timeout_ms=words.number("rebalance", 30_000) if version else -1,
+            member_id=member_id,
+            group_instance_id=words.options.pop("instance", None),
+            protocol_type=kind,
+            protocols=protocols,
+        )
+        return request, self.groups.join, lambda code: join_refused(version, code, member_id)
+
+    def _sync(self, words: Words, version: int) -> Any:
+        request = k14_sync_group.SyncGroupRequest(
+            group_id=words.plain[0],
+            member_id=self.member(words.get("member", "")),
+            generation_id=words.number("generation", -1),
+            group_instance_id=words.options.pop("instance", None),
+            protocol_type=words.options.pop("type", None),
+            protocol_name=words.options.pop("protocol", None),
+        )
+        request.assignments = [
+            k14_sync_group.SyncGroupRequestAssignment(member_id=self.member(name), assignment=given.encode())
+            for name, given in words.options.items()
+        ]
+        return request, self.groups.sync, sync_refused
+
+    def _heartbeat(self, words: Words, version: int) -> Any:
+        request = k12_heartbeat.HeartbeatRequest(
+            group_id=words.plain[0],
+            generation_id=words.number("generation", -1),
+            member_id=self.member(words.get("member", "")),
+            group_instance_id=words.options.pop("instance", None),
+        )
+        return request, self.groups.heartbeat, lambda code: k12_heartbeat.HeartbeatResponse(error_code=code)
+
+    def _leave(self, words: Words, version: int) -> Any:
+        group, *who = words.plain
+        request = k13_leave_group.LeaveGroupRequest(group_id=group)
+        if version < 3:
+            request.member_id = self.member(who[0])
+        else:
+            request.members = [k13_leave_group.MemberIdentity(member_id=self.member(each)) for each in who]
+            for name, instance in words.options.items():
+                member_id = "" if name == "anyone" else self.member(name)
+                request.members.append(k13_leave_group.MemberIdentity(member_id=member_id, group_instance_id=instance))
+        return request, self.groups.leave, lambda code: k13_leave_group.LeaveGroupResponse(error_code=code, members=[])
+
+    def _commit(self, words: Words, version: int) -> Any:
+        note = words.get("note", "")
+        if note.startswith("x*"):
+            note = "x" * int(note[2:])
+        request = k08_offset_commit.OffsetCommitRequest(
+            group_id=words.plain[0],
+            generation_id_or_member_epoch=words.number("generation", -1),
+            member_id=self.member(words.get("member", "")),
+            group_instance_id=words.options.pop("instance", None),
+            retention_time_ms=words.number("retention", -1),
+        )
+        for place, offset in words.options.items():
+            topic, partition = place.split("/")
+            named = k08_offset_commit.OffsetCommitRequestTopic(name=topic, topic_id=self.topics.topic_id(topic) or bytes(16))
+            named.partitions = [
+                k08_offset_commit.OffsetCommitRequestPartition(
+                    partition_index=int(partition), committed_offset=int(offset), committed_metadata=note
+                )
+            ]
+            if version >= 10:
+                named.name = ""
+            else:
+                named.topic_id = bytes(16)
+            request.topics.append(named)
+        return request, self.groups.commit_offsets, lambda code: commit_handler.refused(request, code)
+
+    def _fetch(self, words: Words, version: int) -> Any:
+        group, *places = words.plain
+        request = k09_offset_fetch.OffsetFetchRequest()
+        wanted = [place.split("/") for place in places]
+        if version < 8:
+            request.group_id = group
+            request.topics = [k09_offset_fetch.OffsetFetchRequestTopic(name=name, partition_indexes=[int(at)]) for name, at in wanted]
+            request.topics = request.topics or None
+        else:
+            topics = [k09_offset_fetch.OffsetFetchRequestTopics(name=name, partition_indexes=[int(at)]) for name, at in wanted]
+            if version >= 10:
+                for topic in topics:
+                    topic.topic_id, topic.name = self.topics.topic_id(topic.name) or bytes(16), ""
+            request.groups = [k09_offset_fetch.OffsetFetchRequestGroup(group_id=group, topics=topics or None)]
+        return request, self.groups.fetch_offsets, lambda code: fetch_handler.refused(request, code)
+
+    def _delete_offsets(self, words: Words, version: int) -> Any:
+        group, *places = words.plain
+        request = k47_offset_delete.OffsetDeleteRequest(group_id=group)
+        for place in places:
+            name, at = place.split("/")
+            partitions = [k47_offset_delete.OffsetDeleteRequestPartition(partition_index=int(at))]
+            request.topics.append(k47_offset_delete.OffsetDeleteRequestTopic(name=name, partitions=partitions))
+        return request, self.groups.delete_offsets, lambda code: k47_offset_delete.OffsetDeleteResponse(error_code=code, topics=[])
+
+    def _describe(self, words: Words, version: int) -> Any:
+        request = k15_describe_groups.DescribeGroupsRequest(groups=words.plain)
+        return request, self.groups.describe_groups, lambda code: describe_handler.refused(request, code)
+
+    def _list(self, words: Words, version: int) -> Any:
+        states, types = words.get("states", ""), words.get("types", "")
+        request = k16_list_groups.ListGroupsRequest(
+            states_filter=states.split(",") if states else [], types_filter=types.split(",") if types else []
+        )
+        return request, self.groups.list_groups, lambda code: k16_list_groups.ListGroupsResponse(error_code=code, groups=[])
+
+    def _delete(self, words: Words, version: int) -> Any:
+        request = k42_delete_groups.DeleteGroupsRequest(groups_names=words.plain)
+        return request, self.groups.delete_groups, lambda code: delete_handler.refused(request, code)
+
+    # ---- what is heard
+
+    def _reply(self, caller: Caller, message: Any) -> str:
+        client, verb = caller.token
+        # Through the bytes again: a reply that this version cannot carry must not pass.
+        message, _ = decode(type(message), caller.version, encode(message, caller.version))
+        said: str = getattr(self, f"_said_{verb}")(message, caller.version)
+        return f"{client}< {said}"
+
+    def _said_join(self, message: k11_join_group.JoinGroupResponse, version: int) -> str:
+        if message.error_code:
+            member = f" member={self.symbol(message.member_id)}" if message.error_code == ErrorCode.MEMBER_ID_REQUIRED else ""
+            return error_name(message.error_code) + member
+        said = f"joined generation={message.generation_id} protocol={message.protocol_name} member={self.symbol(message.member_id)}"
+        said += f" leader={self.symbol(message.leader)}"
+        if message.members:
+            said += " members=" + ",".join(self.symbol(member.member_id) for member in message.members)
+        return said + (" skip-assignment" if message.skip_assignment else "")
+
+    def _said_sync(self, message: k14_sync_group.SyncGroupResponse, version: int) -> str:
+        return error_name(message.error_code) if message.error_code else f"synced {message.assignment.decode() or 'nothing'}"
+
+    def _said_heartbeat(self, message: k12_heartbeat.HeartbeatResponse, version: int) -> str:
+        return error_name(message.error_code) if message.error_code else "ok"
+
+    def _said_leave(self, message: k13_leave_group.LeaveGroupResponse, version: int) -> str:
+        if message.error_code or version < 3:
+            return error_name(message.error_code) if message.error_code else "ok"
+        return "left " + " ".join(
+            f"{member.group_instance_id or self.symbol(member.member_id)}={error_name(member.error_code)}" for member in message.members
+        )
+
+    def _said_commit(self, message: k08_offset_commit.OffsetCommitResponse, version: int) -> str:
+        return "committed " + " ".join(
+            f"{topic.name or self.topics.topic_name(topic.topic_id)}/{each.partition_index}={error_name(each.error_code)}"
+            for topic in message.topics
+            for each in topic.partitions
+        )
+
+    def _said_fetch(self, message: k09_offset_fetch.OffsetFetchResponse, version: int) -> str:
+        topics: Any = message.topics if version < 8 else message.groups[0].topics
+        found = [
+            f"{topic.name or self.topics.topic_name(topic.topic_id)}/{each.partition_index}="
+            + (error_name(each.error_code) if each.error_code else f"{each.committed_offset}")
+            + (f"({_short(each.metadata)})" if each.metadata else "")
+            for topic in topics
+            for each in topic.partitions
+        ]
+        return "offsets " + (" ".join(found) or "none")
+
+    def _said_delete_offsets(self, message: k47_offset_delete.OffsetDeleteResponse, version: int) -> str:
+        if message.error_code:
+            return error_name(message.error_code)
+        return "deleted " + " ".join(
+            f"{topic.name}/{each.partition_index}={error_name(each.error_code)}" for topic in message.topics for each in topic.partitions
+        )
+
+    def _said_describe(self, message: k15_describe_groups.DescribeGroupsResponse, version: int) -> str:
+        said = []
+        for group in message.groups:
+            members = ",".join(
+                f"{self.symbol(member.member_id)}:{member.member_assignment.decode() or 'nothing'}" for member in group.members
+            )
+            words = [group.group_id, group.group_state, group.protocol_type, group.protocol_data, members]
+            if group.error_code:
+                words.append(error_name(group.error_code))
+            said.append(" ".join(word for word in words if word))
+        return "described " + "; ".join(said)
+
+    def _said_list(self, message: k16_list_groups.ListGroupsResponse, version: int) -> str:
+        listed = [
+            "/".join(word for word in (group.group_id, group.protocol_type, group.group_state, group.group_type) if word)
+            for group in message.groups
+        ]
+        return "listed " + (" ".join(listed) or "nothing")
+
+    def _said_delete(self, message: k42_delete_groups.DeleteGroupsResponse, version: int) -> str:
+        return "deleted " + " ".join(f"{each.group_id}={error_name(each.error_code)}" for each in message.results)
+
+    def _record(self, key: bytes, value: bytes | None) -> str:
+        about = read_key(key)
+        if isinstance(about, OffsetKey):
+            place = f"log offset {about.group_id} {about.topic}/{about.partition}"
+            if value is None:
+                return f"{place} tombstone"
+            committed = read_offset_value(value)
+            return f"{place}={committed.offset}" + (f"({_short(committed.metadata)})" if committed.metadata else "")
+        assert isinstance(about, GroupKey)
+        if value is None:
+            return f"log group {about.group_id} tombstone"
+        group = read_group_value(value)
+        said = f"log group {about.group_id} generation={group.generation}"
+        if group.members:
+            said += f" protocol={group.protocol} leader={self.symbol(group.leader or '')} members=" + ",".join(
+                f"{self.symbol(member.member_id)}:{bytes(member.assignment).decode() or 'nothing'}" for member in group.members
+            )
+        return said
+
+
+def _protocol(kind: str, text: str) -> k11_join_group.JoinGroupRequestProtocol:
+    name, _, wish = text.partition(":")
+    metadata = wish.encode()
+    if kind == "consumer" and wish != "garbage":
+        subscription = ConsumerProtocolSubscription(topics=wish.split(",") if wish else [])
+        metadata = bytes(2) + encode(subscription, 0)
+    return k11_join_group.JoinGroupRequestProtocol(name=name, metadata=metadata)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 20 else f"{len(text)} characters"
