@@ -15,6 +15,7 @@ from ev.coordinators.group_records import group_key, group_value
 from ev.coordinators.subscriptions import subscribed_topics
 from ev.errors import ErrorCode
 from ev.wire.messages.k12_heartbeat import HeartbeatResponse
+from ev.wire.messages.k13_leave_group import MemberIdentity
 
 if TYPE_CHECKING:
     from ev.coordinators.classic import ClassicGroup
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from ev.settings import Settings
     from ev.wire.messages.k11_join_group import JoinGroupRequest
     from ev.wire.messages.k12_heartbeat import HeartbeatRequest
-    from ev.wire.messages.k13_leave_group import LeaveGroupRequest, MemberIdentity
+    from ev.wire.messages.k13_leave_group import LeaveGroupRequest
     from ev.wire.messages.k14_sync_group import SyncGroupRequest
 
 UNKNOWN_MEMBER_ID = ""
