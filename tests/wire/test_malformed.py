@@ -93,7 +93,7 @@ def test_null_where_null_is_not_allowed_is_malformed() -> None:
     data = encode(MetadataRequest(topics=[MetadataRequestTopic(name=None)]), 10)
     assert decode(MetadataRequest, 10, data)[0].topics == [MetadataRequestTopic(name=None)]
     without_id = b"\x02" + b"\x00" + b"\x00" + b"\x01\x00\x00" + b"\x00"
-    with pytest.raises(MalformedError, match="name has the length -1 and cannot be null"):
+    with pytest.raises(MalformedError, match="name is null, which is not allowed here"):
         decode(MetadataRequest, 9, without_id)
 
 

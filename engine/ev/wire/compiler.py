@@ -33,7 +33,7 @@ from ev.wire.primitives import ONE_BYTE, ZERO_UUID, encode_uvarint, finish_uvari
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, NoReturn
 
     Range = tuple[int, int]
 
@@ -111,6 +111,23 @@ def within(version: int, versions: Range) -> bool:
     return versions[0] <= version <= versions[1]
 
 
+def refuse_message(name: str, version: int, size: int, problem: object) -> NoReturn:
+    raise MalformedError(f"{name} version {version} does not parse in {size} bytes: {problem}") from None
+
+
+def refuse_length(name: str, length: int) -> NoReturn:
+    what = "is null, which is not allowed here" if length == -1 else f"has the length {length}"
+    raise MalformedError(f"{name} {what}")
+
+
+def refuse_count(name: str, count: int, left: int) -> NoReturn:
+    raise MalformedError(f"{name} says {count} elements, but {left} bytes are left")
+
+
+def refuse_tagged_field(tag: int) -> NoReturn:
+    raise MalformedError(f"the tagged field {tag} is not as long as it says")
+
+
 class Source:
     """The lines of one generated function, and what they refer to."""
 
@@ -121,7 +138,6 @@ class Source:
         self.module: dict[str, Any] = vars(sys.modules[cls.__module__])
         self.lines: list[str] = []
         self.names: dict[str, Any] = {
-            "MalformedError": MalformedError,
             "ONE_BYTE": ONE_BYTE,
             "ZERO_UUID": ZERO_UUID,
             "encode_uvarint": encode_uvarint,
@@ -131,6 +147,10 @@ class Source:
             "problems": (struct_error, IndexError, UnicodeDecodeError),
             "skip_tagged_fields": skip_tagged_fields,
             "split_uuids": split_uuids,
+            "refuse_count": refuse_count,
+            "refuse_length": refuse_length,
+            "refuse_message": refuse_message,
+            "refuse_tagged_field": refuse_tagged_field,
             "unpack_from": unpack_from,
         }
         self.depth = 0
@@ -193,15 +213,18 @@ class Decoder(Source):
         super().__init__(cls, version)
         self.formats: list[str] = []
         self.targets: list[str] = []
+        self.has_records = False
 
     def build(self) -> Callable[..., Any]:
         self.names[self.cls.__name__] = self.cls
         self.add(0, "def decode(b, p=0):", " n = len(b)", " try:")
         self.write_struct(2, self.cls, "o0")
+        if self.has_records:
+            self.lines.insert(2, " m = memoryview(b)")
         self.add(1, "except problems as problem:")
-        message = f"{self.cls.__name__} version {self.version} does not parse"
-        self.add(2, f"raise MalformedError(f'{message} in {{n}} bytes: {{problem}}') from None")
-        self.add(1, "if p > n:", f" raise MalformedError(f'{message}: it ends {{p - n}} bytes after the buffer')", "return o0, p")
+        title = f"'{self.cls.__name__}', {self.version}, n"
+        self.add(2, f"refuse_message({title}, problem)")
+        self.add(1, "if p > n:", f" refuse_message({title}, f'it would end at byte {{p}}')", "return o0, p")
         return self.compile("decode")
 
     def later(self, format: str, target: str) -> None:
@@ -265,7 +288,7 @@ class Decoder(Source):
             self.write_field(indent + 1, field, f"{target}.{field.name}")
             self.flush(indent + 1)
         self.add(indent, "else:", f" p = z{depth}")
-        self.add(indent, f"if p != z{depth}:", f" raise MalformedError('a tagged field of {self.cls.__name__} is not as long as it says')")
+        self.add(indent, f"if p != z{depth}:", f" refuse_tagged_field(t{depth})")
 
     def write_uvarint_rest(self, indent: int, name: str) -> None:
         self.add(indent, f"if {name} > 127:", f" {name}, p = finish_uvarint(b, p, {name})")
@@ -282,9 +305,9 @@ class Decoder(Source):
         """What a length below zero means; returns the indent of what follows when there is one."""
         self.add(indent, f"if {length} < 0:")
         if not self.nullable(field):
-            self.add(indent + 1, f"raise MalformedError(f'{field.name} has the length {{{length}}} and cannot be null')")
+            self.add(indent + 1, f"refuse_length('{field.name}', {length})")
             return indent
-        self.add(indent + 1, f"if {length} != -1:", f" raise MalformedError(f'{field.name} has the length {{{length}}}')")
+        self.add(indent + 1, f"if {length} != -1:", f" refuse_length('{field.name}', {length})")
         self.add(indent, f" {target} = None", "else:")
         return indent + 1
 
@@ -307,7 +330,8 @@ class Decoder(Source):
             self.write_inner_struct(indent, field, target)
 
     def write_sized(self, indent: int, kind: str, target: str) -> None:
-        read = {"string": "str(b[p:q], 'utf-8')", "bytes": "bytes(b[p:q])", "records": "memoryview(b)[p:q]"}[kind]
+        read = {"string": "str(b[p:q], 'utf-8')", "bytes": "bytes(b[p:q])", "records": "m[p:q]"}[kind]
+        self.has_records |= kind == "records"
         self.add(indent, "q = p + l", f"{target} = {read}", "p = q")
 
     def write_inner_struct(self, indent: int, field: Field, target: str) -> None:
@@ -321,7 +345,7 @@ class Decoder(Source):
         indent = self.write_null(indent, field, target, count)
         size = self.least_size(field)
         self.add(indent, f"if {count} * {size} > n - p:")
-        self.add(indent + 1, f"raise MalformedError(f'{field.name} says {{{count}}} elements, but {{n - p}} bytes are left')")
+        self.add(indent + 1, f"refuse_count('{field.name}', {count}, n - p)")
         if field.kind in FORMATS:
             read = f"unpack_from(f'>{{{count}}}{FORMATS[field.kind]}', b, p)"
             read = f"split_uuids(b, p, {count})" if field.kind == "uuid" else f"list({read})"
@@ -331,7 +355,7 @@ class Decoder(Source):
         self.add(indent, f"{target} = {items} = []", f"for _ in range({count}):")
         if field.kind in SIZED:
             self.write_length(indent + 1, "l", field.kind == "string")
-            self.add(indent + 1, "if l < 0:", f" raise MalformedError('an element of {field.name} is null')")
+            self.add(indent + 1, "if l < 0:", f" refuse_length('{field.name}', l)")
             self.write_sized(indent + 1, field.kind, item)
         else:
             self.write_struct(indent + 1, self.struct(field.kind), item)
@@ -401,7 +425,7 @@ class Encoder(Source):
             self.flush(indent + 1)
             size = f"sum(map(len, parts[z{depth}:]))"
             self.add(indent + 1, f"parts.insert(z{depth}, {encode_uvarint(field.tag)!r} + encode_uvarint({size}))")
-        self.add(indent, f"parts.insert(m{depth}, encode_uvarint(c{depth}))")
+        self.add(indent, f"parts.insert(m{depth}, ONE_BYTE[c{depth}])")
 
     def differs(self, field: Field, value: str) -> str:
         """The test that a tagged field has not its default, and so has to be sent."""
