@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from ev.broker.waiting import Waiter
 from ev.errors import ErrorCode, KafkaError
+from ev.log.reading import ReadLater
 from ev.wire.messages.k01_fetch import FetchableTopicResponse, FetchRequest, FetchResponse, PartitionData
 
 if TYPE_CHECKING:
@@ -155,9 +156,9 @@ class Fetch:
             except KafkaError as error:
                 asked.answer.error_code = error.code
                 continue
-            if found.later is not None:
+            if isinstance(found, ReadLater):
                 resume = position
-                self.broker.runtime.world.read(found.later, lambda result: self._read_later(asked, partition, result, resume))  # noqa: B023
+                self.broker.runtime.world.read(found.run, lambda result: self._read_later(asked, partition, result, resume))  # noqa: B023
                 return
             self._found(asked, partition, found.pieces)
         self.call.reply(FetchResponse(responses=self.topics))
