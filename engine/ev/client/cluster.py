@@ -38,6 +38,8 @@ DEFAULT_PORT = 9092
 METADATA_MAX_AGE_MS = 300_000
 _IDLE_MS = 1_000
 _FOREVER_MS = 3_600_000
+_DEDICATED = 1 << 32
+"""Added to the id of a broker, which has 32 bits, to name the second connection to it."""
 
 
 def parse_bootstrap(bootstrap: str) -> list[tuple[str, int]]:
@@ -250,6 +252,14 @@ class Cluster:
         """The version in which a request would be sent to a broker; None while there is no connection to it."""
         connection = self._connections.get(node_id)
         return connection.api_version(request_class) if connection is not None and connection.state == READY else None
+
+    def dedicated(self, node_id: int) -> int:
+        """The id of a second connection to a broker, for requests that must not wait behind a long poll."""
+        alias = _DEDICATED + node_id
+        if self._addresses.get(alias) != self._addresses[node_id]:
+            self.disconnect(alias)
+            self._addresses[alias] = self._addresses[node_id]
+        return alias
 
     def disconnect(self, node_id: int) -> None:
         """Close the connection to a broker; the next request opens another one."""
