@@ -83,6 +83,18 @@ class Member:
     def metadata(self, protocol: str | None) -> bytes:
         return next((offered.metadata for offered in self.protocols if offered.name == protocol), b"")
 
+    def is_as_written(self, written: Member, protocol: str | None) -> bool:
+        """Whether a record of the group would say of this member what it says of that one."""
+        return (
+            self.group_instance_id == written.group_instance_id
+            and self.client_id == written.client_id
+            and self.client_host == written.client_host
+            and self.session_timeout_ms == written.session_timeout_ms
+            and self.rebalance_timeout_ms == written.rebalance_timeout_ms
+            and any(offered.name == protocol for offered in self.protocols)
+            and self.metadata(protocol) == written.metadata(protocol)
+        )
+
     def vote(self, candidates: set[str]) -> str:
         """The protocol this member likes best among those that everybody supports."""
         return next(offered.name for offered in self.protocols if offered.name in candidates)
@@ -190,7 +202,7 @@ class ClassicGroup:
         leader: str | None,
         state_timestamp_ms: int | None,
     ) -> None:
-        """Become what a record says. Members who are known stay as they are and get their assignment."""
+        """Become what a record says. A member that is known to be just that stays, because it is known better than the log knows it."""
         self.generation = generation
         self.protocol_type = protocol_type
         self.protocol = protocol
@@ -200,9 +212,13 @@ class ClassicGroup:
         for member in [gone for gone in self.members.values() if gone.member_id not in named]:
             self.remove(member)
         for member, assignment in members:
-            if member.member_id not in self.members:
+            known = self.members.get(member.member_id)
+            if known is None or not known.is_as_written(member, protocol):
+                if known is not None:
+                    self.remove(known)
                 self.add(member)
             self.members[member.member_id].assignment = assignment
+        self.members = {member.member_id: self.members[member.member_id] for member, _ in members}
         self.leader = leader
         self.learn_subscriptions()
 
