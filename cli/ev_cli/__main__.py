@@ -56,7 +56,10 @@ def run(arguments: list[str]) -> int:
             if given is not None:
                 from ev_cli.running import run_action
 
-                return run_action(command[0], given)
+                try:
+                    return run_action(command[0], given)
+                except KeyboardInterrupt:
+                    return 130
     return _typer([*words, *rest])
 
 

@@ -43,9 +43,8 @@ def run(arguments: list[str]) -> int:
     command = get_command(app)
     try:
         status = command.main(arguments, prog_name="ev", standalone_mode=False)
-    except NoArgsIsHelpError as error:
-        assert error.ctx is not None  # Typer prints the help while it makes the error
-        return USAGE
+    except NoArgsIsHelpError:
+        return USAGE  # Typer has printed the help while it made the error
     except UsageError as error:
         path = error.ctx.command_path if error.ctx is not None else "ev"
         output.say(f"ev: {_one_line(error)} (`{path} --help` shows how)")

@@ -1,15 +1,15 @@
 """The engine of this machine: found by its data directory, started when it is needed, stopped by a signal.
 
 The holder of the lock on DATA_DIR/.lock is the engine; it writes DATA_DIR/engine.json when it listens. A client believes that
-file as soon as something accepts connections at its address. When nothing does, one command at a time (DATA_DIR/.starting)
-starts the daemon, and those that came meanwhile find it running:
+file when something accepts connections at its address and somebody holds the lock; whether the cluster id is the same it asks when it
+speaks to it. Otherwise one command at a time (DATA_DIR/.starting) starts the daemon, and those that came meanwhile find it running:
 
     engine.json answers? -- yes --> use it
          | no
     lock .starting, look again, spawn the daemon
          |-- ready ADDRESS          use it
          |-- failed 1 locked PID    another engine holds the directory: it starts or stops just now; look again
-         |-- failed 4 ...           the port is taken: say by whom
+         |-- failed 4 ...           the port is taken; the daemon says by whom
          '-- failed, or gone        say what the daemon said, else the end of its log
 
 The daemon gets a session of its own, /dev/null as its standard streams, / as its directory and nothing from the environment
@@ -23,7 +23,7 @@ import sys
 import time
 
 from ev_cli import output
-from ev_cli.failures import UNREACHABLE, Failure, UsageFailure
+from ev_cli.failures import FAILED, UNREACHABLE, Failure, UsageFailure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -62,6 +62,8 @@ class LocalEngine:
     def __init__(self, data_dir: str, listen: str | None, options: Any) -> None:
         self.data_dir = data_dir
         self.options = options
+        self.cluster_id: str | None = None
+        """That of the running engine, as engine.json has it; None before address_for_use()."""
         self._listen = listen
 
     # -- finding it ------------------------------------------------------------------------------------------------------
@@ -159,8 +161,12 @@ class LocalEngine:
         return False
 
     def _answering_address(self) -> str | None:
-        address = field(self.file_text(), "address")
-        return address if address and accepts(address) else None
+        text = self.file_text()
+        address = field(text, "address")
+        if not address or not accepts(address) or not self.lock_holder():
+            return None
+        self.cluster_id = field(text, "cluster_id")
+        return address
 
     # -- starting it -----------------------------------------------------------------------------------------------------
 
@@ -178,6 +184,7 @@ class LocalEngine:
                     self._refuse_after_failed_fsync()
                 answer = self._spawn(deadline)
                 if answer.startswith("ready "):
+                    self.cluster_id = field(self.file_text(), "cluster_id")
                     return answer.split()[1], True
                 self._raise_unless_locked(answer)
                 if time.monotonic() > deadline:
@@ -272,7 +279,9 @@ class LocalEngine:
         try:
             starting = os.open(os.path.join(self.data_dir, STARTING), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise Failure(f"cannot write in the data directory {self.data_dir}: {error.strerror}", "is it yours, and is the disk full?") from None
+            raise Failure(
+                f"cannot write in the data directory {self.data_dir}: {error.strerror}", "is it yours, and is the disk full?"
+            ) from None
         while True:
             try:
                 fcntl.flock(starting, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -280,7 +289,9 @@ class LocalEngine:
             except OSError:
                 if time.monotonic() > deadline:
                     os.close(starting)
-                    raise Failure("another command has been starting the local engine for too long", "`ev server logs` may say why", code=UNREACHABLE) from None
+                    raise Failure(
+                        "another command has been starting the local engine for too long", "`ev server logs` may say why", code=UNREACHABLE
+                    ) from None
                 time.sleep(0.02)
 
     def _spawn(self, deadline: float) -> str:
@@ -306,14 +317,14 @@ class LocalEngine:
             return
         if len(words) == 3 and words[0] == "failed":
             if words[1] == "4":
-                from ev_cli.port_owner import port_taken
-
-                raise port_taken(self.listen, words[2])
-            code = UNREACHABLE if words[1] == "74" else 1
+                raise Failure(output.safe(words[2]), code=UNREACHABLE)
+            code = UNREACHABLE if words[1] == "74" else FAILED
             raise Failure(f"the local engine does not start: {output.safe(words[2])}", f"its log is {self.log_file}", code=code)
         last = self.last_log_line()
         raise Failure(
-            f"the local engine ended while it was starting{': ' + output.safe(last) if last else ''}", f"its log is {self.log_file}", code=UNREACHABLE
+            f"the local engine ended while it was starting{': ' + output.safe(last) if last else ''}",
+            f"its log is {self.log_file}",
+            code=UNREACHABLE,
         )
 
     def _refuse_after_failed_fsync(self) -> None:
@@ -329,7 +340,7 @@ class LocalEngine:
     def fsync_failure(self) -> str | None:
         """The cause from the log, when the last thing that the last engine wrote was that a sync had failed."""
         last = self.last_log_line()
-        return last if last and "fsync" in last.lower() and "74" in last else None
+        return last if "the disk failed" in last and last.endswith("74") else None
 
     def last_log_line(self) -> str:
         try:
@@ -383,15 +394,18 @@ def split_address(address: str) -> tuple[str, int]:
 
 def accepts(address: str) -> bool:
     """Whether something accepts connections at the address."""
-    import socket
+    # The C module, as in the client: `socket` around it would cost more than the connection.
+    import _socket
 
     host, port = split_address(address)
+    probe = _socket.socket(_socket.AF_INET6 if ":" in host else _socket.AF_INET, _socket.SOCK_STREAM)
     try:
-        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM) as probe:
-            probe.settimeout(2)
-            probe.connect((host, port))
+        probe.settimeout(2)
+        probe.connect((host, port))
     except OSError:
         return False
+    finally:
+        probe.close()
     return True
 
 
@@ -441,9 +455,9 @@ def _settings_from_environment() -> dict[str, str]:
     given = {name: value for name, value in os.environ.items() if name.startswith("EV_")}
     if not given:
         return {}
-    from ev.settings import Settings
+    from ev.settings import rows
 
-    names = {f"EV_{name.removeprefix('ev.').replace('.', '_').upper()}": name for name in Settings.names()}
+    names = {f"EV_{row.name.removeprefix('ev.').replace('.', '_').upper()}": row.name for row in rows()}
     return {names[variable]: value for variable, value in given.items() if variable in names}
 
 

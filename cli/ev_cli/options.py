@@ -18,12 +18,25 @@ ENGINE = "Which engine"
 TALK = "Talk"
 OUTPUT = "Output"
 
-Bootstrap = Annotated[str | None, typer.Option("--bootstrap-server", "-b", metavar="HOST:PORT,…", help="A cluster by its addresses.", rich_help_panel=ENGINE)]
-Context = Annotated[str | None, typer.Option("--context", "-C", metavar="NAME", help="A context of the configuration.", rich_help_panel=ENGINE)]
-DataDir = Annotated[str | None, typer.Option("--data-dir", metavar="DIR", help="The local engine of this directory.", rich_help_panel=ENGINE)]
-Listen = Annotated[str | None, typer.Option("--listen", metavar="HOST:PORT", help="Where a local engine shall listen; port 0 is any.", rich_help_panel=ENGINE)]
-ConfigFile = Annotated[str | None, typer.Option("--config-file", "-F", metavar="FILE", help="Another configuration file.", rich_help_panel=ENGINE)]
-Property = Annotated[list[str] | None, typer.Option("--set", "-X", metavar="NAME=VALUE", help="A property of the client.", rich_help_panel=ENGINE)]
+Bootstrap = Annotated[
+    str | None, typer.Option("--bootstrap-server", "-b", metavar="HOST:PORT,…", help="A cluster by its addresses.", rich_help_panel=ENGINE)
+]
+Context = Annotated[
+    str | None, typer.Option("--context", "-C", metavar="NAME", help="A context of the configuration.", rich_help_panel=ENGINE)
+]
+DataDir = Annotated[
+    str | None, typer.Option("--data-dir", metavar="DIR", help="The local engine of this directory.", rich_help_panel=ENGINE)
+]
+Listen = Annotated[
+    str | None,
+    typer.Option("--listen", metavar="HOST:PORT", help="Where a local engine shall listen; port 0 is any.", rich_help_panel=ENGINE),
+]
+ConfigFile = Annotated[
+    str | None, typer.Option("--config-file", "-F", metavar="FILE", help="Another configuration file.", rich_help_panel=ENGINE)
+]
+Property = Annotated[
+    list[str] | None, typer.Option("--set", "-X", metavar="NAME=VALUE", help="A property of the client.", rich_help_panel=ENGINE)
+]
 Timeout = Annotated[str | None, typer.Option("--timeout", metavar="TIME", help="Bound of one request (10s).", rich_help_panel=ENGINE)]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No remarks on stderr.", rich_help_panel=TALK)]
 Verbose = Annotated[int, typer.Option("--verbose", "-v", count=True, help="More remarks on stderr.", rich_help_panel=TALK)]
@@ -41,7 +54,15 @@ COMMON = {
 }
 
 TABULAR = {
-    "output": (Annotated[str | None, typer.Option("--output", "-o", metavar="FORM", help="table, wide, json, jsonl, tsv, csv, yaml or name.", rich_help_panel=OUTPUT)], None),
+    "output": (
+        Annotated[
+            str | None,
+            typer.Option(
+                "--output", "-o", metavar="FORM", help="table, wide, json, jsonl, tsv, csv, yaml or name.", rich_help_panel=OUTPUT
+            ),
+        ],
+        None,
+    ),
     "json": (Annotated[bool, typer.Option("--json", help="The same as -o json.", rich_help_panel=OUTPUT)], False),
     "no_headers": (Annotated[bool, typer.Option("--no-headers", help="A table without its first line.", rich_help_panel=OUTPUT)], False),
 }
@@ -49,7 +70,9 @@ TABULAR = {
 Declaration = Callable[..., None]
 
 
-def declare(app: typer.Typer, name: str, action: str, *, tabular: bool = False, without: tuple[str, ...] = (), hidden: bool = False) -> Callable[[Declaration], Declaration]:
+def declare(
+    app: typer.Typer, name: str, action: str, *, tabular: bool = False, without: tuple[str, ...] = (), hidden: bool = False
+) -> Callable[[Declaration], Declaration]:
     """Register a declaration: its own parameters, then the global options; running it runs the action `module:function`."""
 
     def register(declaration: Declaration) -> Declaration:

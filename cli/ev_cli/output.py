@@ -69,9 +69,14 @@ def write_some(data: bytes | memoryview) -> int:
 
 def say(text: str) -> None:
     """One line of talk on stderr. A stderr that is closed or full changes nothing."""
+    say_unfinished(f"{text}\n")
+
+
+def say_unfinished(text: str) -> None:
+    """Talk without a line end: a question."""
     if 2 in closed:
         return
-    data = f"{text}\n".encode(_encoding(), "backslashreplace")
+    data = text.encode(_encoding(), "backslashreplace")
     try:
         while data:
             data = data[os.write(2, data) :]
@@ -159,7 +164,7 @@ def show(table: Table, options: Any, *, one: bool = False) -> None:
         show_json(table.rows[0] if one and table.rows else table.rows)
     elif form in ("table", "wide"):
         headers = not options.no_headers
-        text = _aligned(table, form == "wide", headers) if is_terminal(1) or options.output else _tsv(table, False)
+        text = aligned(table, form == "wide", headers) if is_terminal(1) or options.output else _tsv(table, False)
         write_text(text)
     else:
         write_text(writers[form](table, form == "csv" and not options.no_headers))
@@ -234,7 +239,8 @@ def _width(text: str) -> int:
     return cell_len(text)
 
 
-def _aligned(table: Table, wide: bool, headers: bool) -> str:
+def aligned(table: Table, wide: bool, headers: bool = True) -> str:
+    """The rows as columns of even width, every cell harmless to a terminal."""
     names = [*table.columns, *(table.wide if wide else ())]
     lines = [[safe(_cell(row.get(name))) for name in names] for row in table.rows]
     if headers:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 
 from ev_cli import output, places
-from ev_cli.failures import Failure, UsageFailure
+from ev_cli.failures import UNREACHABLE, Failure, UsageFailure
 from ev_cli.times import duration_ms
 
 TYPE_CHECKING = False
@@ -43,9 +43,9 @@ class Target:
 class Session:
     """The engine that the options name, found when it is needed."""
 
-    def __init__(self, options: Any) -> None:
+    def __init__(self, options: Any, *, local: bool = False) -> None:
         self.options = options
-        self.target = resolve(options)
+        self.target = local_target(options) if local else resolve(options)
         self.timeout_ms = duration_ms(options.timeout, "--timeout") if options.timeout else 10_000
         self._engine: LocalEngine | None = None
         self._address: str | None = None
@@ -80,13 +80,25 @@ class Session:
         for item in self.options.set or ():
             name, equals, value = item.partition("=")
             if not equals or name not in allowed:
-                raise UsageFailure(f"-X {item!r} is no client property that this command takes", f"NAME=VALUE with NAME one of {', '.join(allowed)}")
+                raise UsageFailure(
+                    f"-X {item!r} is no client property that this command takes", f"NAME=VALUE with NAME one of {', '.join(allowed)}"
+                )
             keyword, kind = allowed[name]
             try:
                 found[keyword] = int(value) if kind == "int" else value
             except ValueError:
                 raise UsageFailure(f"-X {name} takes a number, not {value!r}") from None
         return found
+
+    def verify(self, cluster_id: str | None) -> None:
+        """What answers is the engine of the data directory, and not somebody who has its port by now."""
+        engine = self._engine
+        if engine is not None and engine.cluster_id is not None and cluster_id is not None and cluster_id != engine.cluster_id:
+            raise Failure(
+                f"what answers at {self.bootstrap} is not the engine of {engine.data_dir}",
+                f"use it with `-b {self.bootstrap}`, or start the engine at another port: EV_LISTEN=127.0.0.1:0 ev server start",
+                code=UNREACHABLE,
+            )
 
     def producer(self, **settings: Any) -> Producer:
         from ev.client.producer import Producer
@@ -119,7 +131,7 @@ def resolve(options: Any) -> Target:
     if options.context:
         return _context(options.context, options)
     if options.data_dir or options.listen:
-        return _local(options)
+        return local_target(options)
     bootstrap, context = environ.get("EV_BOOTSTRAP"), environ.get("EV_CONTEXT")
     if bootstrap and context:
         raise UsageFailure("EV_BOOTSTRAP and EV_CONTEXT name two engines", "unset one of them")
@@ -128,17 +140,18 @@ def resolve(options: Any) -> Target:
     if context:
         return _context(context, options)
     if environ.get("EV_DATA_DIR") or environ.get("EV_LISTEN"):
-        return _local(options)
+        return local_target(options)
     project = _project_file()
     if project is not None:
         named = read_toml(project).get("context")
         if named is not None:
             return _context(str(named), options)
     current = configuration(options).get("current")
-    return _local(options) if current is None else _context(str(current), options)
+    return local_target(options) if current is None else _context(str(current), options)
 
 
-def _local(options: Any) -> Target:
+def local_target(options: Any) -> Target:
+    """The local engine that --data-dir and --listen, or EV_DATA_DIR and EV_LISTEN, name; else the one of the home directory."""
     listen = options.listen or os.environ.get("EV_LISTEN")
     data_dir = options.data_dir or os.environ.get("EV_DATA_DIR")
     return Target("local", None, data_dir or None, with_ports(listen) if listen else None)
@@ -149,7 +162,7 @@ def _context(name: str, options: Any) -> Target:
     context = contexts.get(name) if isinstance(contexts, dict) else None
     if context is None:
         if name == "local":
-            return _local(options)
+            return local_target(options)
         import difflib
 
         known = sorted([*contexts, "local"])

@@ -40,7 +40,9 @@ def describe_topics(
 def create_topics(
     topics: Topics,
     partitions: Annotated[int | None, typer.Option("--partitions", "-p", metavar="N", help="Partitions (the engine's default, 1).")] = None,
-    replication: Annotated[int | None, typer.Option("--replication-factor", "-r", metavar="N", help="Replicas (the engine's default).")] = None,
+    replication: Annotated[
+        int | None, typer.Option("--replication-factor", "-r", metavar="N", help="Replicas (the engine's default).")
+    ] = None,
     configs: Configs = None,
     compact: Annotated[bool, typer.Option("--compact", help="The same as -c cleanup.policy=compact.")] = False,
     if_not_exists: Annotated[bool, typer.Option("--if-not-exists", help="A topic that is there is no failure.")] = False,
@@ -52,7 +54,9 @@ def create_topics(
 @declare(app, "alter", "topic:alter_topics", tabular=True)
 def alter_topics(
     topics: Topics,
-    partitions: Annotated[str | None, typer.Option("--partitions", "-p", metavar="N|+N", help="Partitions in all, or more than now.")] = None,
+    partitions: Annotated[
+        str | None, typer.Option("--partitions", "-p", metavar="N|+N", help="Partitions in all, or more than now.")
+    ] = None,
     configs: Configs = None,
     unset: Annotated[list[str] | None, typer.Option("--unset", metavar="KEY", help="Back to the default.")] = None,
     append: Annotated[list[str] | None, typer.Option("--append", metavar="KEY=VALUE", help="Add to a list.")] = None,

@@ -1,0 +1,169 @@
+"""ev server: run, start, stop and look at the local engine."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from ev_cli import output
+from ev_cli.failures import DONE, UNMET, Failure, Interrupted
+from ev_cli.session import Session
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ev_cli.local_engine import LocalEngine
+
+FOLLOW_MS = 200
+
+
+def _engine(options: Any) -> LocalEngine:
+    return Session(options, local=True).engine
+
+
+def run_server(options: Any) -> int:
+    """Become the daemon: nothing of the command line stays in memory, signals and exit status are its own."""
+    if options.ephemeral:
+        import tempfile
+
+        if options.data_dir is None:
+            options.data_dir = tempfile.mkdtemp(prefix="ev-")
+    engine = _engine(options)
+    engine.check_owner()
+    os.makedirs(engine.data_dir, 0o700, exist_ok=True)
+    command = engine.command(log_file=None)
+    if options.ephemeral:
+        command.append("--ephemeral")
+    os.execve(command[0], command, {**os.environ, **engine.environment()})
+
+
+def start_server(options: Any) -> int:
+    engine = _engine(options)
+    address, started = engine.start(by_itself=False)
+    if not options.quiet:
+        verb = "started" if started else "already runs"
+        output.say(f"ev: the local engine {verb} at {address}, data in {engine.data_dir}")
+    return DONE
+
+
+def stop_server(options: Any) -> int:
+    engine = _engine(options)
+    stopped = engine.stop()
+    if not options.quiet:
+        output.say("ev: the local engine has ended" if stopped else f"ev: no engine runs on {engine.data_dir}")
+    return DONE
+
+
+def restart_server(options: Any) -> int:
+    stop_server(options)
+    return start_server(options)
+
+
+def server_status(options: Any) -> int:
+    engine = _engine(options)
+    found = engine.running()
+    table = output.Table(("running", "address", "pid", "version", "started_ms", "data_dir"), ("cluster_id", "log_file", "bytes"))
+    facts = found or {}
+    table.add(
+        running=found is not None,
+        pid=facts.get("pid"),
+        address=facts.get("address"),
+        data_dir=engine.data_dir,
+        cluster_id=facts.get("cluster_id"),
+        version=facts.get("version"),
+        started_ms=facts.get("started_ms"),
+        log_file=facts.get("log_file") if found else engine.log_file,
+        bytes=_bytes_below(engine.data_dir),
+    )
+    form = output.output_format(options)
+    if form == "table" or (form == "tsv" and options.output is None):
+        output.write_text(_status_text(table.rows[0]))
+        cause = None if found else engine.fsync_failure()
+        if cause:
+            output.say(f"ev: it stopped because the disk failed: {output.safe(cause)}")
+    else:
+        output.show(table, options, one=True)
+    return DONE if found else UNMET
+
+
+def _status_text(row: dict[str, Any]) -> str:
+    from ev_cli.times import local_text
+
+    shown = {**row, "started": local_text(row["started_ms"]) if row["started_ms"] else None}
+    names = ("running", "address", "pid", "version", "started", "data_dir", "cluster_id", "log_file", "bytes")
+    lines = [f"{name:<10}  {'yes' if shown[name] is True else 'no' if shown[name] is False else shown[name]}\n" for name in names]
+    return "".join(line for name, line in zip(names, lines, strict=True) if shown[name] is not None)
+
+
+def _bytes_below(folder: str) -> int:
+    """What the data directory holds, in bytes."""
+    total = 0
+    for above, _, names in os.walk(folder):
+        for name in names:
+            try:
+                total += os.lstat(os.path.join(above, name)).st_size
+            except OSError:
+                continue
+    return total
+
+
+def server_logs(options: Any) -> int:
+    engine = _engine(options)
+    path = (engine.running() or {}).get("log_file") or engine.log_file
+    output.need_stdout()
+    try:
+        file = open(path, "rb")  # noqa: SIM115 - it is followed beyond this block, and replaced when the log turns
+    except FileNotFoundError:
+        raise Failure(f"there is no log {path}", "an engine that `ev server run` runs logs to its stderr") from None
+    with file:
+        output.write(_last_lines(file, options.lines))
+        if options.follow:
+            _follow(path, file.tell())
+    return DONE
+
+
+def _last_lines(file: Any, count: int) -> bytes:
+    if count <= 0:
+        file.seek(0, os.SEEK_END)
+        return b""
+    end = file.seek(0, os.SEEK_END)
+    size = 0
+    data = b""
+    while size < end and data.count(b"\n") <= count:
+        size = min(end, size * 2 or 65536)
+        file.seek(end - size)
+        data = file.read(size)
+    lines: list[bytes] = data.splitlines(keepends=True)
+    return b"".join(lines[-count:])
+
+
+def _follow(path: str, position: int) -> None:
+    """Write what is appended, also when the log turns over into a new file."""
+    from ev_cli.interrupts import Interrupts
+
+    interrupts = Interrupts().install()
+    opened = os.open(path, os.O_RDONLY)
+    os.lseek(opened, position, os.SEEK_SET)
+    while True:
+        data = os.read(opened, 1 << 20)
+        if data:
+            output.write(data)
+            continue
+        try:
+            with interrupts.waiting():
+                time.sleep(FOLLOW_MS / 1000)
+        except Interrupted:
+            raise KeyboardInterrupt from None
+        if _turned(path, opened):
+            rest = os.read(opened, 1 << 20)
+            output.write(rest)
+            os.close(opened)
+            opened = os.open(path, os.O_RDONLY)
+
+
+def _turned(path: str, opened: int) -> bool:
+    try:
+        return os.stat(path).st_ino != os.fstat(opened).st_ino
+    except OSError:
+        return False
