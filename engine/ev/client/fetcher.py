@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import deque
 
 from ev.client.fetched import FetchedBatch
-from ev.errors import CorruptBatchError, ErrorCode, KafkaError
+from ev.errors import CorruptBatchError, ErrorCode, EvError, KafkaError
 from ev.wire.messages.k01_fetch import FetchPartition, FetchRequest, FetchTopic
 from ev.wire.records import MAGIC, check_crc, decode_batch, headers
 
@@ -51,13 +51,14 @@ class Target:
 
 
 class Asked:
-    """What one Fetch request asked for, to make sense of its answer."""
+    """What one Fetch request asked for, to make sense of its answer: older versions name topics, newer ones give their ids."""
 
-    __slots__ = ("by_key",)
+    __slots__ = ("partitions", "topics")
 
     def __init__(self) -> None:
-        self.by_key: dict[tuple[str | bytes, int], tuple[Position, int, int]] = {}
-        """(topic name or id, partition) -> position, its count of seeks, the offset asked for."""
+        self.topics: dict[bytes, str] = {}
+        self.partitions: dict[tuple[str, int], tuple[Position, int, int]] = {}
+        """Position, its count of seeks at the time, the offset asked for."""
 
 
 class Piece:
@@ -121,11 +122,11 @@ class Fetcher:
         self.ready: deque[Piece] = deque()
         self.metadata_is_stale = False
         self.out_of_range: list[Position] = []
-        self.failures: deque[KafkaError] = deque()
+        self.failures: list[EvError] = []
 
     # ---- asking ----
 
-    def request(self, targets: list[Target], version: int) -> tuple[FetchRequest, Asked]:
+    def request(self, targets: list[Target]) -> tuple[FetchRequest, Asked]:
         """One request for partitions of one broker; they are marked as being fetched."""
         asked = Asked()
         topics: dict[str, FetchTopic] = {}
@@ -142,8 +143,8 @@ class Fetcher:
                     partition_max_bytes=self.partition_max_bytes,
                 )
             )
-            key = target.topic_id if version >= 13 else position.topic
-            asked.by_key[key, position.index] = (position, position.seeks, position.fetch_offset)
+            asked.topics[target.topic_id] = position.topic
+            asked.partitions[position.topic, position.index] = (position, position.seeks, position.fetch_offset)
             position.fetching = True
         request = FetchRequest(
             max_wait_ms=self.max_wait_ms,
@@ -156,7 +157,7 @@ class Fetcher:
 
     def unanswered(self, asked: Asked, now_ms: int) -> None:
         """The connection broke: nothing was read, all of it may be asked for again after a pause."""
-        for position, seeks, _ in asked.by_key.values():
+        for position, seeks, _ in asked.partitions.values():
             if position.seeks == seeks:
                 position.fetching = False
                 position.not_before_ms = now_ms + self.backoff_ms
@@ -170,10 +171,11 @@ class Fetcher:
             if response.error_code not in METADATA_IS_STALE | PASSES_BY_ITSELF:
                 self.failures.append(KafkaError(response.error_code))
             return
-        left = dict(asked.by_key)
+        left = dict(asked.partitions)
         for topic in response.responses:
+            name = topic.topic or asked.topics.get(topic.topic_id, "")
             for data in topic.partitions:
-                found = left.pop((topic.topic_id, data.partition_index), None) or left.pop((topic.topic, data.partition_index), None)
+                found = left.pop((name, data.partition_index), None)
                 if found is not None:
                     self.take(*found, data, now_ms)
         for position, seeks, _ in left.values():  # a broker may leave out what has nothing new
@@ -233,7 +235,12 @@ class Fetcher:
                 continue
             while piece.batches and (size < bytes_max or not batches):
                 at, header = piece.batches[0]
-                batch = self.open(piece, at, header)
+                try:
+                    batch = self.open(piece, at, header)
+                except CorruptBatchError:
+                    if batches:
+                        return batches, moved  # what is before it comes first
+                    raise
                 piece.batches.popleft()
                 position.delivered(max(position.offset, header.last_offset + 1), header.leader_epoch)
                 moved = True

@@ -1,0 +1,507 @@
+"""The consumer: reads partitions assigned by hand or by a group, in batches or record by record, and remembers how far it came.
+
+It blocks, and does everything in the caller's thread, inside `poll_batches` and `poll`: fetching, joining the group, resetting offsets,
+committing by timer. Only heartbeats have a thread. What decides is elsewhere: where each partition stands (`positions`), where it begins
+(`placement`), what a fetch and its answer mean (`fetcher`), what the group allows (`membership`); this module brings them together.
+
+    consumer = Consumer("localhost:9092", group="billing")
+    consumer.subscribe(["payments"])
+    while True:
+        for batch in consumer.poll_batches(1000):
+            handle(batch.columns.values)
+        consumer.commit()
+"""
+
+from __future__ import annotations
+
+from ev.client.cluster import Cluster
+from ev.client.commits import Commits
+from ev.client.coordinator import Coordinator
+from ev.client.fetcher import MAX_BYTES, MAX_WAIT_MS, PARTITION_MAX_BYTES, READ_COMMITTED, READ_UNCOMMITTED, Fetcher, Target
+from ev.client.offsets import FETCH_VERSION_MAX, FETCH_VERSION_OF_MANY_GROUPS, fetch_request, fetched_offsets, list_request, listed_offsets
+from ev.client.placement import Placement
+from ev.client.positions import EARLIEST, LATEST, RESET_TIMESTAMPS, SETTLED, Positions
+from ev.client.results import CommittedOffset, FoundOffset
+from ev.client.routing import ask_coordinator, ask_leaders, leader_and_epoch
+from ev.errors import ClosedError, EvError, KafkaError, SettingError, TimedOutError, UnreachableError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from types import TracebackType
+    from typing import Any
+
+    from ev.client.commits import OnCommitted
+    from ev.client.connection import Ticket
+    from ev.client.fetched import FetchedBatch, Record
+    from ev.client.fetcher import Asked
+    from ev.client.group import GroupSession
+    from ev.client.subscription import Subscription
+
+    TopicPartition = tuple[str, int]
+    OffsetToCommit = int | tuple[int, str] | CommittedOffset
+    OnPartitions = Callable[[list[TopicPartition]], None]
+
+ISOLATION = {"read_uncommitted": READ_UNCOMMITTED, "read_committed": READ_COMMITTED}
+AUTO_COMMIT_INTERVAL_MS = 5_000
+DRAIN_BYTES_MAX = 8 * 1024 * 1024
+"""What one call of poll_batches hands out, unless told otherwise."""
+STEP_MS = 500
+"""How long nothing may happen before the membership, back-offs and timers are looked at again."""
+BACKOFF_STEP_MS = 50
+CLOSE_COMMIT_TIMEOUT_MS = 10_000
+
+
+class Consumer:
+    """Not safe for threads.
+
+    `auto_commit` is True for every 5 s, or an interval in ms: what an earlier poll handed out then counts as processed. `timeout_ms` bounds
+    calls that wait for a broker and have no timeout of their own. Other options are those of `ev.client.cluster.Cluster`.
+    """
+
+    def __init__(
+        self,
+        bootstrap: str,
+        *,
+        group: str | None = None,
+        client_id: str = "ev",
+        group_instance_id: str | None = None,
+        assignors: Iterable[str] = ("range", "cooperative-sticky"),
+        session_timeout_ms: int = 45_000,
+        heartbeat_interval_ms: int = 3_000,
+        max_poll_interval_ms: int = 300_000,
+        auto_commit: bool | int = False,
+        offset_reset: str = "earliest",
+        isolation: str = "read_uncommitted",
+        fetch_min_bytes: int = 1,
+        fetch_max_bytes: int = MAX_BYTES,
+        partition_max_bytes: int = PARTITION_MAX_BYTES,
+        max_wait_ms: int = MAX_WAIT_MS,
+        check_crcs: bool = True,
+        timeout_ms: int = 60_000,
+        request_timeout_ms: int = 30_000,
+        **cluster_options: Any,
+    ) -> None:
+        if offset_reset not in (*RESET_TIMESTAMPS, "none"):
+            raise SettingError(f"offset_reset is earliest, latest or none, not {offset_reset!r}")
+        if isolation not in ISOLATION:
+            raise SettingError(f"isolation is {' or '.join(ISOLATION)}, not {isolation!r}")
+        if auto_commit and group is None:
+            raise SettingError("auto_commit needs a group to commit for")
+        self.group = group
+        self.timeout_ms = timeout_ms
+        self._isolation = ISOLATION[isolation]
+        self._bootstrap = bootstrap
+        self._cluster_options: dict[str, Any] = {"client_id": client_id, "request_timeout_ms": request_timeout_ms, **cluster_options}
+        self._membership_options: dict[str, Any] = {
+            "instance_id": group_instance_id,
+            "assignors": tuple(assignors),
+            "session_timeout_ms": session_timeout_ms,
+            "heartbeat_interval_ms": heartbeat_interval_ms,
+            "poll_timeout_ms": max_poll_interval_ms,
+        }
+        self._cluster = Cluster(bootstrap, **self._cluster_options)
+        self._coordinator = None if group is None else Coordinator(self._cluster, group)
+        self._commits = None if self._coordinator is None else Commits(self._cluster, self._coordinator, group_instance_id)
+        self._positions = Positions()
+        self._placement = Placement(self._cluster, self._positions, self._coordinator, offset_reset, self._isolation, request_timeout_ms)
+        self._fetcher = Fetcher(
+            self._positions,
+            max_wait_ms=max_wait_ms,
+            min_bytes=fetch_min_bytes,
+            max_bytes=fetch_max_bytes,
+            partition_max_bytes=partition_max_bytes,
+            isolation=self._isolation,
+            check_crcs=check_crcs,
+        )
+        self._fetching: set[int] = set()
+        self._session: GroupSession | None = None
+        self._subscription: Subscription | None = None
+        self._auto_commit_ms = AUTO_COMMIT_INTERVAL_MS if auto_commit is True else int(auto_commit)
+        self._auto_commit_at_ms = self._cluster.now_ms() + self._auto_commit_ms
+        self._leftover: list[Record] = []
+        """Records of one batch that `poll` has opened and not handed out yet, the next one at the end."""
+        self._closed = False
+
+    # ---- what to read ----
+
+    def assign(self, partitions: Mapping[TopicPartition, int | None] | Iterable[TopicPartition]) -> None:
+        """Read exactly these. An offset of None begins where the group has committed, else where `offset_reset` says."""
+        self._check_open()
+        if self._subscription is not None:
+            raise SettingError("a consumer that has subscribed gets its partitions from its group: unsubscribe before assign")
+        offsets: Mapping[TopicPartition, int | None] = partitions if isinstance(partitions, dict) else dict.fromkeys(partitions)
+        self._cluster.watch({topic for topic, _ in offsets})
+        for position in self._positions.assign(offsets):
+            self._placement.place(position)
+        for partition, offset in offsets.items():
+            if offset is not None:
+                self.seek(partition, offset)
+        if self._leftover and (self._leftover[0].topic, self._leftover[0].partition) not in offsets:
+            self._leftover = []
+
+    def subscribe(
+        self,
+        topics: Iterable[str],
+        *,
+        on_assigned: OnPartitions | None = None,
+        on_revoked: OnPartitions | None = None,
+        on_lost: OnPartitions | None = None,
+    ) -> None:
+        """Share these topics with the other members of the group. Callbacks are called from inside poll.
+
+        `on_revoked` is the last moment at which offsets of these partitions can be committed. `on_lost` (by default: `on_revoked`)
+        is told when that moment has passed.
+        """
+        self._check_open()
+        if self.group is None or self._coordinator is None or self._commits is None:
+            raise SettingError("subscribe needs a group; to read without one, assign partitions")
+        if len(self._positions) and self._subscription is None:
+            raise SettingError("partitions are assigned by hand: unsubscribe before subscribe")
+        # Only members of a group pay for threads and assignors.
+        from ev.client.group import GroupSession  # noqa: PLC0415
+        from ev.client.membership import Membership  # noqa: PLC0415
+        from ev.client.subscription import Subscription  # noqa: PLC0415
+
+        self._subscription = Subscription(
+            topics,
+            self._positions,
+            self._placement,
+            on_assigned=on_assigned,
+            on_revoked=on_revoked,
+            on_lost=on_lost,
+            before_giving_up=self._commit_before_giving_up,
+            forget=self._forget_leftover,
+        )
+        self._cluster.watch(self._subscription.wanted)
+        self._cluster.request_update()
+        if self._session is None:
+            membership = Membership(self.group, **self._membership_options)
+            self._session = GroupSession(
+                self._cluster, self._coordinator, membership, self._subscription, lambda: Cluster(self._bootstrap, **self._cluster_options)
+            )
+            self._commits.session = self._session
+        else:
+            self._session.rebalance = self._subscription
+            self._session.rejoin("the subscription has changed")
+
+    def unsubscribe(self) -> None:
+        """Read nothing; leave the group."""
+        self._leave_group(leave=True)
+        self._subscription = None
+        self._positions.assign(())
+        self._leftover = []
+
+    def assignment(self) -> list[TopicPartition]:
+        return list(self._positions.by_partition)
+
+    def subscription(self) -> tuple[str, ...]:
+        return () if self._subscription is None else self._subscription.wanted
+
+    def partitions_for(self, topic: str, timeout_ms: int | None = None) -> list[int]:
+        """The partitions of a topic. UnknownTopicError when there is no such topic."""
+        info = self._cluster.topic(topic, timeout_ms=self.timeout_ms if timeout_ms is None else timeout_ms)
+        return sorted(info.partitions)
+
+    # ---- reading ----
+
+    def poll_batches(self, timeout_ms: int, bytes_max: int | None = None) -> list[FetchedBatch]:
+        """The next batches, as soon as there are some; none when the time is over, or when only offsets without records were passed.
+
+        About `bytes_max` bytes come at once, at least one batch. Positions are then after the last of them.
+        """
+        self._check_open()
+        if self._leftover:
+            self._seek_back_to_leftover()
+        deadline_ms = self._cluster.now_ms() + timeout_ms
+        while True:
+            now_ms = self._cluster.now_ms()
+            self._advance(now_ms, deadline_ms)
+            batches, moved = self._fetcher.drain(DRAIN_BYTES_MAX if bytes_max is None else bytes_max)
+            self._send_fetches(now_ms)
+            if batches or moved:
+                return batches
+            self._raise_problem()
+            if now_ms >= deadline_ms:
+                return batches
+            self._cluster.poll(min(deadline_ms - now_ms, self._step_ms(now_ms)))
+
+    def poll(self, timeout_ms: int, records_max: int = 500) -> list[Record]:
+        """The next records, as soon as there are some. Positions follow them one by one."""
+        self._check_open()
+        deadline_ms = self._cluster.now_ms() + timeout_ms
+        taken: list[Record] = []
+        if self._leftover:
+            self._advance(self._cluster.now_ms(), self._cluster.now_ms())
+            self._take_leftover(taken, records_max)
+        while len(taken) < records_max:
+            left_ms = 0 if taken else max(0, deadline_ms - self._cluster.now_ms())
+            batches = self.poll_batches(left_ms, bytes_max=1)
+            if not batches and (taken or self._cluster.now_ms() >= deadline_ms):
+                break
+            for batch in batches:
+                self._leftover = list(batch.records())
+                self._leftover.reverse()
+                self._take_leftover(taken, records_max)
+        return taken
+
+    def seek(self, partition: TopicPartition, offset: int) -> None:
+        """Read on from this offset."""
+        if offset < 0:
+            raise SettingError(f"an offset is 0 or more, not {offset}")
+        self._positions[partition].seek(offset)
+        self._forget_leftover(partition)
+
+    def seek_to_beginning(self, *partitions: TopicPartition) -> None:
+        """Read these, or all, from the first offset that there is."""
+        self._reset(EARLIEST, partitions)
+
+    def seek_to_end(self, *partitions: TopicPartition) -> None:
+        """Read of these, or of all, only what is yet to come."""
+        self._reset(LATEST, partitions)
+
+    def position(self, partition: TopicPartition, timeout_ms: int | None = None) -> int:
+        """The offset of the next record that poll will hand out. Waits until the broker has said where that is."""
+        self._check_open()
+        deadline_ms = self._cluster.now_ms() + (self.timeout_ms if timeout_ms is None else timeout_ms)
+        while self._positions[partition].state != SETTLED:
+            now_ms = self._cluster.now_ms()
+            self._advance(now_ms, deadline_ms)
+            self._raise_problem()
+            if now_ms >= deadline_ms:
+                raise TimedOutError(f"nobody said in time where to begin in {partition[0]}/{partition[1]}")
+            if partition in self._positions and self._positions[partition].state != SETTLED:
+                self._cluster.poll(min(deadline_ms - now_ms, self._step_ms(now_ms)))
+        return self._next_offset(partition)
+
+    def pause(self, *partitions: TopicPartition) -> None:
+        """Hand out nothing from these until they are resumed; their place is kept."""
+        for partition in partitions:
+            self._positions[partition].paused = True
+            if self._leftover and (self._leftover[-1].topic, self._leftover[-1].partition) == partition:
+                self._seek_back_to_leftover()
+
+    def resume(self, *partitions: TopicPartition) -> None:
+        """Go on with these."""
+        for partition in partitions:
+            self._positions[partition].paused = False
+
+    def paused(self) -> list[TopicPartition]:
+        return [(position.topic, position.index) for position in self._positions if position.paused]
+
+    # ---- committing ----
+
+    def commit(
+        self,
+        offsets: Mapping[TopicPartition, OffsetToCommit] | None = None,
+        sync: bool = True,
+        *,
+        timeout_ms: int | None = None,
+        then: OnCommitted | None = None,
+    ) -> None:
+        """Commit these offsets (each that of the next record to process, alone or with metadata), or the positions of all partitions.
+
+        With `sync` it returns when they are committed, or raises. Without it the outcome goes to `then`, from inside a later call.
+        """
+        self._check_open()
+        if self._commits is None:
+            raise SettingError("only a consumer with a group can commit")
+        chosen = self._consumed() if offsets is None else {partition: as_committed(value) for partition, value in offsets.items()}
+        if sync:
+            self._commits.commit(chosen, self.timeout_ms if timeout_ms is None else timeout_ms)
+        else:
+            self._commits.commit_later(chosen, then)
+
+    def committed(self, partitions: Iterable[TopicPartition], timeout_ms: int | None = None) -> dict[TopicPartition, CommittedOffset]:
+        """What the group has committed; offset -1 where nothing is."""
+        self._check_open()
+        if self.group is None:
+            raise SettingError("only a consumer with a group has committed offsets")
+        wanted = list(partitions)
+        answer = ask_coordinator(
+            self._cluster,
+            self.group,
+            lambda _: fetch_request(
+                self.group or "", wanted, FETCH_VERSION_OF_MANY_GROUPS, require_stable=self._isolation == READ_COMMITTED
+            ),
+            lambda response: fetched_offsets(response)[0],
+            self.timeout_ms if timeout_ms is None else timeout_ms,
+            version_max=FETCH_VERSION_MAX,
+        )
+        code, found = fetched_offsets(answer)
+        if code:
+            raise KafkaError(code)
+        for committed in found.values():
+            if committed.error is not None:
+                raise committed.error
+        return {partition: found.get(partition, CommittedOffset(-1)) for partition in wanted}
+
+    # ---- asking for offsets ----
+
+    def beginning_offsets(self, partitions: Iterable[TopicPartition], timeout_ms: int | None = None) -> dict[TopicPartition, int]:
+        """The first offset of each partition."""
+        return {p: found.offset for p, found in self._look_up(dict.fromkeys(partitions, EARLIEST), timeout_ms).items()}
+
+    def end_offsets(self, partitions: Iterable[TopicPartition], timeout_ms: int | None = None) -> dict[TopicPartition, int]:
+        """The offset after the last record of each partition that this consumer may see."""
+        return {p: found.offset for p, found in self._look_up(dict.fromkeys(partitions, LATEST), timeout_ms).items()}
+
+    def offsets_for_times(
+        self, timestamps: Mapping[TopicPartition, int], timeout_ms: int | None = None
+    ) -> dict[TopicPartition, FoundOffset | None]:
+        """The first record of each partition whose timestamp (ms) is this or later; None where there is none."""
+        found = self._look_up(timestamps, timeout_ms)
+        return {partition: answer if answer.offset >= 0 else None for partition, answer in found.items()}
+
+    def _look_up(self, timestamps: Mapping[TopicPartition, int], timeout_ms: int | None) -> dict[TopicPartition, FoundOffset]:
+        self._check_open()
+        limit_ms = self.timeout_ms if timeout_ms is None else timeout_ms
+        found = ask_leaders(
+            self._cluster,
+            timestamps,
+            lambda wanted: list_request(wanted, self._isolation, limit_ms),
+            listed_offsets,
+            lambda error: FoundOffset(-1, error=error),
+            limit_ms,
+        )
+        for answer in found.values():
+            if answer.error is not None:
+                raise answer.error
+        return found
+
+    # ---- the end ----
+
+    def close(self, leave: bool = True) -> None:
+        """Commit, if the consumer does that by itself; leave the group, unless told to keep the place warm; close the connections."""
+        if self._closed:
+            return
+        try:
+            self._leave_group(leave)
+        finally:
+            self._closed = True
+            self._cluster.close()
+
+    def __enter__(self) -> Consumer:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        self.close()
+
+    def _leave_group(self, leave: bool) -> None:
+        if self._auto_commit_ms:
+            self._commit_before_giving_up()
+        session, self._session = self._session, None
+        if session is not None and self._commits is not None:
+            self._commits.session = None
+            session.close(leave)
+
+    # ---- inside ----
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ClosedError("the consumer is closed")
+
+    def _advance(self, now_ms: int, deadline_ms: int) -> None:
+        """Everything that goes on besides fetching: the group, the timer of commits, partitions that do not know where to begin."""
+        left_ms = max(0, deadline_ms - now_ms)
+        if self._session is not None:
+            self._session.step(left_ms)
+        if self._auto_commit_ms and now_ms >= self._auto_commit_at_ms and self._commits is not None:
+            self._auto_commit_at_ms = now_ms + self._auto_commit_ms
+            if self._session is None or self._session.identity()[0] >= 0:
+                self._commits.commit_later(self._consumed())
+        while self._fetcher.out_of_range:
+            self._placement.out_of_range(self._fetcher.out_of_range.pop())
+        self._placement.step(now_ms, left_ms)
+        if self._fetcher.metadata_is_stale:
+            self._fetcher.metadata_is_stale = False
+            self._cluster.request_update()
+
+    def _send_fetches(self, now_ms: int) -> None:
+        """One request to each broker that leads something readable and has none on its way."""
+        targets: dict[int, list[Target]] = {}
+        for position in self._positions:
+            if not position.readable(now_ms):
+                continue
+            where = leader_and_epoch(self._cluster, position.topic, position.index)
+            if where is None:
+                self._cluster.request_update()
+            elif where[0] not in self._fetching:
+                topic_id = self._cluster.metadata.topics[position.topic].topic_id
+                targets.setdefault(where[0], []).append(Target(position, where[1], topic_id))
+        for node, wanted in targets.items():
+            request, asked = self._fetcher.request(wanted)
+            self._fetching.add(node)
+            self._cluster.send(request, node, callback=lambda ticket, node=node, asked=asked: self._fetched(ticket, node, asked))  # type: ignore[misc]
+
+    def _fetched(self, ticket: Ticket, node: int, asked: Asked) -> None:
+        self._fetching.discard(node)
+        now_ms = self._cluster.now_ms()
+        if ticket.error is None:
+            self._fetcher.answered(asked, ticket.response, now_ms)
+            return
+        self._fetcher.unanswered(asked, now_ms)
+        if not isinstance(ticket.error, (UnreachableError, TimedOutError)):
+            self._fetcher.failures.append(ticket.error)
+
+    def _step_ms(self, now_ms: int) -> int:
+        """How long to wait at the most: shorter while something waits for a pause to end, which no broker will announce."""
+        if any(position.state != SETTLED or not (position.fetching or position.paused) for position in self._positions):
+            return BACKOFF_STEP_MS
+        if self._session is not None and self._session.ticket is None and not len(self._positions):
+            return BACKOFF_STEP_MS
+        return STEP_MS
+
+    def _raise_problem(self) -> None:
+        for problems in (self._placement.problems, self._fetcher.failures):
+            if problems:
+                problem: EvError = problems.pop()
+                raise problem
+
+    def _reset(self, timestamp: int, partitions: Iterable[TopicPartition]) -> None:
+        for partition in partitions or self.assignment():
+            self._positions[partition].want_reset(timestamp)
+            self._forget_leftover(partition)
+
+    def _take_leftover(self, taken: list[Record], records_max: int) -> None:
+        while self._leftover and len(taken) < records_max:
+            taken.append(self._leftover.pop())
+
+    def _seek_back_to_leftover(self) -> None:
+        """Somebody wants to go on in another way: what was opened and not handed out is fetched again."""
+        record = self._leftover[-1]
+        self.seek((record.topic, record.partition), record.offset)
+
+    def _forget_leftover(self, partition: TopicPartition) -> None:
+        if self._leftover and (self._leftover[-1].topic, self._leftover[-1].partition) == partition:
+            self._leftover = []
+
+    def _next_offset(self, partition: TopicPartition) -> int:
+        if self._leftover and (self._leftover[-1].topic, self._leftover[-1].partition) == partition:
+            return self._leftover[-1].offset
+        return self._positions[partition].offset
+
+    def _consumed(self) -> dict[TopicPartition, CommittedOffset]:
+        """The positions of all partitions that have one, as a commit."""
+        return {
+            partition: CommittedOffset(self._next_offset(partition), position.epoch)
+            for partition, position in self._positions.by_partition.items()
+            if position.state == SETTLED
+        }
+
+    def _commit_before_giving_up(self) -> None:
+        """The last moment before partitions go to others. What cannot be committed will be read again by whoever gets them."""
+        if not self._auto_commit_ms or self._commits is None:
+            return
+        try:
+            self._commits.commit(self._consumed(), CLOSE_COMMIT_TIMEOUT_MS)
+        except (KafkaError, UnreachableError, TimedOutError):
+            return
+
+
+def as_committed(value: OffsetToCommit) -> CommittedOffset:
+    if isinstance(value, CommittedOffset):
+        return value
+    if isinstance(value, tuple):
+        return CommittedOffset(value[0], metadata=value[1])
+    return CommittedOffset(value)
