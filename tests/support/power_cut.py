@@ -31,7 +31,7 @@ from ev.wire.messages.k20_delete_topics import DeleteTopicsRequest, DeleteTopicS
 from ev.wire.messages.k21_delete_records import DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic
 from ev.wire.messages.k22_init_producer_id import InitProducerIdRequest
 from ev.wire.records import decode_batch, encode_batch, headers
-from support.simulated_broker import SimulatedBroker, SimulatedClient
+from support.simulated_broker import SimulatedBroker, SimulatedClient, run_one
 from support.simulated_disk import Counts, SimulatedDisk
 
 GROUP = "billing"
@@ -184,18 +184,20 @@ class Life:
 
     def settle(self) -> None:
         assert self.broker is not None
-        self.broker.world.run_all(self.random)
+        while run_one(self.broker.world, self.random):
+            pass
         self.harvest()
 
     def turn(self) -> None:
         """Let a few things happen."""
         assert self.broker is not None
         for _ in range(self.random.randint(1, 3)):
-            self.broker.world.run_one(self.random)
+            run_one(self.broker.world, self.random)
         self.harvest()
 
     def pass_time(self) -> None:
-        self.clock.advance(self.random.choice((1, 20, 200)))
+        assert self.broker is not None
+        self.broker.world.advance(self.random.choice((1, 20, 200)))
         self.turn()
 
     def keep_house(self) -> None:
@@ -355,12 +357,12 @@ def judge(life: Life, found: SimulatedBroker, starts: dict[tuple[bytes, int], in
             continue
         if current.deleted:
             yield f"topic {name} is back after its deletion was answered"
-        for index, facts in enumerate(current.partitions):
-            yield from judge_partition(found, current, index, facts, starts.get((topic.id, index), 0))
+        for index, known in enumerate(current.partitions):
+            yield from judge_partition(found, current, index, known, starts.get((topic.id, index), 0))
         yield from judge_offsets(found, name, current)
         if thorough and not current.delete_asked:
-            for index, facts in enumerate(current.partitions):
-                yield from judge_continuation(found, current, index, facts)
+            for index, known in enumerate(current.partitions):
+                yield from judge_continuation(found, current, index, known)
     if thorough:
         response = found.ask(InitProducerIdRequest(transactional_id=None), 4)
         if response.error_code == 0 and response.producer_id in life.producer_ids:

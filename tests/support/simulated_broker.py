@@ -1,21 +1,19 @@
 """The real broker without sockets, threads or a clock of its own: a test turns every wheel by hand.
 
-`HandWorld` is the runtime's world as lists of what may happen next. `SimulatedBroker` opens a store on any Disk and puts a Broker and
-the server's own Connection on top, so that requests take the path that they take in the daemon, from bytes to bytes.
+`SimulatedBroker` opens a store on any Disk and puts a Broker in a `ManualWorld` and the server's own Connection on top, so that
+requests take the path that they take in the daemon, from bytes to bytes.
 
     broker = SimulatedBroker(disk, seed=1, settings={...})
     client = broker.connect()
     token = client.send(ProduceRequest(...), 9)
     client.replies                       {} for as long as the round is not on disk
-    broker.world.run_all()
+    broker.world.settle()
     client.replies[token]                a ProduceResponse
 """
 
 from __future__ import annotations
 
-import heapq
 import itertools
-from collections import deque
 from collections.abc import Callable, Mapping
 from random import Random
 from typing import Any
@@ -31,112 +29,24 @@ from ev.settings import Settings
 from ev.wire.catalog import API
 from ev.wire.codec import Message, decoder, encode
 from ev.wire.header import encode_request_header, response_header_size
+from support.manual_world import ManualWorld
 
 KEYS = {api.request: api.key for api in API.values()}
 
 
-class Timer:
-    """A callback at a time; see ev.broker.runtime.Handle."""
-
-    def __init__(self, at_ms: int, callback: Callable[[], None]) -> None:
-        self.at_ms = at_ms
-        self.callback = callback
-        self.cancelled = False
-
-    def cancel(self) -> None:
-        self.cancelled = True
-
-
-class HandWorld:
-    """Everything that could happen next: callbacks, one commit, one flush, reads, timers that are due."""
-
-    def __init__(self, clock: ManualClock) -> None:
-        self.clock = clock
-        self.soon: deque[Callable[[], None]] = deque()
-        self.commits: deque[tuple[Callable[[], None], Callable[[], None]]] = deque()
-        self.flushes: deque[tuple[Callable[[], None], Callable[[], None]]] = deque()
-        self.reads: deque[tuple[Callable[[], Any], Callable[[Any], None]]] = deque()
-        self.timers: list[tuple[int, int, Timer]] = []
-        self.counter = itertools.count()
-        self.failure: OSError | None = None
-
-    def call_soon(self, callback: Callable[[], None]) -> None:
-        self.soon.append(callback)
-
-    def call_at(self, monotonic_ms: int, callback: Callable[[], None]) -> Timer:
-        timer = Timer(monotonic_ms, callback)
-        heapq.heappush(self.timers, (monotonic_ms, next(self.counter), timer))
-        return timer
-
-    def commit(self, work: Callable[[], None], done: Callable[[], None]) -> None:
-        self.commits.append((work, done))
-
-    def flush(self, work: Callable[[], None], done: Callable[[], None]) -> None:
-        self.flushes.append((work, done))
-
-    def read(self, work: Callable[[], Any], done: Callable[[Any], None]) -> None:
-        self.reads.append((work, done))
-
-    def fail(self, error: OSError) -> None:
-        self.failure = error
-
-    def due(self) -> bool:
-        while self.timers and self.timers[0][2].cancelled:
-            heapq.heappop(self.timers)
-        return bool(self.timers) and self.timers[0][0] <= self.clock.monotonic_ms()
-
-    def choices(self) -> list[Callable[[], None]]:
-        """What may happen next. Callbacks keep their order among themselves, and so do commits."""
-        found = [
-            (self.soon, self._run_soon),
-            (self.commits, self._run_commit),
-            (self.flushes, self._run_flush),
-            (self.reads, self._run_read),
-        ]
-        possible = [run for queue, run in found if queue]
-        return [*possible, self._run_timer] if self.due() else possible
-
-    def run_one(self, random: Random) -> bool:
-        """Let one thing happen; False when there is nothing, or when the disk has failed."""
-        possible = self.choices()
-        if not possible or self.failure is not None:
-            return False
-        random.choice(possible)()
-        return True
-
-    def run_all(self, random: Random | None = None) -> None:
-        """Let everything happen that can, without time passing."""
-        random = random or Random(0)
-        while self.run_one(random):
-            pass
-
-    def _run_soon(self) -> None:
-        self.soon.popleft()()
-
-    def _run_commit(self) -> None:
-        self._run_work(self.commits.popleft())
-
-    def _run_flush(self) -> None:
-        self._run_work(self.flushes.popleft())
-
-    def _run_work(self, job: tuple[Callable[[], None], Callable[[], None]]) -> None:
-        try:
-            job[0]()
-        except OSError as problem:
-            self.failure = problem
-        else:
-            job[1]()
-
-    def _run_read(self) -> None:
-        work, done = self.reads.popleft()
-        try:
-            result = work()
-        except OSError as problem:
-            result = problem
-        done(result)
-
-    def _run_timer(self) -> None:
-        heapq.heappop(self.timers)[2].callback()
+def run_one(world: ManualWorld, random: Random) -> bool:
+    """Let one of the things happen that may happen now; False when there is none, or when the disk has failed."""
+    queues: list[tuple[object, Callable[[], None]]] = [
+        (world.soon, world.turn),
+        (world.commits, world.run_commit),
+        (world.flushes, world.run_flush),
+        (world.reads, world.run_read),
+    ]
+    possible = [run for queue, run in queues if queue]
+    if not possible or world.failure is not None:
+        return False
+    random.choice(possible)()
+    return True
 
 
 class Wire:
@@ -230,7 +140,7 @@ class SimulatedBroker:
         self.clock = clock or ManualClock()
         self.settings = Settings.from_mapping(dict(settings or {}))
         self.randomness = SeededRandomness(seed)
-        self.world = HandWorld(self.clock)
+        self.world = ManualWorld(self.clock)
         self.store = Store.open(disk, directory, self.settings, self.clock, self.randomness)
         self.broker = Broker(
             settings=self.settings, clock=self.clock, randomness=self.randomness, store=self.store, world=self.world
@@ -243,5 +153,5 @@ class SimulatedBroker:
         """Send a request on a connection of its own, run until it is answered, return the reply."""
         client = self.connect()
         token = client.send(request, version)
-        self.world.run_all()
+        self.world.settle()
         return client.replies[token]
