@@ -336,7 +336,17 @@ class Consumer:
                 raise committed.error
         return {partition: found.get(partition, CommittedOffset(-1)) for partition in wanted}
 
-    # ---- asking for offsets ----
+    # ---- asking for partitions and offsets ----
+
+    def partitions(self, topic: str, timeout_ms: int | None = None) -> list[int]:
+        """The partitions of a topic, waited for. UnknownTopicError when it does not exist."""
+        self._check_open()
+        return list(self._cluster.topic(topic, timeout_ms=self.timeout_ms if timeout_ms is None else timeout_ms).partitions)
+
+    @property
+    def cluster_id(self) -> str | None:
+        """Which cluster answers; None until one has."""
+        return self._cluster.metadata.cluster_id
 
     def beginning_offsets(self, partitions: Iterable[TopicPartition], timeout_ms: int | None = None) -> dict[TopicPartition, int]:
         """The first offset of each partition."""
