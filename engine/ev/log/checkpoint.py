@@ -17,7 +17,8 @@ that place:
     64      8     the offset of the batch that has it
     72      8     timestamp from which segment.ms is counted (-1: not yet known)
     80      4     leader epoch in which this was written
-    84      4     number of epochs, then (epoch: 4, first offset: 8) of each
+    84      4     number of epochs, then (epoch: 4, first offset: 8) of each; a first (-1, -1) says that they were taken over
+                  from a file without a checksum
     ...     4     number of producers, then of each: producer id (8), epoch (2), last seen (8), number of batches (1),
                   and (first sequence 4, last sequence 4, base offset 8, last offset 8, timestamp 8) of each batch
 
@@ -32,11 +33,11 @@ from dataclasses import dataclass, field
 from struct import Struct
 from struct import error as StructError
 
+from ev.disk import Buffer
 from ev.errors import DiskError, MalformedError
 from ev.log.epochs import LeaderEpochs
 from ev.log.producers import Producers
 from ev.wire.checksum import crc32c
-from ev.wire.primitives import Buffer
 
 RECOVERY_POINTS = "recovery-point-offset-checkpoint"
 LOG_STARTS = "log-start-offset-checkpoint"
@@ -55,6 +56,7 @@ FORMAT = 1
 MAGIC = b"evP1"
 HEAD = Struct(">16sqqqqqqqii")
 EPOCH = Struct(">iq")
+UNTRUSTED = (-1, -1)
 
 
 # Identities
@@ -228,13 +230,14 @@ class PartitionCheckpoint:
         """Raises MalformedError when a single bit of it is not as it was written."""
         if len(data) < 8 + HEAD.size or data[:4] != MAGIC or crc32c(memoryview(data)[8:]) != int.from_bytes(data[4:8], "big"):
             raise MalformedError("a partition's checkpoint does not match its checksum")
-        *fields, epoch_count = HEAD.unpack_from(data, 8)
+        topic_id, log_start, recovery, base, place, largest, largest_offset, roll, epoch, epoch_count = HEAD.unpack_from(data, 8)
         position = 8 + HEAD.size
         try:
             epochs = [EPOCH.unpack_from(data, position + number * EPOCH.size) for number in range(epoch_count)]
         except StructError as problem:
             raise MalformedError(f"a partition's checkpoint is cut off: {problem}") from problem
-        return cls(*fields, epochs, memoryview(data)[position + epoch_count * EPOCH.size :])
+        producers = memoryview(data)[position + epoch_count * EPOCH.size :]
+        return cls(topic_id, log_start, recovery, base, place, largest, largest_offset, roll, epoch, epochs, producers)
 
     def producers(self) -> Producers:
         producers = Producers()

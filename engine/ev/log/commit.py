@@ -208,6 +208,11 @@ class Committer:
         return self._covered_since_ms + self.flush_interval_ms if self._covered else None
 
     @property
+    def flushing(self) -> bool:
+        """Whether a flush was taken and is not done."""
+        return self._flush_taken
+
+    @property
     def flush_waiting(self) -> bool:
         """Whether a flush was made, because the journal needs the room, and nobody has taken it yet."""
         return self._flush is not None and not self._flush_taken

@@ -24,7 +24,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from struct import Struct
 
-from ev.wire.primitives import Buffer
+from ev.disk import Buffer
 
 OFFSET_ENTRY = Struct(">ii")
 TIME_ENTRY = Struct(">qi")

@@ -25,9 +25,9 @@ from collections.abc import Iterable, Iterator
 from struct import Struct
 from struct import error as StructError
 
+from ev.disk import Buffer
 from ev.errors import ErrorCode, KafkaError, MalformedError
 from ev.wire.checksum import crc32c
-from ev.wire.primitives import Buffer
 
 REMEMBERED_BATCHES = 5
 SEQUENCE_MASK = 0x7FFFFFFF

@@ -1,0 +1,455 @@
+"""Opens a partition: finds out where its log ends, after a clean stop as after a crash.
+
+A partition's own checkpoint says up to where its files are on disk. Only what lies behind that place is read again: after a
+clean stop nothing, after a crash the bytes of the last seconds. The page cache is dropped first, because after a failed sync
+it shows what the disk does not have. Batches are walked and checked; then
+
+* a torn tail, which nobody was promised, is cut off and kept aside in a `.torn` file;
+* what only the commit journal has is appended, where it continues exactly at the log's end. It may begin in the middle of
+  what was cut off: pages reach the disk in any order, so a hole may lie before batches that did;
+* everything kept is synced before the high watermark is set to it: until then it may exist in memory only.
+
+Damage *before* the recovery point was once known to be on disk, so no crash explains it. It is never cut: the partition keeps
+what can be read, takes no writes and says so.
+
+Without a checkpoint of ev's own (a directory that Apache Kafka wrote) the recovery point of Kafka's checkpoint is used, and
+the producers of Kafka's snapshot; without either, the whole log is walked.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from ev.disk import Disk, File
+from ev.errors import MalformedError
+from ev.log.checkpoint import (
+    LEADER_EPOCHS,
+    OWN_CHECKPOINT,
+    PARTITION_METADATA,
+    UNTRUSTED,
+    PartitionCheckpoint,
+    parse_epochs,
+    parse_partition_metadata,
+    partition_metadata,
+)
+from ev.log.config import TopicConfig
+from ev.log.epochs import LeaderEpochs
+from ev.log.journal import Entry
+from ev.log.partition import Mark, Partition, Services
+from ev.log.producers import Producers
+from ev.log.scan import HEADER, Fields, Scan
+from ev.log.segment import DELETED, INDEX, LOG, POSITION_MAX, SNAPSHOT, TIME_INDEX, Segment, load_indexes
+from ev.wire.records import LOG_OVERHEAD
+
+LOG_NAME = re.compile(r"\d{20}\.log")
+SNAPSHOT_NAME = re.compile(r"\d{20}\.snapshot")
+TORN = ".torn"
+
+
+@dataclass(slots=True)
+class KafkaCheckpoints:
+    """What Kafka's checkpoints in the data directory say, for partitions that have none of ev's own."""
+
+    recovery_points: dict[tuple[str, int], int] = field(default_factory=dict)
+    log_starts: dict[tuple[str, int], int] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Found:
+    """A partition's directory as it was found."""
+
+    directory: str
+    names: list[str]
+    topic_id: bytes | None  # None: it cannot be told whose it is
+    checkpoint: PartitionCheckpoint | None
+    metadata_is_sound: bool
+
+
+def examine(disk: Disk, directory: str) -> Found:
+    """Look at a partition's directory without changing anything.
+
+    The topic's id is there twice. The one in ev's checkpoint has a checksum and wins: a flipped bit in Kafka's
+    partition.metadata must not make a topic's data look like a stranger's.
+    """
+    names = disk.list(directory)
+    checkpoint = None
+    if OWN_CHECKPOINT in names:
+        try:
+            checkpoint = PartitionCheckpoint.parse(disk.read(f"{directory}/{OWN_CHECKPOINT}"))
+        except MalformedError:
+            checkpoint = None
+    said = parse_partition_metadata(disk.read(f"{directory}/{PARTITION_METADATA}")) if PARTITION_METADATA in names else None
+    topic_id = checkpoint.topic_id if checkpoint is not None else said
+    return Found(directory, names, topic_id, checkpoint, said == topic_id)
+
+
+def create(services: Services, topic: str, index: int, topic_id: bytes, directory: str, config: TopicConfig) -> Partition:
+    """Make a new, empty partition. Nothing of it is synced: that comes before its first offset counts."""
+    disk = services.disk
+    disk.make_directory(directory)
+    _write(disk, f"{directory}/{PARTITION_METADATA}", partition_metadata(topic_id))
+    _write(disk, f"{directory}/{OWN_CHECKPOINT}", PartitionCheckpoint(topic_id).encode())
+    segment = Segment(directory, 0)
+    partition = _partition(services, topic, index, topic_id, directory, config, [segment], 0, 0, LeaderEpochs(), Producers())
+    partition.resume(Mark(0, segment, 0), 0)
+    return partition
+
+
+def _write(disk: Disk, path: str, data: bytes) -> None:
+    file = disk.open(path, create=True)
+    try:
+        file.truncate(0)
+        file.write_at([data], 0)
+    finally:
+        file.release()
+
+
+def _partition(
+    services: Services,
+    topic: str,
+    index: int,
+    topic_id: bytes,
+    directory: str,
+    config: TopicConfig,
+    segments: list[Segment],
+    log_start: int,
+    end: int,
+    epochs: LeaderEpochs,
+    producers: Producers,
+) -> Partition:
+    return Partition(services, topic, index, topic_id, directory, config, segments, log_start, end, epochs, producers)
+
+
+class Recovery:
+    """One partition being opened."""
+
+    def __init__(
+        self,
+        services: Services,
+        topic: str,
+        index: int,
+        topic_id: bytes,
+        config: TopicConfig,
+        found: Found,
+        kafka: KafkaCheckpoints,
+        entries: Sequence[Entry],
+        now_ms: int,
+    ) -> None:
+        self.services = services
+        self.disk = services.disk
+        self.topic = topic
+        self.index = index
+        self.topic_id = topic_id
+        self.config = config
+        self.found = found
+        self.directory = found.directory
+        self.kafka = kafka
+        self.entries = entries
+        self.now_ms = now_ms
+        self.name = f"{topic}-{index}"
+        self.epochs = LeaderEpochs()
+        self.epochs_trusted = True
+        self.producers = Producers()
+        self.damaged: str | None = None
+        self.opened: dict[Segment, File] = {}
+        self.changed = False  # whether anything has to be synced and noted
+
+    def run(self) -> Partition:
+        """The partition, ready to be served. Raises OSError when the disk fails."""
+        if not self.found.metadata_is_sound:
+            self._report("partition.metadata was missing or damaged and was written again")
+            self.disk.replace(f"{self.directory}/{PARTITION_METADATA}", partition_metadata(self.topic_id))
+        segments = self._segments()
+        number, position, offset = self._begin(segments)
+        log_start = self._log_start(segments)
+        end = self._walk(segments, number, position, offset)
+        end = self._apply_journal(segments, end)
+        saved = self.found.checkpoint.recovery_offset if self.found.checkpoint is not None else -1
+        self._sync_kept()
+        partition = _partition(
+            self.services,
+            self.topic,
+            self.index,
+            self.topic_id,
+            self.directory,
+            self.config,
+            segments,
+            min(max(log_start, segments[0].base_offset), end),
+            end,
+            self.epochs,
+            self.producers,
+        )
+        partition.damaged = self.damaged
+        partition.epochs_trusted = self.epochs_trusted
+        partition.resume(Mark(end, segments[-1], segments[-1].size), saved)
+        partition.begin_unsaved([segment for segment in segments if segment.sealed and segment.index_saved >= 0])
+        if self.changed:
+            self.services.dirty[partition] = None
+        self._note_leftovers({segment.base_offset for segment in segments})
+        return partition
+
+    def _note_leftovers(self, bases: set[int]) -> None:
+        """Files that nobody needs any more: dropped segments, and snapshots of earlier stops."""
+        snapshots = [name for name in self.found.names if SNAPSHOT_NAME.fullmatch(name) and int(name[:20]) not in bases]
+        deleted = [name for name in self.found.names if name.endswith(DELETED)]
+        self.services.leftovers += [f"{self.directory}/{name}" for name in (*snapshots[:-1], *deleted)]
+
+    def _report(self, text: str) -> None:
+        self.services.report(f"{self.name}: {text}")
+
+    # Where to begin
+
+    def _segments(self) -> list[Segment]:
+        names = self.found.names
+        logs = [name for name in names if LOG_NAME.fullmatch(name)]
+        segments = [Segment(self.directory, int(name[:20]), self.disk.size(f"{self.directory}/{name}"), exists=True) for name in logs]
+        if any(name.endswith(".swap") for name in names):
+            self.damaged = "Apache Kafka was stopped while it compacted this partition; start it once on this directory to finish that"
+            self._report(self.damaged)
+        if not segments:
+            start = self.found.checkpoint.recovery_offset if self.found.checkpoint is not None else 0
+            if start:
+                self.damaged = f"no segment is left of a log that went up to offset {start}"
+                self._report(self.damaged)
+            segments.append(Segment(self.directory, start))
+        for segment in segments[:-1]:
+            segment.sealed = True
+            segment.index_saved = segment.time_index_saved = -1
+        for segment in segments:
+            segment.written_from = segment.size
+        return segments
+
+    def _begin(self, segments: list[Segment]) -> tuple[int, int, int]:
+        """(number of the segment, place in it, offset) from which the log has to be walked."""
+        own = self.found.checkpoint
+        if own is None:
+            return self._begin_as_kafka(segments)
+        self.epochs = LeaderEpochs(entry for entry in own.epochs if entry != UNTRUSTED)
+        self.epochs_trusted = UNTRUSTED not in own.epochs
+        self.producers = own.producers()
+        for number, segment in enumerate(segments):
+            if segment.base_offset == own.segment_base:
+                segment.max_timestamp, segment.max_timestamp_offset = own.max_timestamp, own.max_timestamp_offset
+                segment.roll_timestamp = own.roll_timestamp
+                return number, own.position, own.recovery_offset
+        if segments[0].base_offset >= own.recovery_offset:
+            return 0, 0, segments[0].base_offset  # retention took everything up to here, after more had been written
+        self.damaged = f"the segment {own.segment_base:020d}{LOG}, which was on disk, is missing"
+        self._report(self.damaged)
+        number = max((number for number, segment in enumerate(segments) if segment.base_offset < own.segment_base), default=0)
+        return number, 0, segments[number].base_offset
+
+    def _begin_as_kafka(self, segments: list[Segment]) -> tuple[int, int, int]:
+        """The beginning of the segment with Kafka's recovery point; everything when there is none."""
+        point = self.kafka.recovery_points.get((self.topic, self.index), 0)
+        number = max((number for number, segment in enumerate(segments) if segment.base_offset <= point), default=0)
+        self.changed = True
+        if number or segments[0].base_offset:
+            self.epochs_trusted = False
+            if LEADER_EPOCHS in self.found.names:
+                self.epochs = LeaderEpochs(parse_epochs(self.disk.read(f"{self.directory}/{LEADER_EPOCHS}")))
+                self.epochs.cut_from(segments[number].base_offset)
+            self._restore_snapshot(segments[number].base_offset)
+        return number, 0, segments[number].base_offset
+
+    def _restore_snapshot(self, offset: int) -> None:
+        """The newest of Kafka's producer snapshots up to `offset` that can be read."""
+        offsets = [int(name[:20]) for name in self.found.names if SNAPSHOT_NAME.fullmatch(name)]
+        for candidate in sorted((each for each in offsets if each <= offset), reverse=True):
+            try:
+                self.producers.restore(self.disk.read(f"{self.directory}/{candidate:020d}{SNAPSHOT}"), self.now_ms)
+                return
+            except MalformedError as problem:
+                self._report(f"{candidate:020d}{SNAPSHOT} was passed over: {problem}")
+
+    def _log_start(self, segments: list[Segment]) -> int:
+        own = self.found.checkpoint
+        return own.log_start_offset if own is not None else self.kafka.log_starts.get((self.topic, self.index), segments[0].base_offset)
+
+    # Walking
+
+    def _walk(self, segments: list[Segment], number: int, position: int, offset: int) -> int:
+        """Check everything from here on; cut what is torn. Returns the offset at which the log ends."""
+        first = segments[number]
+        if position > first.size:
+            return self._too_short(segments, number, position)
+        for current in range(number, len(segments)):
+            segment = segments[current]
+            if current > number:
+                position = 0
+                if segment.base_offset != offset and (not self.config.compacted or segment.base_offset < offset):
+                    problem = f"the next segment begins at {segment.base_offset}"
+                    self._cut(segments, current - 1, segments[current - 1].size, problem, offset)
+                    return offset
+                offset = segment.base_offset
+            elif position == segment.size:
+                continue
+            scan = self._scan(segment, position, offset)
+            offset = scan.offset if scan.offset is not None else offset
+            if scan.problem is not None:
+                self._cut(segments, current, scan.position, scan.problem, offset)
+                return offset
+        return offset
+
+    def _open(self, segment: Segment) -> File:
+        file = self.opened.get(segment)
+        if file is None:
+            file = self.opened[segment] = self.disk.open(segment.path(LOG), create=not segment.exists)
+            segment.exists = True
+            file.drop_cache()
+        return file
+
+    def _scan(self, segment: Segment, position: int, offset: int) -> Scan:
+        """Walk one segment from `position`, taking its batches into the indexes and tables."""
+        file = self._open(segment)
+        self.changed = True
+        self._prepare_indexes(segment, file, position, offset)
+        segment.written_from = position
+        scan = Scan(file.read_at, position, segment.size, offset, contiguous=not self.config.compacted)
+        for place, fields in scan:
+            self._take(segment, place, fields)
+        if segment.sealed:
+            segment.seal()
+        return scan
+
+    def _prepare_indexes(self, segment: Segment, file: File, position: int, offset: int) -> None:
+        """Indexes that hold exactly what lies before `position`."""
+        segment.begin_index()
+        segment.index_saved = segment.time_index_saved = 0
+        if not position:
+            return
+        size, segment.size = segment.size, position
+        largest, largest_offset = segment.max_timestamp, segment.max_timestamp_offset
+        index, times = load_indexes(self.disk, segment, file, self.config.index_interval_bytes)
+        segment.size = size
+        index.cut(position)
+        times.cut(offset)
+        if largest < 0:
+            last = times.last()
+            place = index.before_offset(last[1]) if last is not None else None
+            scan = Scan(file.read_at, place[1] if place is not None else 0, position, None, contiguous=False, checked=False)
+            for _, fields in scan:
+                if fields[8] > largest:
+                    largest, largest_offset = fields[8], fields[0] + fields[6]
+        segment.max_timestamp, segment.max_timestamp_offset = largest, largest_offset
+        segment.index, segment.time_index = index, times
+        newest = index.entry(len(index) - 1) if len(index) else None
+        segment.since_index = position - (newest[1] if newest is not None else 0)
+
+    def _take(self, segment: Segment, position: int, fields: Fields) -> None:
+        """A sound batch is part of the log."""
+        last_offset = fields[0] + fields[6]
+        segment.indexed(last_offset, position, fields[1] + LOG_OVERHEAD, fields[8], self.config.index_interval_bytes)
+        self.epochs.begin(fields[2], fields[0])
+        if fields[9] >= 0 and fields[11] >= 0:
+            append_time = fields[8] if fields[5] & 8 else -1
+            self.producers.append(fields[9], fields[10], fields[11], fields[12], fields[0], last_offset, append_time, self.now_ms)
+
+    # What does not belong to the log
+
+    def _too_short(self, segments: list[Segment], number: int, position: int) -> int:
+        """A file lost bytes that were on disk: keep what is there and refuse writes."""
+        segment = segments[number]
+        self.damaged = f"{segment.path(LOG)} has {segment.size} bytes; {position} were on disk"
+        self._report(self.damaged)
+        scan = self._scan(segment, 0, segment.base_offset)
+        segment.size = segment.written_from = scan.position
+        for later in segments[number + 1 :]:
+            self._report(f"{later.path(LOG)} lies behind the damage and is not served")
+        del segments[number + 1 :]
+        return scan.offset if scan.offset is not None else segment.base_offset
+
+    def _cut(self, segments: list[Segment], number: int, position: int, problem: str, offset: int) -> None:
+        """Cut the log at a place behind the recovery point, keeping aside what is cut off."""
+        self.changed = True
+        segment = segments[number]
+        for later in reversed(segments[number + 1 :]):
+            self._set_aside(later)
+        del segments[number + 1 :]
+        if position < segment.size:
+            file = self._open(segment)
+            tail = file.read_at(segment.size - position, position)
+            if tail.strip(b"\0"):
+                kept = f"{segment.path(LOG)}.{position}{TORN}"
+                _write(self.disk, kept, tail)
+                self._sync_file(kept)
+                self._report(f"the log was cut at offset {offset}, {len(tail)} bytes that were promised to nobody are in {kept}: {problem}")
+            file.truncate(position)
+            segment.size = position
+        segment.sealed = False
+        if segment.index_saved < 0:
+            self._prepare_indexes(segment, self._open(segment), segment.size, offset)
+
+    def _set_aside(self, segment: Segment) -> None:
+        """A whole segment behind the cut."""
+        path = segment.path(LOG)
+        opened = self.opened.pop(segment, None)
+        if opened is not None:
+            opened.release()
+        if segment.size:
+            self.disk.rename(path, path + TORN)
+            self._report(f"{path} lies behind the end of the log and was renamed to {path}{TORN}")
+        else:
+            self.disk.remove(path)
+        for suffix in (INDEX, TIME_INDEX):
+            if self.disk.exists(segment.path(suffix)):
+                self.disk.remove(segment.path(suffix))
+
+    def _sync_file(self, path: str) -> None:
+        file = self.disk.open(path)
+        try:
+            file.sync_all()
+        finally:
+            file.release()
+
+    # What only the journal has
+
+    def _apply_journal(self, segments: list[Segment], end: int) -> int:
+        """Append the journal's batches that continue the log. Returns the offset at which it ends then."""
+        applied = 0
+        for entry in self._continuing(end):
+            fields: Fields = HEADER.unpack_from(entry.batch)
+            if self.damaged is not None:
+                self._report(f"the journal has offset {entry.base_offset}, which cannot be appended to a damaged log")
+                return end
+            segment = self._room(segments, len(entry.batch), fields[0] + fields[6], end)
+            position = segment.size
+            self._open(segment).write_at([entry.batch], position)
+            segment.size += len(entry.batch)
+            self._take(segment, position, fields)
+            end = fields[0] + fields[6] + 1
+            applied += 1
+        if applied:
+            self.changed = True
+            self._report(f"{applied} batches came from the commit journal; the log ends at offset {end}")
+        return end
+
+    def _continuing(self, end: int) -> Iterable[Entry]:
+        for entry in self.entries:
+            if entry.base_offset == end:
+                yield entry
+                end += HEADER.unpack_from(entry.batch)[6] + 1
+
+    def _room(self, segments: list[Segment], size: int, last_offset: int, end: int) -> Segment:
+        """The last segment, with its indexes in memory, or a new one behind it if the batch does not fit there."""
+        segment = segments[-1]
+        limit = min(self.config.segment_bytes, POSITION_MAX)
+        if segment.size and (segment.size + size > limit or last_offset - segment.base_offset > POSITION_MAX):
+            segment.seal()
+            segment = Segment(self.directory, end)
+            segments.append(segment)
+        if not segment.loaded:
+            self._prepare_indexes(segment, self._open(segment), segment.size, end)
+        return segment
+
+    def _sync_kept(self) -> None:
+        """Everything that the log is made of now is put on disk: some of it may have been in memory only."""
+        if not self.changed and not self.opened:
+            return
+        for file in self.opened.values():
+            file.sync_all()
+            file.release()
+        self.opened.clear()
+        self.disk.sync_directory(self.directory)

@@ -1,0 +1,90 @@
+"""Finds records by timestamp.
+
+The first record whose timestamp is at least the wanted one: not the batch, and not the closest. Timestamps need not rise with
+offsets; the time index holds running maxima, so it says where the search may begin, and from there batches are passed over by
+their largest timestamp until one has to be opened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from ev.disk import Buffer
+from ev.errors import MalformedError
+from ev.log.reading import CachedSource, Cold, Source
+from ev.log.scan import HEADER, Scan
+from ev.log.segment import Segment, entry_holds
+from ev.wire.records import HEADER_SIZE, LOG_APPEND_TIME, LOG_OVERHEAD, decode_batch
+
+
+def largest_timestamp(segment: Segment, source: Source) -> int:
+    """The largest timestamp in a segment, -1 when its records have none."""
+    if segment.max_timestamp < 0 and segment.size:
+        last = source.times(segment).last()
+        if last is not None:
+            segment.max_timestamp, segment.max_timestamp_offset = last
+    return segment.max_timestamp
+
+
+def first_at_or_after(
+    segments: Sequence[Segment], source: Source, timestamp: int, start_offset: int, limit_offset: int, report: Callable[[str], None]
+) -> tuple[int, int] | None:
+    """(offset, timestamp) of the first record from `start_offset` on that is not older; None when there is none below `limit_offset`."""
+    for segment in segments:
+        if segment.base_offset >= limit_offset:
+            return None
+        if segment.size and largest_timestamp(segment, source) >= timestamp:
+            found = _in_segment(segment, source, timestamp, start_offset, limit_offset, report)
+            if found is not None:
+                return found
+    return None
+
+
+def _in_segment(
+    segment: Segment, source: Source, timestamp: int, start_offset: int, limit_offset: int, report: Callable[[str], None]
+) -> tuple[int, int] | None:
+    def read(size: int, position: int) -> Buffer:
+        data = source.read(segment, size, position)
+        if len(data) < size and isinstance(source, CachedSource):
+            raise Cold
+        return data
+
+    scan = Scan(read, _start(segment, source, timestamp, read), segment.size, None, contiguous=False, checked=False)
+    for position, fields in scan:
+        if fields[0] >= limit_offset:
+            return None
+        if fields[8] < timestamp or fields[0] + fields[6] < start_offset:
+            continue
+        batch = read(fields[1] + LOG_OVERHEAD, position)
+        try:
+            found = _in_batch(batch, timestamp, start_offset, fields[5])
+        except MalformedError as problem:
+            report(f"{segment.path('.log')} at byte {position}: passed over in a search by time: {problem}")
+            continue
+        if found is not None:
+            return found if found[0] < limit_offset else None
+    return None
+
+
+def _start(segment: Segment, source: Source, timestamp: int, read: Callable[[int, int], Buffer]) -> int:
+    """A place before which every record is older. The indexes are believed only where the log agrees."""
+    older = source.times(segment).before(timestamp)
+    entry = source.index(segment).before_offset(older[1]) if older is not None else None
+    if older is None or entry is None or not entry_holds(read(HEADER_SIZE, entry[1]), entry[0]):
+        return 0
+    scan = Scan(read, entry[1], segment.size, None, contiguous=False, checked=False)
+    for _, fields in scan:
+        if fields[0] + fields[6] >= older[1]:
+            return entry[1] if fields[0] + fields[6] == older[1] and fields[8] == older[0] else 0
+    return 0
+
+
+def _in_batch(batch: Buffer, timestamp: int, start_offset: int, attributes: int) -> tuple[int, int] | None:
+    if attributes & LOG_APPEND_TIME:
+        fields = HEADER.unpack_from(batch)
+        return max(fields[0], start_offset), fields[8]
+    columns = decode_batch(batch)
+    for offset, stamp in zip(columns.offsets, columns.timestamps, strict=True):
+        if stamp >= timestamp and offset >= start_offset:
+            return offset, stamp
+    return None
