@@ -336,12 +336,7 @@ class Consumer:
                 raise committed.error
         return {partition: found.get(partition, CommittedOffset(-1)) for partition in wanted}
 
-    # ---- asking for partitions and offsets ----
-
-    def partitions(self, topic: str, timeout_ms: int | None = None) -> list[int]:
-        """The partitions of a topic, waited for. UnknownTopicError when it does not exist."""
-        self._check_open()
-        return list(self._cluster.topic(topic, timeout_ms=self.timeout_ms if timeout_ms is None else timeout_ms).partitions)
+    # ---- asking for offsets ----
 
     @property
     def cluster_id(self) -> str | None:
