@@ -130,7 +130,7 @@ def resolve(position: Position, partitions: Iterable[Partition], consumer: Consu
     starts = consumer.beginning_offsets(wanted)
     if position.kind == TIME:
         found = consumer.offsets_for_times(dict.fromkeys(wanted, position.number))
-        return {partition: ends[partition] if found[partition] is None else found[partition].offset for partition in wanted}
+        return {partition: answer.offset if (answer := found[partition]) is not None else ends[partition] for partition in wanted}
     base = {START: starts, END: ends}.get(position.kind) or dict.fromkeys(wanted, 0)
     return {partition: _within(base[partition] + position.number, starts[partition], ends[partition]) for partition in wanted}
 

@@ -257,11 +257,14 @@ class Run:
         told = False
         while True:
             try:
-                self.consumer.partitions_for(topic)
+                self.consumer.partitions_for(topic, timeout_ms=0)
+                self.session.verify(self.consumer.cluster_id)
                 return
-            except UnknownTopicError:
+            except UnknownTopicError as error:
                 if not self.options.wait:
-                    raise
+                    from ev_cli.naming import with_nearest
+
+                    raise with_nearest(error, self.session) from None
             if not told:
                 self.session.talk(f"waiting for topic {output.safe(topic)!r} on {self.session.where}")
                 told = True
@@ -301,7 +304,7 @@ class Run:
     def _assign(self, topics: list[str]) -> None:
         partitions: list[Partition] = []
         for topic in topics:
-            there = sorted(self.consumer.partitions_for(topic))
+            there = self.consumer.partitions_for(topic)
             wanted = self.wanted.partitions
             for index in wanted if wanted is not None else there:
                 if index not in there:
@@ -329,7 +332,7 @@ class Run:
             unset = added
             if not self.options.reset:
                 committed = self.consumer.committed(added)
-                unset = [partition for partition in added if committed.get(partition) is None]
+                unset = [partition for partition in added if committed[partition].offset < 0]
             for partition, offset in resolve(begin, unset, self.consumer).items():
                 self.consumer.seek(partition, offset)
         self._bound(added)
