@@ -72,6 +72,6 @@ def load() -> dict[int, Served]:
     apis = {}
     for name in HANDLERS:
         handler = import_module(f"ev.broker.handlers.{name}")
-        messages = import_module(f"ev.wire.messages.{API[handler.KEY].module}")
+        messages = API[handler.KEY].load()
         apis[handler.KEY] = Served(handler.KEY, handler.VERSIONS, handler.handle, messages.REQUEST, messages.RESPONSE)
     return apis
