@@ -31,6 +31,7 @@ class TopicConfig:
     cleanup_policy: tuple[str, ...] = ("delete",)
     compression_type: str = "producer"
     file_delete_delay_ms: int = 60_000
+    min_insync_replicas: int = 1
     validate_deep: bool = False
 
     @classmethod
@@ -51,6 +52,7 @@ class TopicConfig:
             cleanup_policy=tuple(values["cleanup.policy"]),
             compression_type=values["compression.type"],
             file_delete_delay_ms=values["file.delete.delay.ms"],
+            min_insync_replicas=values["min.insync.replicas"],
             validate_deep=settings.ev_validate_records == "deep",
         )
 
