@@ -139,7 +139,11 @@ class Connection(asyncio.Protocol):
         call = Call(self, header, request, served.response_class, now_ms, len(frame))
         self.calls.append(call)
         self._bytes_held += call.size
-        served.handle(self.broker, call)
+        try:
+            served.handle(self.broker, call)
+        except Exception:  # noqa: BLE001 - a handler that breaks must cost its client the connection, not the others the engine
+            log.exception("API %d version %d failed", header.api_key, header.api_version)
+            self.close("the request could not be handled")
 
     # Replies.
 
