@@ -53,7 +53,6 @@ class TopicConfig:
             compression_type=values["compression.type"],
             file_delete_delay_ms=values["file.delete.delay.ms"],
             min_insync_replicas=values["min.insync.replicas"],
-            min_insync_replicas=values["min.insync.replicas"],
             validate_deep=settings.ev_validate_records == "deep",
         )
 
