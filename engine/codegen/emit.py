@@ -145,6 +145,8 @@ def constructor_field(field: Field, records: str) -> tuple[str, str, str]:
     if field.kind == "records":
         return f"{records} | None", "None", name
     if field.kind not in PYTHON:
+        if null and field.default is None:
+            return f"{field.kind} | EllipsisType | None", "...", f"{field.kind}() if {name} is ... else {name}"
         if field.tagged or null:
             return f"{field.kind} | None", "None", name
         return f"{field.kind} | None", "None", f"{field.kind}() if {name} is None else {name}"

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from ev.wire import messages
 from ev.wire.codec import Message
-from ev.wire.compiler import Field, parse_schema, within
+from ev.wire.compiler import NEVER, Field, parse_schema, within
 
 BITS = {"int8": 8, "int16": 16, "int32": 32, "int64": 64}
 UNSIGNED = {"uint16": 16, "uint32": 32}
@@ -102,10 +102,9 @@ def fill_one(cls: type[Any], field: Field, version: int, chance: random.Random) 
 def without_default_structs(message: Any) -> Any:
     """The same message; tagged structs that equal their default are not sent, so they come back as None."""
     for field in parse_schema(type(message)):
-        plain = field.array or field.kind in BITS or field.kind in UNSIGNED
-        if field.tag >= 0 and not plain and field.default != "null" and hasattr(getattr(message, field.name), "SCHEMA"):
+        if field.tag >= 0 and field.kind[0].isupper() and not field.array and field.null == NEVER:
             inner = getattr(message, field.name)
-            if inner == type(inner)():
+            if inner is not None and inner == type(inner)():
                 setattr(message, field.name, None)
     return message
 

@@ -1,4 +1,4 @@
-"""Our schemas say what Apache Kafka's own generated classes say, for every message and version that both have."""
+"""Apache Kafka's own generated classes and ours agree on every message in every version: its schema, its defaults, its bytes."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from ev.wire.catalog import API
-from ev.wire.codec import Message
+from ev.wire.codec import Message, encode
 from ev.wire.compiler import Encoder, Field, parse_schema
 from support import apache_kafka
-from support.any_message import inner_class, message_classes, versions
+from support.any_message import filled, inner_class, message_classes, versions
 
-PROGRAM = Path(apache_kafka.__file__).with_name("KafkaSchemas.java")
+PROGRAM = Path(apache_kafka.__file__).with_name("KafkaMessages.java")
 GROUP, TRANSACTION, COMMON = (
     "org.apache.kafka.coordinator.group.generated.",
     "org.apache.kafka.coordinator.transaction.generated.",
@@ -26,7 +26,7 @@ PRIMITIVES = {"bool": "BOOLEAN", "float64": "FLOAT64", "uuid": "UUID"}
 
 
 class Schema(Encoder):
-    """Our schema of one version in the notation of KafkaSchemas.java."""
+    """Our schema of one version in the notation of KafkaMessages.java."""
 
     def rows(self, cls: type[Any], level: str = "-") -> list[str]:
         fields = parse_schema(cls)
@@ -53,16 +53,19 @@ class Schema(Encoder):
         return ("[]" if field.array else "") + name + null
 
 
-@pytest.fixture(scope="module")
-def kafka_schemas() -> dict[str, list[str]]:
-    """What Kafka says: rows by title."""
+def kafka_messages(*arguments: str, lines: str = "") -> list[str]:
+    """What KafkaMessages.java prints."""
     if shutil.which("javac") is None and os.environ.get("EV_TESTS_REQUIRED") != "1":
         pytest.skip("this Java has no compiler (Debian: apt-get install default-jdk-headless)")
-    classes = [record_class(cls) for cls in message_classes() if not is_api(cls)]
-    command = ["java", "-cp", f"{apache_kafka.jars()}/libs/*", str(PROGRAM), *classes]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    command = ["java", "-cp", f"{apache_kafka.jars()}/libs/*", str(PROGRAM), *arguments]
+    return subprocess.run(command, input=lines, capture_output=True, text=True, check=True).stdout.splitlines()
+
+
+@pytest.fixture(scope="module")
+def kafka_schemas() -> dict[str, list[str]]:
+    """Kafka's schemas: rows by title."""
     found: dict[str, list[str]] = {}
-    for line in done.stdout.splitlines():
+    for line in kafka_messages(*(kafka_class(cls) for cls in message_classes() if not is_api(cls))):
         if line.startswith("== "):
             rows = found[line.removeprefix("== ")] = []
         else:
@@ -74,9 +77,11 @@ def is_api(cls: type[Message]) -> bool:
     return cls.__module__.rpartition(".")[2].startswith("k")
 
 
-def record_class(cls: type[Message]) -> str:
+def kafka_class(cls: type[Message]) -> str:
+    """The name of Kafka's class for the same message."""
     module = cls.__module__.rpartition(".")[2]
-    return {"offsets_topic": GROUP, "transaction_topic": TRANSACTION, "consumer_protocol": COMMON}[module] + cls.__name__
+    package = {"offsets_topic": GROUP, "transaction_topic": TRANSACTION}.get(module, COMMON)
+    return package + cls.__name__ + ("Data" if is_api(cls) else "")
 
 
 def ours(cls: type[Message], version: int) -> list[str]:
@@ -104,3 +109,29 @@ def test_every_record_of_an_internal_topic_is_laid_out_as_in_kafka(kafka_schemas
         assert there == {f"{cls.__name__} {version}" for version in versions(cls)}
         for version in versions(cls):
             assert ours(cls, version) == kafka_schemas[f"{cls.__name__} {version}"]
+
+
+@pytest.mark.java
+def test_kafka_writes_a_message_of_defaults_as_ev_does() -> None:
+    """Every class in every version: what the caller leaves out is sent as Kafka's Java client would send it."""
+    cases = [(cls, version) for cls in message_classes() for version in versions(cls)]
+    lines = [f"{kafka_class(cls)} {version} " for cls, version in cases]
+    written = kafka_messages(lines="\n".join(lines))
+    differing = [
+        (cls.__name__, version, encode(cls(), version).hex(), theirs)
+        for (cls, version), theirs in zip(cases, written, strict=True)
+        if encode(cls(), version).hex() != theirs
+    ]
+    assert differing == []
+
+
+@pytest.mark.java
+def test_kafka_reads_what_ev_writes_and_writes_the_same() -> None:
+    """Full messages of every class in every version, the records of internal topics included."""
+    lines = [
+        f"{kafka_class(cls)} {version} {encode(filled(cls, version, seed), version).hex()}"
+        for cls in message_classes()
+        for version in versions(cls)
+        for seed in range(3)
+    ]
+    assert [line.rpartition(" ")[2] for line in lines] == kafka_messages(lines="\n".join(lines))

@@ -10,7 +10,8 @@ A schema is the text in a class's SCHEMA, one field a line, in the order in whic
 
 The type is a primitive, a class of the same module, or `[]` and one of these. Versions are `7`, `3-9` or `3+`; without them the
 field is there in every version. `?` says that null is allowed (in those versions), `#` that the field travels as a tagged field
-(from that version on; before it as an ordinary one). A missing default is Kafka's: 0, false, "", [], no bytes, a struct of defaults.
+(from that version on; before it as an ordinary one). A missing default is Kafka's: 0, false, "", [], no bytes, a struct of defaults;
+a tagged struct that cannot be null is None when it is not sent, which saves making it.
 
 How the code is made fast: neighbouring fields of fixed size, together with the length that follows them, are read or written by one
 `struct` call; objects are made without calling `__init__`; a field goes straight from the buffer into its slot.
@@ -91,7 +92,7 @@ class Field:
             return EMPTY[self.kind]
         if self.kind in FORMATS:
             return "0"
-        return "None" if self.tag >= 0 else f"{self.kind}()"
+        return "None" if self.tag >= 0 and self.null == NEVER else f"{self.kind}()"
 
 
 def version_range(text: str) -> Range:
@@ -323,7 +324,7 @@ class Decoder(Source):
         elif self.nullable(field):
             self.later("b", "k")
             self.flush(indent)
-            self.add(indent, "if k < 0:", f" {target} = None", "else:")
+            self.add(indent, "if k <= 0:" if self.is_tagged(field) else "if k < 0:", f" {target} = None", "else:")
             self.write_inner_struct(indent + 1, field, target)
         else:
             self.flush(indent)
@@ -430,15 +431,13 @@ class Encoder(Source):
     def differs(self, field: Field, value: str) -> str:
         """The test that a tagged field has not its default, and so has to be sent."""
         default = field.default_expression()
-        if field.array or default in ("0", "False", "''", "b''"):
-            return f"{value} is not None" if default == "None" else value
-        if default == "None":
-            plain = field.kind in FORMATS or field.kind in SIZED or self.nullable(field)
-            if plain or field.default == "null":
-                return f"{value} is not None"
+        if default in ("[]", "0", "False", "''", "b''") and not self.nullable(field):
+            return value
+        if field.kind not in FORMATS and field.kind not in SIZED and field.default is None:
             self.struct(field.kind)
-            return f"{value} is not None and {value} != {field.kind}()"
-        return f"{value} != {default}"
+            unsent = "" if self.nullable(field) else f"{value} is not None and "
+            return f"{unsent}{value} != {field.kind}()"
+        return f"{value} is not None" if default == "None" else f"{value} != {default}"
 
     def write_field(self, indent: int, field: Field, source: str) -> None:
         if field.array:
@@ -450,7 +449,8 @@ class Encoder(Source):
         elif self.nullable(field):
             name = f"o{self.depth}"
             self.flush(indent)
-            self.add(indent, f"{name} = {source}", f"if {name} is None:", " w(b'\\xff')", "else:")
+            null = bytes((0 if self.is_tagged(field) else 255,))
+            self.add(indent, f"{name} = {source}", f"if {name} is None:", f" w({null!r})", "else:")
             self.later("B", "1")
             self.write_struct(indent + 1, self.struct(field.kind), name)
         else:

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 from ev.wire.codec import Message, Struct
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from types import EllipsisType
-
 
 class ListPartitionReassignmentsTopics(Struct):
     __slots__ = ("name", "partition_indexes")
@@ -27,12 +23,12 @@ class ListPartitionReassignmentsRequest(Message):
     FLEXIBLE = 0
     SCHEMA = """
         timeout_ms  int32                               =60000
-        topics      []ListPartitionReassignmentsTopics  ?
+        topics      []ListPartitionReassignmentsTopics  ?  =null
     """
 
-    def __init__(self, timeout_ms: int = 60000, topics: list[ListPartitionReassignmentsTopics] | EllipsisType | None = ...) -> None:
+    def __init__(self, timeout_ms: int = 60000, topics: list[ListPartitionReassignmentsTopics] | None = None) -> None:
         self.timeout_ms = timeout_ms
-        self.topics = [] if topics is ... else topics
+        self.topics = topics
 
 
 class OngoingPartitionReassignment(Struct):

@@ -5,10 +5,6 @@ from __future__ import annotations
 from ev.wire.codec import Message, Struct
 from ev.wire.primitives import ZERO_UUID
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from types import EllipsisType
-
 
 class TopicPartitions(Struct):
     __slots__ = ("partitions", "topic_id")
@@ -47,7 +43,7 @@ class ConsumerGroupHeartbeatRequest(Message):
         subscribed_topic_names  []string           ?  =null
         subscribed_topic_regex  string             1+  ?  =null
         server_assignor         string             ?  =null
-        topic_partitions        []TopicPartitions  ?
+        topic_partitions        []TopicPartitions  ?  =null
     """
 
     def __init__(
@@ -61,7 +57,7 @@ class ConsumerGroupHeartbeatRequest(Message):
         subscribed_topic_names: list[str] | None = None,
         subscribed_topic_regex: str | None = None,
         server_assignor: str | None = None,
-        topic_partitions: list[TopicPartitions] | EllipsisType | None = ...,
+        topic_partitions: list[TopicPartitions] | None = None,
     ) -> None:
         self.group_id = group_id
         self.member_id = member_id
@@ -72,7 +68,7 @@ class ConsumerGroupHeartbeatRequest(Message):
         self.subscribed_topic_names = subscribed_topic_names
         self.subscribed_topic_regex = subscribed_topic_regex
         self.server_assignor = server_assignor
-        self.topic_partitions = [] if topic_partitions is ... else topic_partitions
+        self.topic_partitions = topic_partitions
 
 
 class Assignment(Struct):

@@ -182,14 +182,14 @@ class StreamsGroupHeartbeatRequest(Message):
         rack_id                     string        ?  =null
         rebalance_timeout_ms        int32         =-1
         topology                    Topology      ?  =null
-        active_tasks                []TaskIds     ?
-        standby_tasks               []TaskIds     ?
-        warmup_tasks                []TaskIds     ?
+        active_tasks                []TaskIds     ?  =null
+        standby_tasks               []TaskIds     ?  =null
+        warmup_tasks                []TaskIds     ?  =null
         process_id                  string        ?  =null
         user_endpoint               Endpoint      ?  =null
-        client_tags                 []KeyValue    ?
-        task_offsets                []TaskOffset  ?
-        task_end_offsets            []TaskOffset  ?
+        client_tags                 []KeyValue    ?  =null
+        task_offsets                []TaskOffset  ?  =null
+        task_end_offsets            []TaskOffset  ?  =null
         shutdown_application        bool
     """
 
@@ -203,14 +203,14 @@ class StreamsGroupHeartbeatRequest(Message):
         rack_id: str | None = None,
         rebalance_timeout_ms: int = -1,
         topology: Topology | None = None,
-        active_tasks: list[TaskIds] | EllipsisType | None = ...,
-        standby_tasks: list[TaskIds] | EllipsisType | None = ...,
-        warmup_tasks: list[TaskIds] | EllipsisType | None = ...,
+        active_tasks: list[TaskIds] | None = None,
+        standby_tasks: list[TaskIds] | None = None,
+        warmup_tasks: list[TaskIds] | None = None,
         process_id: str | None = None,
         user_endpoint: Endpoint | None = None,
-        client_tags: list[KeyValue] | EllipsisType | None = ...,
-        task_offsets: list[TaskOffset] | EllipsisType | None = ...,
-        task_end_offsets: list[TaskOffset] | EllipsisType | None = ...,
+        client_tags: list[KeyValue] | None = None,
+        task_offsets: list[TaskOffset] | None = None,
+        task_end_offsets: list[TaskOffset] | None = None,
         shutdown_application: bool = False,
     ) -> None:
         self.group_id = group_id
@@ -221,14 +221,14 @@ class StreamsGroupHeartbeatRequest(Message):
         self.rack_id = rack_id
         self.rebalance_timeout_ms = rebalance_timeout_ms
         self.topology = topology
-        self.active_tasks = [] if active_tasks is ... else active_tasks
-        self.standby_tasks = [] if standby_tasks is ... else standby_tasks
-        self.warmup_tasks = [] if warmup_tasks is ... else warmup_tasks
+        self.active_tasks = active_tasks
+        self.standby_tasks = standby_tasks
+        self.warmup_tasks = warmup_tasks
         self.process_id = process_id
         self.user_endpoint = user_endpoint
-        self.client_tags = [] if client_tags is ... else client_tags
-        self.task_offsets = [] if task_offsets is ... else task_offsets
-        self.task_end_offsets = [] if task_end_offsets is ... else task_end_offsets
+        self.client_tags = client_tags
+        self.task_offsets = task_offsets
+        self.task_end_offsets = task_end_offsets
         self.shutdown_application = shutdown_application
 
 
@@ -304,11 +304,11 @@ class StreamsGroupHeartbeatResponse(Message):
         acceptable_recovery_lag      int32
         task_offset_interval_ms      int32
         status                       []Status                ?
-        active_tasks                 []TaskIds               ?
-        standby_tasks                []TaskIds               ?
-        warmup_tasks                 []TaskIds               ?
+        active_tasks                 []TaskIds               ?  =null
+        standby_tasks                []TaskIds               ?  =null
+        warmup_tasks                 []TaskIds               ?  =null
         endpoint_information_epoch   int32
-        partitions_by_user_endpoint  []EndpointToPartitions  ?
+        partitions_by_user_endpoint  []EndpointToPartitions  ?  =null
     """
 
     def __init__(
@@ -322,11 +322,11 @@ class StreamsGroupHeartbeatResponse(Message):
         acceptable_recovery_lag: int = 0,
         task_offset_interval_ms: int = 0,
         status: list[Status] | EllipsisType | None = ...,
-        active_tasks: list[TaskIds] | EllipsisType | None = ...,
-        standby_tasks: list[TaskIds] | EllipsisType | None = ...,
-        warmup_tasks: list[TaskIds] | EllipsisType | None = ...,
+        active_tasks: list[TaskIds] | None = None,
+        standby_tasks: list[TaskIds] | None = None,
+        warmup_tasks: list[TaskIds] | None = None,
         endpoint_information_epoch: int = 0,
-        partitions_by_user_endpoint: list[EndpointToPartitions] | EllipsisType | None = ...,
+        partitions_by_user_endpoint: list[EndpointToPartitions] | None = None,
     ) -> None:
         self.throttle_time_ms = throttle_time_ms
         self.error_code = error_code
@@ -337,11 +337,11 @@ class StreamsGroupHeartbeatResponse(Message):
         self.acceptable_recovery_lag = acceptable_recovery_lag
         self.task_offset_interval_ms = task_offset_interval_ms
         self.status = [] if status is ... else status
-        self.active_tasks = [] if active_tasks is ... else active_tasks
-        self.standby_tasks = [] if standby_tasks is ... else standby_tasks
-        self.warmup_tasks = [] if warmup_tasks is ... else warmup_tasks
+        self.active_tasks = active_tasks
+        self.standby_tasks = standby_tasks
+        self.warmup_tasks = warmup_tasks
         self.endpoint_information_epoch = endpoint_information_epoch
-        self.partitions_by_user_endpoint = [] if partitions_by_user_endpoint is ... else partitions_by_user_endpoint
+        self.partitions_by_user_endpoint = partitions_by_user_endpoint
 
 
 REQUEST = StreamsGroupHeartbeatRequest

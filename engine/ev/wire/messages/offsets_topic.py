@@ -5,6 +5,10 @@ from __future__ import annotations
 from ev.wire.codec import Message, Struct
 from ev.wire.primitives import ZERO_UUID
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import EllipsisType
+
 
 class OffsetCommitKey(Message):
     __slots__ = ("group", "partition", "topic")
@@ -282,7 +286,7 @@ class ConsumerGroupMemberMetadataValue(Message):
         subscribed_topic_regex   string                 ?
         rebalance_timeout_ms     int32                  =-1
         server_assignor          string                 ?
-        classic_member_metadata  ClassicMemberMetadata  ?  #0  =null
+        classic_member_metadata  ClassicMemberMetadata  ?  #0
     """
 
     def __init__(
@@ -295,7 +299,7 @@ class ConsumerGroupMemberMetadataValue(Message):
         subscribed_topic_regex: str | None = "",
         rebalance_timeout_ms: int = -1,
         server_assignor: str | None = "",
-        classic_member_metadata: ClassicMemberMetadata | None = None,
+        classic_member_metadata: ClassicMemberMetadata | EllipsisType | None = ...,
     ) -> None:
         self.instance_id = instance_id
         self.rack_id = rack_id
@@ -305,7 +309,7 @@ class ConsumerGroupMemberMetadataValue(Message):
         self.subscribed_topic_regex = subscribed_topic_regex
         self.rebalance_timeout_ms = rebalance_timeout_ms
         self.server_assignor = server_assignor
-        self.classic_member_metadata = classic_member_metadata
+        self.classic_member_metadata = ClassicMemberMetadata() if classic_member_metadata is ... else classic_member_metadata
 
 
 class ConsumerGroupTargetAssignmentMetadataKey(Message):
@@ -391,18 +395,18 @@ class CurrentTopicPartitions(Struct):
     SCHEMA = """
         topic_id           uuid
         partitions         []int32
-        assignment_epochs  []int32  ?  #0  =null
+        assignment_epochs  []int32  ?  #0
     """
 
     def __init__(
         self,
         topic_id: bytes = ZERO_UUID,
         partitions: list[int] | None = None,
-        assignment_epochs: list[int] | None = None,
+        assignment_epochs: list[int] | EllipsisType | None = ...,
     ) -> None:
         self.topic_id = topic_id
         self.partitions = [] if partitions is None else partitions
-        self.assignment_epochs = assignment_epochs
+        self.assignment_epochs = [] if assignment_epochs is ... else assignment_epochs
 
 
 class ConsumerGroupCurrentMemberAssignmentValue(Message):
