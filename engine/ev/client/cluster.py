@@ -154,9 +154,7 @@ class Cluster:
         self._watch_transport(connection)
         return ticket
 
-    def call(
-        self, message: Message, node_id: int | None = None, *, timeout_ms: int | None = None, version_max: int | None = None
-    ) -> Any:
+    def call(self, message: Message, node_id: int | None = None, *, timeout_ms: int | None = None, version_max: int | None = None) -> Any:
         """Send and wait for the response. Without a node, every address is tried once. Raises ClientError."""
         deadline_ms = self.now_ms() + (self.request_timeout_ms if timeout_ms is None else timeout_ms)
         tries = 1 if node_id is not None else len(self._addresses) + 1

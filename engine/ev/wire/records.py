@@ -65,6 +65,7 @@ _BASE_OFFSET_AND_SIZE = Struct(">qi")
 _BASE_OFFSET = Struct(">q")
 _LEADER_EPOCH = Struct(">i")
 _CRC = Struct(">I")
+_PRODUCER = Struct(">qhi")
 _INT32_MAX = 0x7FFFFFFF
 
 
@@ -189,6 +190,16 @@ def patch(buffer: bytearray | memoryview, position: int, base_offset: int, leade
     """Write what the broker decides into the batch at position. Neither field is under the checksum."""
     _BASE_OFFSET.pack_into(buffer, position, base_offset)
     _LEADER_EPOCH.pack_into(buffer, position + LOG_OVERHEAD, leader_epoch)
+
+
+def with_producer(batch: Buffer, producer_id: int, producer_epoch: int, base_sequence: int) -> bytes:
+    """A copy of one whole batch that carries another producer id, epoch and sequence. They are under the checksum."""
+    copy = bytearray(batch)
+    _PRODUCER.pack_into(copy, 43, producer_id, producer_epoch, base_sequence)
+    with memoryview(copy) as view:
+        crc = crc32c(view[_CRC_START:])
+    _CRC.pack_into(copy, 17, crc)
+    return bytes(copy)
 
 
 # Varints, prebuilt
