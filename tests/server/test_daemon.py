@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import pathlib
-import re
 import resource
 import signal
 import socket
@@ -20,6 +19,7 @@ from typing import Any
 import pytest
 
 from ev import __version__
+from ev.log.checkpoint import FORMAT, State
 from ev.wire.messages.k00_produce import PartitionProduceData, ProduceRequest, TopicProduceData
 from ev.wire.messages.k02_list_offsets import ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic
 from ev.wire.messages.k03_metadata import MetadataRequest, MetadataRequestTopic
@@ -216,14 +216,12 @@ def test_a_wrong_option_ends_the_start_with_one_line(tmp_path: pathlib.Path, arg
 def test_a_data_directory_of_a_newer_version_is_left_alone(engine: Engine) -> None:
     """It is refused with a line that says so, and nothing in it is touched."""
     engine.stop()
-    path = engine.directory / "meta.properties"
-    text = path.read_text()
-    newer = re.sub(r"(?m)^(ev\.[a-z.]*version)=\d+$", r"\1=999", text)
-    assert newer != text
-    path.write_text(newer)
+    path = engine.directory / "ev.state"
+    newer = State(FORMAT + 1, 7).encode()
+    path.write_bytes(newer)
     with pytest.raises(NotReadyError, match=r"failed 1 .*newer"):
         engine.start()
-    assert path.read_text() == newer
+    assert path.read_bytes() == newer
 
 
 # How it treats its process
@@ -279,8 +277,8 @@ def test_started_with_closed_descriptors_it_never_logs_into_a_segment(tmp_path: 
             assert client.closed()
         opened = descriptors(daemon.process.pid)
         assert [opened[number] for number in (0, 1, 2)] == ["/dev/null"] * 3
-        wait_for(lambda: "was announced" in daemon.log_path.read_text(), "the line in the log")
-        assert all(b"was announced" not in path.read_bytes() for path in daemon.directory.rglob("*") if path.is_file())
+        wait_for(lambda: "closed: " in daemon.log_path.read_text(), "the line in the log")
+        assert all(b"closed: " not in path.read_bytes() for path in daemon.directory.rglob("*") if path.is_file())
         assert json.loads((daemon.directory / "engine.json").read_text())["log_file"] == str(daemon.log_path)
 
 

@@ -19,7 +19,7 @@ from ev.wire.header import decode_response_header, encode_request_header
 
 def messages(key: int) -> Any:
     """The module with an API's messages."""
-    return import_module(f"ev.wire.messages.{API[key].module}")
+    return import_module(API[key].module)
 
 
 class RawClient:

@@ -30,6 +30,7 @@ from ev.broker.topics import (
     read_record,
     topic_record,
 )
+from ev.broker.upkeep import Upkeep
 from ev.broker.waiting import Waiting
 from ev.errors import ErrorCode, KafkaError
 from ev.log.config import TopicConfig
@@ -69,6 +70,8 @@ class Broker:
         self._open_topics()
         self.groups = GroupRuntime(self)
         self.groups.start()
+        self.upkeep = Upkeep(store, self.runtime, clock)
+        self.upkeep.ask()
 
     @property
     def cluster_id(self) -> str:

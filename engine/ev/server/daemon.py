@@ -33,7 +33,7 @@ from ev.broker.broker import Broker
 from ev.clock import SystemClock
 from ev.disk import RealDisk
 from ev.errors import DiskError, SettingError
-from ev.log.store import Store
+from ev.log.store import LOCK, Store
 from ev.randomness import SystemRandomness
 from ev.server import neighbour, process
 from ev.server.listener import (
@@ -187,13 +187,24 @@ class Engine:
             self._world = LoopWorld(loop, self._clock, self.fail)
             self._broker = Broker(settings=settings, clock=self._clock, randomness=randomness, store=self._store, world=self._world)
         except DiskError as error:
-            raise NotStartedError(EXIT_OTHER, str(error)) from error
+            raise NotStartedError(EXIT_OTHER, self._holder() or str(error)) from error
         except OSError as error:
             status = EXIT_DISK if error.errno in (errno.EIO, errno.ENOSPC, errno.EDQUOT) else EXIT_OTHER
             raise NotStartedError(status, f"the data directory {directory} cannot be used: {error}") from error
         if settings.ev_durability == "os":
             log.warning("ev.durability=os: what is acknowledged is not synced, a power cut may lose it")
         return self._broker
+
+    def _holder(self) -> str:
+        """`locked PID` when another engine has the directory; empty otherwise. Spawners look for these words."""
+        path = f"{self.options.data_dir}/{LOCK}"
+        if self._store is not None or not self._disk.exists(path):
+            return ""
+        lock = self._disk.lock(path)
+        if lock is not None:
+            lock.release()
+            return ""
+        return f"locked {self._disk.read(path).decode('ascii', 'replace').strip()}"
 
     async def _listen(self, loop: asyncio.AbstractEventLoop, broker: Broker, settings: Settings, open_files: int) -> None:
         addresses = self.options.listen()
