@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from struct import Struct
+
 from ev.errors import MalformedError
 
 TYPE_CHECKING = False
@@ -9,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ev.wire.primitives import Buffer
+
+_read_size = Struct(">i").unpack_from
 
 COPY_MAX = 4096
 """Frames up to this size are given out as bytes: the copy costs less than decoding through a memoryview would."""
@@ -45,20 +49,21 @@ class FrameBuffer:
             self._head = b""
         end = len(data)
         while end - position >= 4:
-            size = int.from_bytes(data[position : position + 4], "big", signed=True)
-            if size < 0 or size > self.frame_size_max:
+            (size,) = _read_size(data, position)
+            if not 0 <= size <= self.frame_size_max:
                 raise MalformedError(f"a frame says that it has {size} bytes; allowed are 0 to {self.frame_size_max}")
-            position += 4
-            if end - position < size:
-                self._partial = bytearray(memoryview(data)[position:])
-                self._missing = size - len(self._partial)
+            start = position + 4
+            position = start + size
+            if position > end:
+                self._partial = bytearray(memoryview(data)[start:])
+                self._missing = position - end
                 return
             if size <= COPY_MAX:
-                self._frames.append(bytes(data[position : position + size]))
+                self._frames.append(bytes(data[start:position]))
             else:
-                self._frames.append(memoryview(data)[position : position + size])
-            position += size
-        self._head = bytes(data[position:])
+                self._frames.append(memoryview(data)[start:position])
+        if position < end:
+            self._head = bytes(data[position:])
 
     def _feed_partial(self, data: Buffer) -> int:
         """Give the frame that is not whole what it lacks; returns where the next frame begins."""

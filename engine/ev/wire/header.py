@@ -53,10 +53,14 @@ def decode_request_header(frame: Buffer, position: int = 0) -> tuple[RequestHead
         position += 10
         client_id = None
         if size >= 0:
-            client_id = str(frame[position : position + size], "utf-8")
+            start = position
             position += size
+            client_id = str(frame[start:position], "utf-8")
         if version >= FLEXIBLE_FROM.get(key, _NEVER):
-            position = skip_tagged_fields(frame, position + 1, frame[position])
+            count = frame[position]
+            position += 1
+            if count:
+                position = skip_tagged_fields(frame, position, count)
     except (error, IndexError, UnicodeDecodeError) as problem:
         raise MalformedError(f"no request header in {len(frame)} bytes: {problem}") from None
     if position > len(frame) or size < -1:
