@@ -146,7 +146,7 @@ def ask_coordinator(
     return cluster.retry(ask, timeout_ms)
 
 
-def ask_controller(cluster: Cluster, message: Callable[[], Message], codes_of: Callable[[Any], list[int]], timeout_ms: int) -> Any:
+def ask_controller(cluster: Cluster, message: Message, codes_of: Callable[[Any], list[int]], timeout_ms: int) -> Any:
     """Ask the controller, or, where brokers pass such requests on, the broker that says it is. Repeats what met a controller that moved."""
     deadline_ms = cluster.now_ms() + timeout_ms
     if cluster.metadata.controller_id not in cluster.metadata.brokers:
@@ -155,7 +155,7 @@ def ask_controller(cluster: Cluster, message: Callable[[], Message], codes_of: C
     def ask() -> Any:
         known = cluster.metadata.controller_id
         node = known if known in cluster.metadata.brokers else None
-        response = cluster.call(message(), node, timeout_ms=max(1, deadline_ms - cluster.now_ms()))
+        response = cluster.call(message, node, timeout_ms=max(1, deadline_ms - cluster.now_ms()))
         if ErrorCode.NOT_CONTROLLER in codes_of(response):
             cluster.refresh(())
             raise KafkaError(ErrorCode.NOT_CONTROLLER)

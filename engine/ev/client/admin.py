@@ -1,0 +1,445 @@
+"""The admin client: what is asked about a cluster and changed in it, one method per question, plain values as answers.
+
+Lists and mappings go in, and come out in the same order; an item that the broker refused carries its error. What passes by itself (a
+controller or coordinator that moves, a leader election, a broker that restarts) is tried again until `timeout_ms` is over. What cannot be
+asked at all raises: ClientError when nobody answers, KafkaError when the whole question is refused.
+"""
+
+from __future__ import annotations
+
+from ev.client.cluster import Cluster
+from ev.client.offsets import (
+    COMMIT_VERSION_MAX,
+    FETCH_VERSION_MAX,
+    FETCH_VERSION_OF_MANY_GROUPS,
+    commit_codes,
+    commit_request,
+    fetch_request,
+    fetched_offsets,
+    grouped,
+    list_request,
+    listed_offsets,
+)
+from ev.client.positions import EARLIEST, LATEST
+from ev.client.results import (
+    CONFIG_SOURCES,
+    CONFIG_TYPES,
+    Broker,
+    ClusterDescription,
+    CommittedOffset,
+    ConfigDescription,
+    ConfigEntry,
+    CreatedTopic,
+    DeletedRecords,
+    FoundOffset,
+    GroupDescription,
+    GroupListing,
+    MemberDescription,
+    Outcome,
+    TopicDescription,
+    TopicPartitionDescription,
+)
+from ev.client.routing import ask_controller, ask_coordinator, ask_leaders
+from ev.errors import ErrorCode, KafkaError, UnsupportedApiError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from types import TracebackType
+    from typing import Any
+
+    from ev.client.results import NewTopic
+    from ev.wire.messages.k03_metadata import MetadataResponse, MetadataResponseTopic
+    from ev.wire.messages.k15_describe_groups import DescribedGroup, DescribedGroupMember
+    from ev.wire.messages.k69_consumer_group_describe import DescribedGroup as DescribedConsumerGroup
+
+    TopicPartition = tuple[str, int]
+
+MAX_TIMESTAMP = -3
+TIMESTAMPS = {"earliest": EARLIEST, "latest": LATEST, "max-timestamp": MAX_TIMESTAMP}
+RESOURCE_TYPES = {"topic": 2, "broker": 4, "broker-logger": 8, "client-metrics": 16, "group": 32}
+RESOURCE_NAMES = {number: kind for kind, number in RESOURCE_TYPES.items()}
+SET, DELETE, APPEND, SUBTRACT = range(4)
+CONSUMER_PROTOCOL = "consumer"
+ALL_RECORDS = -1
+
+
+def error_of(code: int, message: str | None = None) -> KafkaError | None:
+    return KafkaError(code, message) if code else None
+
+
+class Admin:
+    """Not safe for threads. Other options are those of `ev.client.cluster.Cluster`."""
+
+    def __init__(self, bootstrap: str, *, client_id: str = "ev", timeout_ms: int = 30_000, **cluster_options: Any) -> None:
+        self.timeout_ms = timeout_ms
+        self._cluster = Cluster(bootstrap, client_id=client_id, **cluster_options)
+
+    def __enter__(self) -> Admin:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._cluster.close()
+
+    # ---- topics ----
+
+    def create_topics(self, topics: Iterable[NewTopic], *, validate_only: bool = False) -> list[CreatedTopic]:
+        from ev.wire.messages.k19_create_topics import (  # noqa: PLC0415 - each API is loaded when it is used
+            CreatableReplicaAssignment,
+            CreatableTopic,
+            CreatableTopicConfig,
+            CreateTopicsRequest,
+        )
+
+        wanted = [
+            CreatableTopic(
+                topic.name,
+                topic.partitions,
+                topic.replication_factor,
+                [CreatableReplicaAssignment(index, brokers) for index, brokers in topic.replicas.items()],
+                [CreatableTopicConfig(name, value) for name, value in topic.configs.items()],
+            )
+            for topic in topics
+        ]
+        response = ask_controller(
+            self._cluster,
+            CreateTopicsRequest(topics=wanted, timeout_ms=self.timeout_ms, validate_only=validate_only),
+            lambda answer: [row.error_code for row in answer.topics],
+            self.timeout_ms,
+        )
+        rows = {row.name: row for row in response.topics}
+        return [
+            CreatedTopic(name, error_of(row.error_code, row.error_message), row.topic_id, row.num_partitions, row.replication_factor)
+            for name, row in in_order([topic.name for topic in wanted], rows)
+        ]
+
+    def delete_topics(self, names: Iterable[str]) -> list[Outcome]:
+        from ev.wire.messages.k20_delete_topics import DeleteTopicsRequest, DeleteTopicState  # noqa: PLC0415
+
+        wanted = list(names)
+        by_id = DeleteTopicsRequest(topics=[DeleteTopicState(name=name) for name in wanted], timeout_ms=self.timeout_ms)
+        response = ask_controller(self._cluster, by_id, lambda answer: [row.error_code for row in answer.responses], self.timeout_ms)
+        rows = {row.name: row for row in response.responses}
+        return [Outcome(name, error_of(row.error_code, row.error_message)) for name, row in in_order(wanted, rows)]
+
+    def topics(self, internal: bool = False) -> list[TopicDescription]:
+        """All topics by name; those that the cluster keeps for itself only when asked for."""
+        found = [topic_description(row) for row in self._metadata(None).topics]
+        return sorted((topic for topic in found if internal or not topic.internal), key=lambda topic: topic.name)
+
+    def describe_topics(self, names: Iterable[str]) -> list[TopicDescription]:
+        """Each with its partitions; UNKNOWN_TOPIC_OR_PARTITION as the error of one that does not exist. Never creates a topic."""
+        wanted = list(names)
+        rows = {row.name: row for row in self._metadata(wanted).topics} if wanted else {}
+        return [topic_description(row) for _, row in in_order(wanted, rows)]
+
+    def create_partitions(self, totals: Mapping[str, int], *, validate_only: bool = False) -> list[Outcome]:
+        """Make topics grow to so many partitions."""
+        from ev.wire.messages.k37_create_partitions import CreatePartitionsRequest, CreatePartitionsTopic  # noqa: PLC0415
+
+        request = CreatePartitionsRequest(timeout_ms=self.timeout_ms, validate_only=validate_only)
+        for name, count in totals.items():
+            topic = CreatePartitionsTopic(name=name, count=count)
+            topic.assignments = None
+            request.topics.append(topic)
+        response = ask_controller(self._cluster, request, lambda answer: [row.error_code for row in answer.results], self.timeout_ms)
+        rows = {row.name: row for row in response.results}
+        return [Outcome(name, error_of(row.error_code, row.error_message)) for name, row in in_order(totals, rows)]
+
+    def delete_records(self, before: Mapping[TopicPartition, int]) -> dict[TopicPartition, DeletedRecords]:
+        """Delete what lies before these offsets; -1 deletes all that there is."""
+        from ev.wire.messages.k21_delete_records import (  # noqa: PLC0415
+            DeleteRecordsPartition,
+            DeleteRecordsRequest,
+            DeleteRecordsTopic,
+        )
+
+        def build(wanted: dict[TopicPartition, tuple[int, int]]) -> DeleteRecordsRequest:
+            topics = [
+                DeleteRecordsTopic(name, [DeleteRecordsPartition(index, offset) for index, (offset, _) in items])
+                for name, items in grouped(wanted).items()
+            ]
+            return DeleteRecordsRequest(topics=topics, timeout_ms=self.timeout_ms)
+
+        def read(response: Any) -> dict[TopicPartition, DeletedRecords]:
+            return {
+                (topic.name, row.partition_index): DeletedRecords(row.low_watermark, error_of(row.error_code))
+                for topic in response.topics
+                for row in topic.partitions
+            }
+
+        return ask_leaders(self._cluster, before, build, read, lambda error: DeletedRecords(-1, error), self.timeout_ms)
+
+    def list_offsets(
+        self, at: Mapping[TopicPartition, int | str], *, isolation: str = "read_uncommitted"
+    ) -> dict[TopicPartition, FoundOffset]:
+        """The offset at `earliest`, `latest` or `max-timestamp`, or of the first record with this timestamp (ms) or a later one."""
+        timestamps = {partition: TIMESTAMPS[where] if isinstance(where, str) else where for partition, where in at.items()}
+        level = 1 if isolation == "read_committed" else 0
+        return ask_leaders(
+            self._cluster,
+            timestamps,
+            lambda wanted: list_request(wanted, level, self.timeout_ms),
+            listed_offsets,
+            lambda error: FoundOffset(-1, error=error),
+            self.timeout_ms,
+        )
+
+    # ---- configs ----
+
+    def describe_configs(
+        self, kind: str, names: Iterable[str], *, keys: Iterable[str] | None = None, documentation: bool = False, synonyms: bool = False
+    ) -> list[ConfigDescription]:
+        """Settings of topics, brokers (by id), groups or client-metrics; all of them, or those in `keys`."""
+        from ev.wire.messages.k32_describe_configs import DescribeConfigsRequest, DescribeConfigsResource  # noqa: PLC0415
+
+        chosen = None if keys is None else list(keys)
+        found = []
+        for name in names:
+            resource = DescribeConfigsResource(resource_type=RESOURCE_TYPES[kind], resource_name=name)
+            resource.configuration_keys = chosen
+            request = DescribeConfigsRequest(resources=[resource], include_synonyms=synonyms, include_documentation=documentation)
+            (row,) = self._call(request, broker_of(kind, name)).results
+            found.append(ConfigDescription(kind, name, config_entries(row.configs), error_of(row.error_code, row.error_message)))
+        return found
+
+    def alter_configs(
+        self,
+        kind: str,
+        name: str,
+        values: Mapping[str, str] | None = None,
+        *,
+        unset: Iterable[str] = (),
+        append: Mapping[str, str] | None = None,
+        subtract: Mapping[str, str] | None = None,
+        validate_only: bool = False,
+    ) -> Outcome:
+        """Change these settings of one thing and leave the others. `append` and `subtract` are for settings that are lists."""
+        from ev.wire.messages.k44_incremental_alter_configs import (  # noqa: PLC0415
+            AlterableConfig,
+            AlterConfigsResource,
+            IncrementalAlterConfigsRequest,
+        )
+
+        changes = [AlterableConfig(key, SET, value) for key, value in (values or {}).items()]
+        changes += [AlterableConfig(key, DELETE, None) for key in unset]
+        changes += [AlterableConfig(key, APPEND, value) for key, value in (append or {}).items()]
+        changes += [AlterableConfig(key, SUBTRACT, value) for key, value in (subtract or {}).items()]
+        resource = AlterConfigsResource(RESOURCE_TYPES[kind], name, changes)
+        request = IncrementalAlterConfigsRequest(resources=[resource], validate_only=validate_only)
+        (row,) = self._call(request, broker_of(kind, name)).responses
+        return Outcome(name, error_of(row.error_code, row.error_message))
+
+    # ---- groups ----
+
+    def groups(self, *, states: Iterable[str] = (), types: Iterable[str] = ()) -> list[GroupListing]:
+        """All groups by name, asked of every broker."""
+        from ev.wire.messages.k16_list_groups import ListGroupsRequest  # noqa: PLC0415
+
+        chosen_states, chosen_types = list(states), list(types)
+        found: dict[str, GroupListing] = {}
+        for node in sorted(self._cluster.retry(lambda: self._cluster.refresh(()), self.timeout_ms).brokers):
+            response = self._call(ListGroupsRequest(states_filter=chosen_states, types_filter=chosen_types), node)
+            for row in response.groups:
+                found[row.group_id] = GroupListing(row.group_id, row.protocol_type, row.group_state, row.group_type)
+        return [found[group] for group in sorted(found)]
+
+    def describe_groups(self, groups: Iterable[str]) -> list[GroupDescription]:
+        """Each with its members and what they read. One that does not exist has the state Dead and the error GROUP_ID_NOT_FOUND."""
+        return [self._describe_group(group) for group in groups]
+
+    def delete_groups(self, groups: Iterable[str]) -> list[Outcome]:
+        """Delete groups without members, and all that they have committed."""
+        from ev.wire.messages.k42_delete_groups import DeleteGroupsRequest  # noqa: PLC0415
+
+        found = []
+        for group in groups:
+            response = self._ask_coordinator(group, DeleteGroupsRequest(groups_names=[group]), lambda answer: answer.results[0].error_code)
+            found.append(Outcome(group, error_of(response.results[0].error_code)))
+        return found
+
+    def committed_offsets(self, group: str, partitions: Iterable[TopicPartition] | None = None) -> dict[TopicPartition, CommittedOffset]:
+        """What a group has committed; without `partitions` everything. A group that does not exist has committed nothing."""
+        response = self._ask_coordinator(
+            group,
+            fetch_request(group, partitions, FETCH_VERSION_OF_MANY_GROUPS),
+            lambda answer: fetched_offsets(answer)[0],
+            version_max=FETCH_VERSION_MAX,
+        )
+        code, found = fetched_offsets(response)
+        if code:
+            raise KafkaError(code)
+        return dict(sorted(found.items()))
+
+    def alter_committed_offsets(
+        self, group: str, offsets: Mapping[TopicPartition, int | CommittedOffset]
+    ) -> dict[TopicPartition, KafkaError | None]:
+        """Commit for a group that has no members at the moment."""
+        values = {p: value if isinstance(value, CommittedOffset) else CommittedOffset(value) for p, value in offsets.items()}
+        response = self._ask_coordinator(
+            group,
+            commit_request(group, values),
+            lambda answer: first_passing(commit_codes(answer).values()),
+            version_max=COMMIT_VERSION_MAX,
+        )
+        return {partition: error_of(code) for partition, code in commit_codes(response).items()}
+
+    def delete_committed_offsets(self, group: str, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, KafkaError | None]:
+        """Forget what a group has committed for partitions of topics that none of its members reads."""
+        from ev.wire.messages.k47_offset_delete import (  # noqa: PLC0415
+            OffsetDeleteRequest,
+            OffsetDeleteRequestPartition,
+            OffsetDeleteRequestTopic,
+        )
+
+        topics = [
+            OffsetDeleteRequestTopic(name, [OffsetDeleteRequestPartition(index) for index, _ in items])
+            for name, items in grouped(dict.fromkeys(partitions)).items()
+        ]
+        response = self._ask_coordinator(group, OffsetDeleteRequest(group_id=group, topics=topics), lambda answer: answer.error_code)
+        if response.error_code:
+            raise KafkaError(response.error_code)
+        return {(topic.name, row.partition_index): error_of(row.error_code) for topic in response.topics for row in topic.partitions}
+
+    # ---- the cluster ----
+
+    def cluster(self) -> ClusterDescription:
+        from ev.wire.messages.k60_describe_cluster import DescribeClusterRequest  # noqa: PLC0415
+
+        try:
+            answer = self._call(DescribeClusterRequest(), None)
+        except UnsupportedApiError:
+            answer = self._metadata([])
+            brokers = [Broker(row.node_id, row.host, row.port, row.rack) for row in answer.brokers]
+        else:
+            brokers = [Broker(row.broker_id, row.host, row.port, row.rack) for row in answer.brokers]
+        return ClusterDescription(answer.cluster_id, answer.controller_id, sorted(brokers, key=lambda broker: broker.node_id))
+
+    # ---- inside ----
+
+    def _call(self, request: Any, node: int | None) -> Any:
+        """Ask one broker, or any, and raise the error that speaks for the whole answer."""
+        if node is not None and node not in self._cluster.metadata.brokers:
+            self._cluster.retry(lambda: self._cluster.refresh(()), self.timeout_ms)
+
+        def ask() -> Any:
+            response = self._cluster.call(request, node, timeout_ms=self.timeout_ms)
+            code = getattr(response, "error_code", ErrorCode.NONE)
+            if code:
+                raise KafkaError(code, getattr(response, "error_message", None))
+            return response
+
+        return self._cluster.retry(ask, self.timeout_ms)
+
+    def _metadata(self, names: list[str] | None) -> MetadataResponse:
+        """The brokers' own words: what the cluster object knows leaves out topics without a leader."""
+        from ev.wire.messages.k03_metadata import MetadataRequest, MetadataRequestTopic  # noqa: PLC0415
+
+        topics = None if names is None else [MetadataRequestTopic(name=name) for name in names]
+        response: MetadataResponse = self._call(MetadataRequest(topics=topics, allow_auto_topic_creation=False), None)
+        return response
+
+    def _ask_coordinator(self, group: str, request: Any, code_of: Any, version_max: int | None = None) -> Any:
+        return ask_coordinator(self._cluster, group, lambda _: request, code_of, self.timeout_ms, version_max=version_max)
+
+    def _describe_group(self, group: str) -> GroupDescription:
+        from ev.wire.messages.k15_describe_groups import DescribeGroupsRequest  # noqa: PLC0415
+
+        response = self._ask_coordinator(group, DescribeGroupsRequest(groups=[group]), lambda answer: answer.groups[0].error_code)
+        row: DescribedGroup = response.groups[0]
+        coordinator = self._cluster.coordinator(group, timeout_ms=self.timeout_ms)
+        unknown = row.error_code == ErrorCode.GROUP_ID_NOT_FOUND or row.group_state == "Dead"
+        if unknown:
+            return self._describe_consumer_group(group, coordinator) or GroupDescription(
+                group, "Dead", "", "", [], coordinator, KafkaError(ErrorCode.GROUP_ID_NOT_FOUND, row.error_message)
+            )
+        members = [member_description(member, row.protocol_type) for member in row.members]
+        error = error_of(row.error_code, row.error_message)
+        return GroupDescription(group, row.group_state, row.protocol_type, row.protocol_data, members, coordinator, error)
+
+    def _describe_consumer_group(self, group: str, coordinator: int) -> GroupDescription | None:
+        """The same for a group of the newer protocol (KIP-848), which the older question does not see. None when it is not one either."""
+        from ev.wire.messages.k69_consumer_group_describe import ConsumerGroupDescribeRequest  # noqa: PLC0415
+
+        request = ConsumerGroupDescribeRequest(group_ids=[group])
+        try:
+            response = self._ask_coordinator(group, request, lambda answer: answer.groups[0].error_code)
+        except UnsupportedApiError:
+            return None
+        row: DescribedConsumerGroup = response.groups[0]
+        if row.error_code:
+            return None
+        members = [
+            MemberDescription(
+                member.member_id,
+                member.instance_id,
+                member.client_id,
+                member.client_host,
+                list(member.subscribed_topic_names),
+                [(topic.topic_name, index) for topic in member.assignment.topic_partitions for index in topic.partitions],
+            )
+            for member in row.members
+        ]
+        return GroupDescription(group, row.group_state, CONSUMER_PROTOCOL, row.assignor_name, members, coordinator)
+
+
+def in_order(names: Iterable[str], rows: Mapping[Any, Any]) -> list[tuple[str, Any]]:
+    """The rows of an answer in the order of the question."""
+    return [(name, rows[name]) for name in names if name in rows]
+
+
+def first_passing(codes: Iterable[int]) -> int:
+    """A code after which it is worth asking again, if there is one."""
+    return next((code for code in codes if code and KafkaError(code).retriable and code != ErrorCode.UNKNOWN_TOPIC_OR_PARTITION), 0)
+
+
+def broker_of(kind: str, name: str) -> int | None:
+    """Settings of one broker are asked of that broker; all others of any."""
+    return int(name) if kind in ("broker", "broker-logger") and name else None
+
+
+def topic_description(row: MetadataResponseTopic) -> TopicDescription:
+    partitions = [
+        TopicPartitionDescription(
+            partition.partition_index,
+            partition.leader_id,
+            partition.leader_epoch,
+            list(partition.replica_nodes),
+            list(partition.isr_nodes),
+            list(partition.offline_replicas),
+            error_of(partition.error_code),
+        )
+        for partition in sorted(row.partitions, key=lambda partition: partition.partition_index)
+    ]
+    return TopicDescription(row.name or "", row.topic_id, row.is_internal, partitions, error_of(row.error_code))
+
+
+def config_entries(rows: Iterable[Any]) -> dict[str, ConfigEntry]:
+    return {
+        row.name: ConfigEntry(
+            row.name,
+            row.value,
+            CONFIG_SOURCES.get(row.config_source, "unknown"),
+            row.read_only,
+            row.is_sensitive,
+            CONFIG_TYPES.get(row.config_type, "unknown"),
+            row.documentation,
+            [(synonym.name, synonym.value, CONFIG_SOURCES.get(synonym.source, "unknown")) for synonym in row.synonyms],
+        )
+        for row in sorted(rows, key=lambda row: row.name)
+    }
+
+
+def member_description(member: DescribedGroupMember, protocol_type: str) -> MemberDescription:
+    """What a member has, as far as it speaks the protocol of consumers (Connect's workers, for one, do not)."""
+    from ev.client.assignors import decode_assignment, decode_subscription  # noqa: PLC0415
+
+    topics: list[str] = []
+    partitions: list[TopicPartition] = []
+    if protocol_type == CONSUMER_PROTOCOL:
+        topics = decode_subscription(member.member_metadata).topics if member.member_metadata else []
+        partitions = decode_assignment(member.member_assignment)
+    return MemberDescription(member.member_id, member.group_instance_id, member.client_id, member.client_host, topics, partitions)
