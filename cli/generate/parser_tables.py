@@ -73,8 +73,18 @@ def _parameters(command: Any) -> list[str]:
             f"            {_literal(spelling)}: ({_literal(parameter.name)}, {_literal(kind)}, {constant})," for spelling in parameter.opts
         ]
         defaults.append(f"            {_literal(parameter.name)}: {_default(parameter, kind)},")
-    arguments = f"        ({' '.join(positional)}),"
-    return [arguments, "        {", *options, "        },", "        {", *defaults, "        },"]
+    return [*_tuple(positional), *_dict(options), *_dict(defaults)]
+
+
+def _tuple(items: list[str]) -> list[str]:
+    """As ruff would format it."""
+    if len(items) < 2:
+        return [f"        ({''.join(items)}),"]
+    return ["        (", *[f"            {item}" for item in items], "        ),"]
+
+
+def _dict(lines: list[str]) -> list[str]:
+    return ["        {", *lines, "        },"] if lines else ["        {},"]
 
 
 def _kind(parameter: Any) -> tuple[str, str]:
