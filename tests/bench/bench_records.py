@@ -1,6 +1,6 @@
 """How many records a second the batch codec writes and reads, for the shapes of record that matter.
 
-    python tests/bench/bench_records.py        one JSON object on stdout
+python tests/bench/bench_records.py        one JSON object on stdout
 """
 
 from __future__ import annotations
