@@ -39,7 +39,7 @@ class Scan:
         """From `position`, where a batch begins, to `end`.
 
         `offset` is the first batch's base offset where it is known. `contiguous`: no offset may be missing (compaction makes
-        holes). `checked`: checksums are verified. `epochs`: every batch must carry the epoch of its offset.
+        holes). `checked`: checksums are verified. `epochs`: every batch must carry the epoch of its offset, where that is known.
         """
         self.read = read
         self.position = position
@@ -90,6 +90,6 @@ class Scan:
             return f"a batch says that it ends {-fields[6]} offsets before it begins"
         if self.offset is not None and base_offset != self.offset and (self.contiguous or base_offset < self.offset):
             return f"a batch begins at offset {base_offset}, the one before it ends at {self.offset - 1}"
-        if self.epochs is not None and self.epochs.at(base_offset) != fields[2]:
+        if self.epochs is not None and self.epochs.at(base_offset) not in (-1, fields[2]):
             return f"the batch at offset {base_offset} says leader epoch {fields[2]}, it was {self.epochs.at(base_offset)}"
         return None
