@@ -8,6 +8,7 @@ asked at all raises: ClientError when nobody answers, KafkaError when the whole 
 from __future__ import annotations
 
 from ev.client.cluster import Cluster
+from ev.client.coordinator import Coordinator
 from ev.client.offsets import (
     COMMIT_VERSION_MAX,
     FETCH_VERSION_MAX,
@@ -46,7 +47,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from types import TracebackType
-    from typing import Any
+    from typing import Any, TypeVar
 
     from ev.client.results import NewTopic
     from ev.wire.messages.k03_metadata import MetadataResponse, MetadataResponseTopic
@@ -54,14 +55,13 @@ if TYPE_CHECKING:
     from ev.wire.messages.k69_consumer_group_describe import DescribedGroup as DescribedConsumerGroup
 
     TopicPartition = tuple[str, int]
+    K = TypeVar("K")
 
 MAX_TIMESTAMP = -3
 TIMESTAMPS = {"earliest": EARLIEST, "latest": LATEST, "max-timestamp": MAX_TIMESTAMP}
 RESOURCE_TYPES = {"topic": 2, "broker": 4, "broker-logger": 8, "client-metrics": 16, "group": 32}
-RESOURCE_NAMES = {number: kind for kind, number in RESOURCE_TYPES.items()}
-SET, DELETE, APPEND, SUBTRACT = range(4)
+OPERATIONS = {"set": 0, "delete": 1, "append": 2, "subtract": 3}
 CONSUMER_PROTOCOL = "consumer"
-ALL_RECORDS = -1
 
 
 def error_of(code: int, message: str | None = None) -> KafkaError | None:
@@ -197,14 +197,19 @@ class Admin:
         from ev.wire.messages.k32_describe_configs import DescribeConfigsRequest, DescribeConfigsResource  # noqa: PLC0415
 
         chosen = None if keys is None else list(keys)
-        found = []
-        for name in names:
-            resource = DescribeConfigsResource(resource_type=RESOURCE_TYPES[kind], resource_name=name)
-            resource.configuration_keys = chosen
-            request = DescribeConfigsRequest(resources=[resource], include_synonyms=synonyms, include_documentation=documentation)
-            (row,) = self._call(request, broker_of(kind, name)).results
-            found.append(ConfigDescription(kind, name, config_entries(row.configs), error_of(row.error_code, row.error_message)))
-        return found
+        wanted = list(dict.fromkeys(names))
+        rows: dict[str, Any] = {}
+        for node, some in by_broker(kind, wanted).items():
+            request = DescribeConfigsRequest(include_synonyms=synonyms, include_documentation=documentation)
+            for name in some:
+                resource = DescribeConfigsResource(resource_type=RESOURCE_TYPES[kind], resource_name=name)
+                resource.configuration_keys = chosen
+                request.resources.append(resource)
+            rows.update({row.resource_name: row for row in self._call(request, node).results})
+        return [
+            ConfigDescription(kind, name, config_entries(row.configs), error_of(row.error_code, row.error_message))
+            for name, row in in_order(wanted, rows)
+        ]
 
     def alter_configs(
         self,
@@ -224,13 +229,14 @@ class Admin:
             IncrementalAlterConfigsRequest,
         )
 
-        changes = [AlterableConfig(key, SET, value) for key, value in (values or {}).items()]
-        changes += [AlterableConfig(key, DELETE, None) for key in unset]
-        changes += [AlterableConfig(key, APPEND, value) for key, value in (append or {}).items()]
-        changes += [AlterableConfig(key, SUBTRACT, value) for key, value in (subtract or {}).items()]
+        changes = [AlterableConfig(key, OPERATIONS["set"], value) for key, value in (values or {}).items()]
+        changes += [AlterableConfig(key, OPERATIONS["delete"], None) for key in unset]
+        changes += [AlterableConfig(key, OPERATIONS["append"], value) for key, value in (append or {}).items()]
+        changes += [AlterableConfig(key, OPERATIONS["subtract"], value) for key, value in (subtract or {}).items()]
         resource = AlterConfigsResource(RESOURCE_TYPES[kind], name, changes)
         request = IncrementalAlterConfigsRequest(resources=[resource], validate_only=validate_only)
-        (row,) = self._call(request, broker_of(kind, name)).responses
+        ((node, _),) = by_broker(kind, [name]).items()
+        (row,) = self._call(request, node).responses
         return Outcome(name, error_of(row.error_code, row.error_message))
 
     # ---- groups ----
@@ -343,7 +349,7 @@ class Admin:
         return response
 
     def _ask_coordinator(self, group: str, request: Any, code_of: Any, version_max: int | None = None) -> Any:
-        return ask_coordinator(self._cluster, group, lambda _: request, code_of, self.timeout_ms, version_max=version_max)
+        return ask_coordinator(Coordinator(self._cluster, group, dedicated=False), request, code_of, self.timeout_ms, version_max)
 
     def _describe_group(self, group: str) -> GroupDescription:
         from ev.wire.messages.k15_describe_groups import DescribeGroupsRequest  # noqa: PLC0415
@@ -386,7 +392,7 @@ class Admin:
         return GroupDescription(group, row.group_state, CONSUMER_PROTOCOL, row.assignor_name, members, coordinator)
 
 
-def in_order(names: Iterable[str], rows: Mapping[Any, Any]) -> list[tuple[str, Any]]:
+def in_order(names: Iterable[K], rows: Mapping[Any, Any]) -> list[tuple[K, Any]]:
     """The rows of an answer in the order of the question."""
     return [(name, rows[name]) for name in names if name in rows]
 
@@ -396,9 +402,11 @@ def first_passing(codes: Iterable[int]) -> int:
     return next((code for code in codes if code and KafkaError(code).retriable and code != ErrorCode.UNKNOWN_TOPIC_OR_PARTITION), 0)
 
 
-def broker_of(kind: str, name: str) -> int | None:
-    """Settings of one broker are asked of that broker; all others of any."""
-    return int(name) if kind in ("broker", "broker-logger") and name else None
+def by_broker(kind: str, names: list[str]) -> dict[int | None, list[str]]:
+    """Settings of a broker are asked of that broker; all others, together, of any."""
+    if kind not in ("broker", "broker-logger"):
+        return {None: names} if names else {}
+    return {int(name) if name else None: [name] for name in names}
 
 
 def topic_description(row: MetadataResponseTopic) -> TopicDescription:

@@ -198,6 +198,11 @@ class Consumer:
     def subscription(self) -> tuple[str, ...]:
         return () if self._subscription is None else self._subscription.wanted
 
+    @property
+    def cluster_id(self) -> str | None:
+        """What the cluster calls itself; None before a broker has answered."""
+        return self._cluster.metadata.cluster_id
+
     def partitions_for(self, topic: str, timeout_ms: int | None = None) -> list[int]:
         """The partitions of a topic. UnknownTopicError when there is no such topic."""
         info = self._cluster.topic(topic, timeout_ms=self.timeout_ms if timeout_ms is None else timeout_ms)
@@ -266,12 +271,11 @@ class Consumer:
         deadline_ms = self._cluster.now_ms() + (self.timeout_ms if timeout_ms is None else timeout_ms)
         while self._positions[partition].state != SETTLED:
             now_ms = self._cluster.now_ms()
-            self._advance(now_ms, deadline_ms)
+            self._place(now_ms, deadline_ms - now_ms)  # and nothing else: no callback is called from here
             self._raise_problem()
             if now_ms >= deadline_ms:
                 raise TimedOutError(f"nobody said in time where to begin in {partition[0]}/{partition[1]}")
-            if partition in self._positions and self._positions[partition].state != SETTLED:
-                self._cluster.poll(min(deadline_ms - now_ms, self._step_ms(now_ms)))
+            self._cluster.poll(min(deadline_ms - now_ms, self._step_ms(now_ms)))
         return self._next_offset(partition)
 
     def pause(self, *partitions: TopicPartition) -> None:
@@ -315,18 +319,15 @@ class Consumer:
     def committed(self, partitions: Iterable[TopicPartition], timeout_ms: int | None = None) -> dict[TopicPartition, CommittedOffset]:
         """What the group has committed; offset -1 where nothing is."""
         self._check_open()
-        if self.group is None:
+        if self.group is None or self._coordinator is None:
             raise SettingError("only a consumer with a group has committed offsets")
         wanted = list(partitions)
         answer = ask_coordinator(
-            self._cluster,
-            self.group,
-            lambda _: fetch_request(
-                self.group or "", wanted, FETCH_VERSION_OF_MANY_GROUPS, require_stable=self._isolation == READ_COMMITTED
-            ),
+            self._coordinator,
+            fetch_request(self.group, wanted, FETCH_VERSION_OF_MANY_GROUPS, require_stable=self._isolation == READ_COMMITTED),
             lambda response: fetched_offsets(response)[0],
             self.timeout_ms if timeout_ms is None else timeout_ms,
-            version_max=FETCH_VERSION_MAX,
+            FETCH_VERSION_MAX,
         )
         code, found = fetched_offsets(answer)
         if code:
@@ -337,11 +338,6 @@ class Consumer:
         return {partition: found.get(partition, CommittedOffset(-1)) for partition in wanted}
 
     # ---- asking for offsets ----
-
-    @property
-    def cluster_id(self) -> str | None:
-        """Which cluster answers; None until one has."""
-        return self._cluster.metadata.cluster_id
 
     def beginning_offsets(self, partitions: Iterable[TopicPartition], timeout_ms: int | None = None) -> dict[TopicPartition, int]:
         """The first offset of each partition."""
@@ -415,9 +411,13 @@ class Consumer:
             self._auto_commit_at_ms = now_ms + self._auto_commit_ms
             if self._session is None or self._session.identity()[0] >= 0:
                 self._commits.commit_later(self._consumed())
+        self._place(now_ms, left_ms)
+
+    def _place(self, now_ms: int, left_ms: int) -> None:
+        """Partitions without an offset get one; brokers that are no leaders any more are found out about."""
         while self._fetcher.out_of_range:
             self._placement.out_of_range(self._fetcher.out_of_range.pop())
-        self._placement.step(now_ms, left_ms)
+        self._placement.step(now_ms, max(0, left_ms))
         if self._fetcher.metadata_is_stale:
             self._fetcher.metadata_is_stale = False
             self._cluster.request_update()

@@ -11,19 +11,21 @@ if TYPE_CHECKING:
 
 
 class Coordinator:
-    """`node` is None while nobody knows who coordinates."""
+    """`node` is None while nobody knows who coordinates. Who has no long polls can do without a `dedicated` connection."""
 
-    __slots__ = ("cluster", "group", "node")
+    __slots__ = ("cluster", "dedicated", "group", "node")
 
-    def __init__(self, cluster: Cluster, group: str) -> None:
+    def __init__(self, cluster: Cluster, group: str, *, dedicated: bool = True) -> None:
         self.cluster = cluster
         self.group = group
+        self.dedicated = dedicated
         self.node: int | None = None
 
     def find(self, timeout_ms: int) -> int:
         """The node to send to. Looks it up when it is not known, and raises what kept it from being found."""
         if self.node is None:
-            self.node = self.cluster.dedicated(self.cluster.coordinator(self.group, timeout_ms=timeout_ms))
+            node = self.cluster.coordinator(self.group, timeout_ms=timeout_ms)
+            self.node = self.cluster.dedicated(node) if self.dedicated else node
         return self.node
 
     def find_or_wait(self, timeout_ms: int) -> int | None:

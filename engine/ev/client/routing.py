@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from typing import Any, Protocol, TypeVar
 
     from ev.client.cluster import Cluster
+    from ev.client.coordinator import Coordinator
     from ev.wire.codec import Message
 
     class HasError(Protocol):
@@ -118,27 +119,22 @@ def missing_code(cluster: Cluster, topic: str, index: int) -> int:
 
 
 def ask_coordinator(
-    cluster: Cluster,
-    group: str,
-    build: Callable[[int], Message],
-    code_of: Callable[[Any], int],
-    timeout_ms: int,
-    version_max: int | None = None,
+    coordinator: Coordinator, message: Message, code_of: Callable[[Any], int], timeout_ms: int, version_max: int | None = None
 ) -> Any:
-    """Ask the coordinator of a group. `build` is told the node; `code_of` finds the error that speaks for the whole answer."""
+    """Ask the coordinator of a group. `code_of` finds the error that speaks for the whole answer."""
+    cluster = coordinator.cluster
     deadline_ms = cluster.now_ms() + timeout_ms
 
     def ask() -> Any:
-        left_ms = max(1, deadline_ms - cluster.now_ms())
-        node = cluster.coordinator(group, timeout_ms=left_ms)
+        node = coordinator.find(max(1, deadline_ms - cluster.now_ms()))
         try:
-            response = cluster.call(build(node), node, timeout_ms=left_ms, version_max=version_max)
+            response = cluster.call(message, node, timeout_ms=max(1, deadline_ms - cluster.now_ms()), version_max=version_max)
         except (UnreachableError, TimedOutError):
-            cluster.forget_coordinator(group)
+            coordinator.forget()
             raise
         code = code_of(response)
         if code in COORDINATOR_MOVED:
-            cluster.forget_coordinator(group)
+            coordinator.forget()
         if code and KafkaError(code).retriable:
             raise KafkaError(code)
         return response
