@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
     Headers = Sequence[tuple[str | bytes, bytes | None]]
 
-RECORD_OVERHEAD = 20
-"""An upper bound of what a record takes beside key, value and headers, when these are below 2 MiB and the batch spans less than a month."""
+RECORD_OVERHEAD = 14
+"""What a record takes beside key, value and headers, counted generously. A batch that is too large all the same is split on the way."""
 BATCH_OVERHEAD = 61
 NO_SEQUENCE = -1
 
@@ -72,7 +72,7 @@ class Batch:
         size: int,
         tag: object,
     ) -> None:
-        """Append columns of one length; `size` is the upper bound of what they will take."""
+        """Append columns of one length; `size` is what they will take, counted generously."""
         count = len(values)
         if keys is not None or self.keys is not None:
             if self.keys is None:

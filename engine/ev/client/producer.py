@@ -39,6 +39,7 @@ RECORD_BYTES_MAX = 100 << 20
 _PRODUCE_VERSION_MAX = 12  # from 13 on topics go by id
 _REQUEST_BYTES = 8 << 20
 _IN_FLIGHT_MAX = 5
+_TIMESTAMP_TOLERANCE_MS = 20
 _LONG_AGO = -(1 << 62)
 _FOREVER_MS = 3_600_000
 _STALE_METADATA = frozenset(
@@ -193,8 +194,8 @@ class Producer:
     ) -> None:
         """Take whole columns; keys, headers and timestamps, where given, as long as values (one timestamp may serve all).
 
-        Records without a timestamp get the time at which they came, or that of their batch when it began less than `linger_ms` ago. Every
-        Delivery of these records carries the tag. Waits while more than `buffer_bytes` are not acknowledged.
+        Records without a timestamp get the time at which they came, or that of the first in their batch when it came less than 20 ms (or
+        `linger_ms`) before. Every Delivery of these records carries the tag. Waits while more than `buffer_bytes` are not acknowledged.
         """
         if self._closed:
             raise ClosedError("the producer is closed")
@@ -293,7 +294,7 @@ class Producer:
                     values if whole else values[start:stop],
                     keys if whole or keys is None else keys[start:stop],
                     headers if whole or headers is None else headers[start:stop],
-                    batch.timestamp(wall_ms, self._linger_ms)
+                    batch.timestamp(wall_ms, max(self._linger_ms, _TIMESTAMP_TOLERANCE_MS))
                     if timestamps is None
                     else timestamps
                     if whole or isinstance(timestamps, int)
