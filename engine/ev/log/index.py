@@ -74,7 +74,7 @@ class OffsetIndex:
     def cut(self, position: int) -> None:
         """Drop what is not strictly increasing, and every entry from this place in the file on."""
         last_relative = last_position = -1
-        for number, (relative, place) in enumerate(OFFSET_ENTRY.iter_unpack(self.data)):
+        for number, (relative, place) in enumerate(OFFSET_ENTRY.iter_unpack(bytes(self.data))):
             if relative <= last_relative or place <= last_position or place >= position:
                 del self.data[number * OFFSET_ENTRY.size :]
                 return
@@ -118,7 +118,7 @@ class TimeIndex:
     def cut(self, offset: int) -> None:
         """Drop what is not strictly increasing, and every entry from this offset on."""
         last_timestamp = last_relative = -1
-        for number, (timestamp, relative) in enumerate(TIME_ENTRY.iter_unpack(self.data)):
+        for number, (timestamp, relative) in enumerate(TIME_ENTRY.iter_unpack(bytes(self.data))):
             if timestamp <= last_timestamp or relative <= last_relative or self.base_offset + relative >= offset:
                 del self.data[number * TIME_ENTRY.size :]
                 break
