@@ -154,7 +154,9 @@ class Store:
         else:
             for entry in read_entries(self.disk, self.directory):
                 self._entries.setdefault((entry.topic_id, entry.partition), []).append(entry)
-        self._kafka = KafkaCheckpoints(self._offsets(RECOVERY_POINTS), self._offsets(LOG_STARTS))
+        if not self.disk.exists(f"{self.directory}/{STATE}"):
+            # Kafka's checkpoints go by names and may be newer or older than what they speak of: they count only where Kafka wrote last.
+            self._kafka = KafkaCheckpoints(self._offsets(RECOVERY_POINTS), self._offsets(LOG_STARTS))
         config = TopicConfig(cleanup_policy=("compact",), retention_ms=-1, segment_bytes=METADATA_SEGMENT_BYTES, max_message_bytes=1 << 30)
         self.metadata = self._open_partition(METADATA_TOPIC, 0, METADATA_TOPIC_ID, config)
 
