@@ -128,31 +128,29 @@ def test_requests_in_flight_at_the_signal_are_answered_or_their_connection_close
 # What it refuses
 
 
+def failed_start(directory: pathlib.Path, *arguments: str) -> tuple[int, str]:
+    """The exit status of a daemon that does not start, and the line that its spawner got."""
+    reader, writer = os.pipe()
+    command = [sys.executable, "-P", "-m", "ev.server.daemon", "--data-dir", str(directory), "--ready-fd", str(writer), *arguments]
+    with subprocess.Popen(command, pass_fds=(writer,), env=environment(), stderr=subprocess.PIPE, text=True) as process:
+        os.close(writer)
+        line = read_line(reader, 30)
+        os.close(reader)
+        _, said = process.communicate(timeout=30)
+    assert "Traceback" not in said
+    return process.returncode, line
+
+
 def test_one_engine_per_data_directory(engine: Engine) -> None:
     """The second one says who has it and goes; the first does not notice."""
-    second = Engine(engine.directory)
-    second.log_path = engine.directory.with_name("second.log")
-    with pytest.raises(NotReadyError) as caught:
-        second.start()
-    assert second.process is not None
-    assert second.process.returncode == 1
-    assert f"failed 1 locked {engine.pid}" in str(caught.value)
+    assert failed_start(engine.directory, "--listen", "127.0.0.1:0") == (1, f"failed 1 locked {engine.pid}\n")
     with RawClient(engine.address) as client:
         assert client.ask(18, 0, ApiVersionsRequest()).error_code == 0
 
 
-def started_on(engine: Engine, taken: str) -> tuple[int, str]:
-    """The exit status and the words of an engine that is told to listen at an address that is taken."""
-    other = Engine(engine.directory.with_name("other"), listen=taken)
-    with pytest.raises(NotReadyError) as caught:
-        other.start()
-    assert other.process is not None
-    return other.process.returncode, str(caught.value)
-
-
 def test_a_port_that_an_engine_has_is_named_with_its_data_directory(engine: Engine) -> None:
     """Exit 4, and what to do."""
-    status, words = started_on(engine, engine.address)
+    status, words = failed_start(engine.directory.with_name("other"), "--listen", engine.address)
     assert status == 4
     assert "failed 4 " in words
     assert f"ev engine with the data directory {engine.directory} answers at {engine.address}" in words
@@ -162,7 +160,7 @@ def test_a_port_that_something_else_has_is_named_so(tmp_path: pathlib.Path) -> N
     """A web server, or a socket that never says a word."""
     with socket.create_server(("127.0.0.1", 0)) as other:
         address = f"127.0.0.1:{other.getsockname()[1]}"
-        status, words = started_on(Engine(tmp_path / "data"), address)
+        status, words = failed_start(tmp_path / "other", "--listen", address)
     assert status == 4
     assert f"{address} is taken by something" in words
     assert "that is no Kafka" in words
@@ -174,7 +172,7 @@ def test_a_port_that_a_kafka_has_is_named_so(tmp_path: pathlib.Path, engine: Eng
         address = f"127.0.0.1:{front.getsockname()[1]}"
         thread = threading.Thread(target=answer_as_kafka, args=(front, engine), daemon=True)
         thread.start()
-        status, words = started_on(Engine(tmp_path / "data"), address)
+        status, words = failed_start(tmp_path / "other", "--listen", address)
         thread.join(10)
     assert status == 4
     assert f"a Kafka answers at {address}" in words
@@ -206,11 +204,10 @@ def answer_as_kafka(front: socket.socket, engine: Engine) -> None:
 )
 def test_a_wrong_option_ends_the_start_with_one_line(tmp_path: pathlib.Path, arguments: list[str], words: str) -> None:
     """It says what was expected; there is no traceback."""
-    engine = Engine(tmp_path / "data", arguments=arguments)
-    with pytest.raises(NotReadyError, match="failed 1") as caught:
-        engine.start()
-    assert words in str(caught.value)
-    assert "Traceback" not in engine.log()
+    status, line = failed_start(tmp_path / "data", *arguments)
+    assert status == 1
+    assert line.startswith("failed 1 ")
+    assert words in line
 
 
 def test_a_data_directory_of_a_newer_version_is_left_alone(engine: Engine) -> None:
@@ -410,11 +407,11 @@ def test_it_works_with_256_open_files(tmp_path: pathlib.Path) -> None:
                     assert response.responses[0].partition_responses[0].error_code == 0, index
             others = [engine.connect() for _ in range(200)]
             try:
+                wait_for(lambda: "refused" in engine.log(), "refused connections in the log")
                 assert produce(client, "a") == 1
             finally:
                 for other in others:
                     other.close()
-        wait_for(lambda: "refused" in engine.log(), "refused connections in the log")
         with RawClient(engine.address) as client:
             assert produce(client, "b") == 1
         assert engine.stop() == 0

@@ -25,16 +25,26 @@ class Upkeep:
         self._timer: Handle | None = None
         self._due_ms = 0
         self._asked = False
+        self._stopped = False
         store.on_chores = self.ask
 
     def ask(self) -> None:
         """Something may be due earlier than was known. Many partitions may say so in one turn; it is looked at once."""
-        if not self._asked:
+        if not self._asked and not self._stopped:
             self._asked = True
             self._runtime.world.call_soon(self._arm)
 
+    def stop(self) -> None:
+        """Begin nothing any more; closing the store does what is left."""
+        self._stopped = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
     def _arm(self) -> None:
         self._asked = False
+        if self._stopped:
+            return
         due_ms = self._store.next_chore_ms(self._clock.monotonic_ms())
         if self._timer is not None:
             if due_ms is not None and self._due_ms <= due_ms:

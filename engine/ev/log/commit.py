@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 JOURNALED_BYTES_MAX = 256 << 10
 FLUSH_BYTES_MAX = 64 << 20
+COVERED_FILES_MAX = 1000
+"""Files that only the journal covers stay open until they are flushed: so many descriptors at most, and as many while a flush runs."""
 
 
 class Committed(Protocol):
@@ -104,6 +106,7 @@ class Committer:
         self.flush_interval_ms = flush_interval_ms
         self.flush_bytes_max = flush_bytes_max
         self.on_dirty: Callable[[], None] | None = None  # called when the open round gets its first bytes
+        self.covered_files_max = COVERED_FILES_MAX
         self.open_round = 1
         self.synced_round = 0
         self._running: Round | None = None
@@ -249,7 +252,8 @@ class Committer:
         if self.journal is None or self._bytes > self.journaled_bytes_max:
             return False
         body = self._body_size()
-        if not self.journal.active.fits(body) or self._covered_bytes > self.flush_bytes_max:
+        too_much = self._covered_bytes > self.flush_bytes_max or len(self._covered) >= self.covered_files_max
+        if too_much or not self.journal.active.fits(body):
             if self._flush is not None:
                 return False
             self._retire(now_ms)

@@ -43,6 +43,7 @@ class Connection(asyncio.Protocol):
         "_client_full",
         "_frames",
         "_paused",
+        "_stopping",
         "_transport",
         "active",
         "blocked",
@@ -68,6 +69,7 @@ class Connection(asyncio.Protocol):
         self._bytes_held = 0
         self._paused = False
         self._client_full = False
+        self._stopping = False
 
     # What the event loop calls.
 
@@ -141,7 +143,7 @@ class Connection(asyncio.Protocol):
         self._bytes_held += call.size
         try:
             served.handle(self.broker, call)
-        except Exception:  # noqa: BLE001 - a handler that breaks must cost its client the connection, not the others the engine
+        except Exception:
             log.exception("API %d version %d failed", header.api_key, header.api_version)
             self.close("the request could not be handled")
 
@@ -179,7 +181,7 @@ class Connection(asyncio.Protocol):
         self._pause_or_resume()
 
     def _pause_or_resume(self) -> None:
-        full = self._client_full or len(self.calls) > CALLS_MAX or self._bytes_held > BYTES_HELD_MAX
+        full = self._stopping or self._client_full or len(self.calls) > CALLS_MAX or self._bytes_held > BYTES_HELD_MAX
         if full != self._paused and self._transport is not None:
             self._paused = full
             if full:
@@ -193,6 +195,11 @@ class Connection(asyncio.Protocol):
             log.warning("connection from %s closed: %s", self.client_host, reason)
             self._transport.abort()
             self._transport = None
+
+    def stop_reading(self) -> None:
+        """Take no further request; those that were taken are still answered."""
+        self._stopping = True
+        self._pause_or_resume()
 
     def abort(self) -> None:
         """Close without a word, because the engine stops."""

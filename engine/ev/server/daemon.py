@@ -64,7 +64,8 @@ EXIT_DISK: Final = 74
 
 CLOSE_WITHIN_S: Final = 10.0
 REPLIES_LEAVE_WITHIN_S: Final = 3.0
-DESCRIPTORS_KEPT_FOR_FILES: Final = 128
+DESCRIPTORS_KEPT: Final = 48  # sockets that listen, pipes, the lock, the journal, directories being synced, reader threads
+SEGMENTS_OPEN_MAX: Final = 1000
 ENGINE_FILE: Final = "engine.json"
 GC_THRESHOLDS: Final = (50_000, 20, 50)
 
@@ -120,6 +121,19 @@ class Options:
         return addresses * len(self.listen_texts) if len(addresses) == 1 else addresses
 
 
+class Descriptors:
+    """How the open files that we may have are shared out.
+
+    A segment's file may be open three times over: because it was used of late, because only the journal covers it, and
+    because it is being flushed. Half of all descriptors are for that, the rest for connections.
+    """
+
+    def __init__(self, limit: int) -> None:
+        free = max(limit - DESCRIPTORS_KEPT, 32)
+        self.segments = min(SEGMENTS_OPEN_MAX, free // 6)
+        self.connections = free - 3 * self.segments
+
+
 class Readiness:
     """The pipe through which the spawner learns how the start went."""
 
@@ -157,9 +171,9 @@ class Engine:
         loop.set_exception_handler(_log_unhandled)
         self.stopping = asyncio.Event()
         settings = self._settings()
-        open_files = process.raise_open_files_limit()
-        broker = self._open(loop, settings)
-        await self._listen(loop, broker, settings, open_files)
+        descriptors = Descriptors(process.raise_open_files_limit())
+        broker = self._open(loop, settings, descriptors)
+        await self._listen(loop, broker, Limits(min(settings.max_connections, descriptors.connections), settings.connections_max_idle_ms))
         self._take_signals(loop)
         preload()
         gc.collect()
@@ -177,13 +191,14 @@ class Engine:
         except SettingError as error:
             raise NotStartedError(EXIT_OTHER, str(error)) from error
 
-    def _open(self, loop: asyncio.AbstractEventLoop, settings: Settings) -> Broker:
+    def _open(self, loop: asyncio.AbstractEventLoop, settings: Settings, descriptors: Descriptors) -> Broker:
         """Take the data directory and recover it."""
         randomness = SystemRandomness()
         directory = self.options.data_dir
         try:
             os.makedirs(directory, mode=0o700, exist_ok=True)
-            self._store = Store.open(self._disk, directory, settings, self._clock, randomness)
+            self._store = Store.open(self._disk, directory, settings, self._clock, randomness, open_files_max=descriptors.segments)
+            self._store.committer.covered_files_max = descriptors.segments
             self._world = LoopWorld(loop, self._clock, self.fail)
             self._broker = Broker(settings=settings, clock=self._clock, randomness=randomness, store=self._store, world=self._world)
         except DiskError as error:
@@ -206,7 +221,7 @@ class Engine:
             return ""
         return f"locked {self._disk.read(path).decode('ascii', 'replace').strip()}"
 
-    async def _listen(self, loop: asyncio.AbstractEventLoop, broker: Broker, settings: Settings, open_files: int) -> None:
+    async def _listen(self, loop: asyncio.AbstractEventLoop, broker: Broker, limits: Limits) -> None:
         addresses = self.options.listen()
         try:
             bound = bind_all(addresses)
@@ -215,8 +230,6 @@ class Engine:
         except OSError as error:
             listed = ", ".join(format_address(address) for address in addresses)
             raise NotStartedError(EXIT_OTHER, f"cannot listen on {listed}: {error}") from error
-        connections_max = max(16, min(settings.max_connections, open_files - DESCRIPTORS_KEPT_FOR_FILES))
-        limits = Limits(connections_max, settings.connections_max_idle_ms)
         for sockets, advertise in zip(bound, self.options.advertise(), strict=True):
             listener = Listener(broker, sockets, advertise, limits)
             await listener.start(loop)
@@ -278,7 +291,8 @@ class Engine:
         assert world is not None
         assert store is not None
         for listener in self.listeners:
-            listener.stop_accepting()
+            listener.stop_taking()
+        broker.upkeep.stop()
         await _settled(broker)
         for listener in self.listeners:
             listener.abort_connections()
@@ -336,9 +350,11 @@ def run(arguments: Sequence[str]) -> int:
         process.detach(options.ready_fd)
     process.settle()
     writer = start_logging(options.log_file)
+    ours_to_remove = False
     try:
         if options.ephemeral:
             prepare_ephemeral(options.data_dir)
+            ours_to_remove = True
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
             runner.run(Engine(options, readiness, writer).run())
         status = EXIT_CLEAN
@@ -347,7 +363,7 @@ def run(arguments: Sequence[str]) -> int:
         readiness.say(f"failed {error.status} {error}")
         return error.status
     finally:
-        if options.ephemeral:
+        if ours_to_remove:
             shutil.rmtree(options.data_dir, ignore_errors=True)
         writer.close()
     return status

@@ -126,9 +126,12 @@ class Listener:
         for one in self._sockets:
             self._servers.append(await loop.create_server(lambda: Connection(self.broker, self), sock=one, backlog=BACKLOG))
 
-    def stop_accepting(self) -> None:
+    def stop_taking(self) -> None:
+        """No new connections, no new requests; what was taken is still answered."""
         for server in self._servers:
             server.close()
+        for connection in self.connections:
+            connection.stop_reading()
 
     def abort_connections(self) -> None:
         for connection in list(self.connections):

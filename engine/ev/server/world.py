@@ -35,10 +35,14 @@ class Worker:
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._busy = 0
+        self._stopped = False
         self.longest_stall_s = 0.0  # between the end of a job and its report on the loop: for so long the loop was busy
 
     def submit(self, work: Callable[[], Any], done: Callable[[Any], None]) -> None:
         """Run `work` in a thread, then `done(result)` on the loop; an OSError or KafkaError is a result too."""
+        if self._stopped:
+            done(self._result(work))
+            return
         if self._threads_left and self._busy >= len(self._threads):
             self._threads_left -= 1
             thread = threading.Thread(target=self._run, name=f"{self._name}-{len(self._threads)}", daemon=True)
@@ -51,12 +55,14 @@ class Worker:
         take, call_soon = self._jobs.get, self._loop.call_soon_threadsafe
         while (job := take()) is not None:
             work, done = job
-            result: Any
-            try:
-                result = work()
-            except (OSError, KafkaError) as error:
-                result = error
-            call_soon(self._finished, done, result, monotonic())
+            call_soon(self._finished, done, self._result(work), monotonic())
+
+    @staticmethod
+    def _result(work: Callable[[], Any]) -> Any:
+        try:
+            return work()
+        except (OSError, KafkaError) as error:
+            return error
 
     def _finished(self, done: Callable[[Any], None], result: Any, ended_s: float) -> None:
         self._busy -= 1
@@ -64,7 +70,8 @@ class Worker:
         done(result)
 
     def stop(self) -> None:
-        """Let the threads end when their queue is empty, and wait for them."""
+        """Let the threads end when their queue is empty, and wait for them. What is submitted after that is done at once."""
+        self._stopped = True
         for _ in self._threads:
             self._jobs.put(None)
         for thread in self._threads:
