@@ -235,11 +235,11 @@ class FormatRenderer(Renderer):
         self._joined = b"".join(self._template)
 
     def pieces(self, batch: FetchedBatch) -> list[bytes]:
-        columns = [column(batch) for column in self._columns]
         self._count += len(batch)
+        columns = [column(batch) for column in self._columns]
         if not columns:
             return [self._joined % ()] * len(batch)
-        return list(map(self._joined.__mod__, zip(*columns, strict=False)))
+        return list(map(self._joined.__mod__, zip(*columns, strict=True)))
 
     def _add(self, verb: Verb) -> None:
         template, column = self._column(verb)
@@ -253,7 +253,7 @@ class FormatRenderer(Renderer):
         if letter == "k":
             return b"%b", self._bytes_column(verb, lambda batch: batch.columns.keys)
         if letter == "t":
-            return b"%b", lambda batch: repeat(batch.topic.encode())
+            return b"%b", lambda batch: repeat(batch.topic.encode(), len(batch))
         if letter == "h":
             return b"%b", self._headers_column(verb)
         if letter == "R":
@@ -268,16 +268,16 @@ class FormatRenderer(Renderer):
             letter = "length of topic"
         column: Column = {
             "o": lambda batch: batch.columns.offsets,
-            "p": lambda batch: repeat(batch.partition),
+            "p": lambda batch: repeat(batch.partition, len(batch)),
             "d": lambda batch: batch.columns.timestamps,
             "T": lambda batch: batch.columns.timestamps,
-            "length of topic": lambda batch: repeat(len(batch.topic)),
+            "length of topic": lambda batch: repeat(len(batch.topic), len(batch)),
             "V": lambda batch: [len(value or b"") for value in batch.columns.values],
             "S": lambda batch: [_size(value) for value in batch.columns.values],
             "K": lambda batch: [len(key or b"") for key in batch.columns.keys],
             "H": lambda batch: [len(headers) for headers in batch.columns.headers],
             "i": lambda batch: range(self._count - len(batch) + 1, self._count + 1),
-            "]": lambda batch: repeat(batch.high_watermark),
+            "]": lambda batch: repeat(batch.high_watermark, len(batch)),
         }[letter]
         template, convert = _number(verb)
         if convert is None:

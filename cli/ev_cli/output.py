@@ -163,9 +163,7 @@ def show(table: Table, options: Any, *, one: bool = False) -> None:
     if form == "json":
         show_json(table.rows[0] if one and table.rows else table.rows)
     elif form in ("table", "wide"):
-        headers = not options.no_headers
-        text = aligned(table, form == "wide", headers) if is_terminal(1) or options.output else _tsv(table, False)
-        write_text(text)
+        write_text(aligned(table, form == "wide", not options.no_headers))
     else:
         write_text(writers[form](table, form == "csv" and not options.no_headers))
 

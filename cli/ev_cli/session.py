@@ -113,7 +113,7 @@ class Session:
     def admin(self) -> Admin:
         from ev.client.admin import Admin
 
-        return Admin(self.bootstrap, request_timeout_ms=self.timeout_ms)
+        return Admin(self.bootstrap, timeout_ms=self.timeout_ms, request_timeout_ms=self.timeout_ms)
 
     def talk(self, text: str) -> None:
         """A remark on stderr, unless -q."""

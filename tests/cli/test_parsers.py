@@ -5,13 +5,14 @@ from __future__ import annotations
 import importlib.util
 import pathlib
 import shlex
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from ev_cli import __main__ as start
+from ev_cli import app, output
 from ev_cli import options as declarations
 from ev_cli.summaries import ALIASES, COMMANDS, NOUNS, VERB_ALIASES
 from support.engine import ROOT
@@ -39,9 +40,10 @@ def test_the_tables_are_those_of_the_tree() -> None:
 
 def test_the_global_options_are_those_that_are_declared() -> None:
     """The start knows which options may stand before the verb; it has no list of its own making."""
-    values, flags = set(), set()
+    values: set[str] = set()
+    flags: set[str] = set()
     for annotation, default in declarations.COMMON.values():
-        option = annotation.__metadata__[0]
+        option = get_args(annotation)[1]
         spellings = {option.default, *option.param_decls} - {...}
         (flags if default in (False, 0) and default is not None else values).update(spellings)
     assert values == start.GLOBAL_VALUES
@@ -67,10 +69,8 @@ def by_typer(monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> tuple[str
         found.append((action, {name: list(value or []) if isinstance(value, list | tuple) else value for name, value in given.items()}))
         return 0
 
-    from ev_cli import app
-
     monkeypatch.setattr(declarations, "run_action", seen)
-    monkeypatch.setattr(app.output, "say", lambda text: None)
+    monkeypatch.setattr(output, "say", lambda text: None)
     app.run(arguments)
     return found[0] if found else None
 

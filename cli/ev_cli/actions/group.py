@@ -49,7 +49,7 @@ def describe_groups(options: Any) -> int:
         lags = _lags(admin, names, set(options.topic))
     groups = [_described(described[name], lags[name]) for name in names]
     form = output.output_format(options)
-    if form in ("table", "wide") or (form == "tsv" and options.output is None):
+    if form in ("table", "wide"):
         output.write_text("\n".join(_group_text(group, sections, form == "wide") for group in groups))
         return DONE
     if form in ("tsv", "csv", "name"):

@@ -77,7 +77,7 @@ def server_status(options: Any) -> int:
         bytes=_bytes_below(engine.data_dir),
     )
     form = output.output_format(options)
-    if form == "table" or (form == "tsv" and options.output is None):
+    if form in ("table", "wide"):
         output.write_text(_status_text(table.rows[0]))
         cause = None if found else engine.fsync_failure()
         if cause:

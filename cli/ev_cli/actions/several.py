@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
     Partition = tuple[str, int]
 
-EARLIEST, LATEST, MAX_TIMESTAMP = -2, -1, -3
-"""The timestamps with which ListOffsets is asked for the ends of a partition, and for its newest record."""
+EARLIEST, LATEST, MAX_TIMESTAMP = "earliest", "latest", "max-timestamp"
+"""The ends of a partition, and its newest record, as `Admin.list_offsets` names them."""
 
 
-def offsets_at(admin: Admin, partitions: Iterable[Partition], timestamp: int) -> dict[Partition, int | None]:
+def offsets_at(admin: Admin, partitions: Iterable[Partition], end: str) -> dict[Partition, int | None]:
     """The offset at one end of each partition; None where the broker gave none."""
-    found = admin.list_offsets(dict.fromkeys(partitions, timestamp))
+    found = admin.list_offsets(dict.fromkeys(partitions, end))
     return {partition: None if offset.error is not None or offset.offset < 0 else offset.offset for partition, offset in found.items()}
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     Partition = tuple[str, int]
 
+SHOWN_CONFIGS = ("cleanup.policy", "retention.ms")
 SECTIONS = ("summary", "partitions", "config")
 
 
@@ -48,10 +49,11 @@ def _details(admin: Admin, topics: list[TopicDescription]) -> dict[str, dict[str
     """What a list shows beyond the metadata: records, policy, retention, the time of the last record."""
     if not topics:
         return {}
+    names = [topic.name for topic in topics]
     partitions = [(topic.name, partition.index) for topic in topics for partition in topic.partitions]
     starts, ends = offsets_at(admin, partitions, EARLIEST), offsets_at(admin, partitions, LATEST)
     newest = _timestamps(admin, partitions)
-    configs = {described.name: described for described in admin.describe_configs([("topic", topic.name) for topic in topics])}
+    configs = {described.name: described for described in admin.describe_configs("topic", names, keys=SHOWN_CONFIGS)}
     found: dict[str, dict[str, Any]] = {}
     for topic in topics:
         own = [(topic.name, partition.index) for partition in topic.partitions]
@@ -89,9 +91,8 @@ def describe_topics(options: Any) -> int:
         known = {topic.name: topic for topic in admin.topics(internal=True)}
         names = chosen(options.topics, known, "topic", session.where, regex=options.regex)
         described = [_described(admin, known[name], options.all_configs) for name in names]
-    if form in ("table", "tsv", "wide") and (options.output is None or form != "tsv"):
-        text = "\n".join(_topic_text(topic, sections, form == "wide") for topic in described)
-        output.write_text(text)
+    if form in ("table", "wide"):
+        output.write_text("\n".join(_topic_text(topic, sections, form == "wide") for topic in described))
         return DONE
     table = output.Table(("name", "topic_id", "partitions", "replicas", "records"))
     for topic in described:
@@ -110,7 +111,7 @@ def describe_topics(options: Any) -> int:
 def _described(admin: Admin, topic: TopicDescription, all_configs: bool) -> dict[str, Any]:
     own = [(topic.name, partition.index) for partition in topic.partitions]
     starts, ends = offsets_at(admin, own, EARLIEST), offsets_at(admin, own, LATEST)
-    config = admin.describe_configs([("topic", topic.name)])[0]
+    config = admin.describe_configs("topic", [topic.name])[0]
     partitions = [
         {
             "partition": partition.index,
@@ -178,12 +179,9 @@ def create_topics(options: Any) -> int:
 
 def alter_topics(options: Any) -> int:
     session = Session(options)
-    sets = _pairs(options.configs, "-c")
-    changes: list[tuple[str, str, str | None]] = [("set", name, value) for name, value in sets]
-    changes += [("delete", name, None) for name in options.unset]
-    changes += [("append", name, value) for name, value in _pairs(options.append, "--append")]
-    changes += [("subtract", name, value) for name, value in _pairs(options.subtract, "--subtract")]
-    if options.partitions is None and not changes:
+    sets, append, subtract = _pairs(options.configs, "-c"), _pairs(options.append, "--append"), _pairs(options.subtract, "--subtract")
+    has_changes = bool(sets or options.unset or append or subtract)
+    if options.partitions is None and not has_changes:
         raise UsageFailure("nothing to alter", "give -p, -c, --unset, --append or --subtract")
     with session.admin() as admin:
         known = {topic.name: topic for topic in admin.topics(internal=True)}
@@ -192,10 +190,12 @@ def alter_topics(options: Any) -> int:
             return plan("alter topic", names, session)
         outcomes: list[Outcome] = []
         if options.partitions is not None:
-            counts = {name: _count(options.partitions, len(known[name].partitions)) for name in names}
-            outcomes += admin.create_partitions(counts)
-        if changes:
-            outcomes += admin.alter_configs({("topic", name): changes for name in names})
+            outcomes += admin.create_partitions({name: _count(options.partitions, len(known[name].partitions)) for name in names})
+        if has_changes:
+            outcomes += [
+                admin.alter_configs("topic", name, dict(sets), unset=options.unset, append=dict(append), subtract=dict(subtract))
+                for name in names
+            ]
     return report(outcomes, "altered topic", options, session)
 
 
