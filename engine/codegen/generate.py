@@ -1,6 +1,6 @@
-"""Writes engine/ev/wire/messages/: one module per API, with one class per struct of its request and response.
+"""Writes engine/ev/wire/messages/: one module per API, with one class per struct of its request and response. And ev/wire/ready/.
 
-    python engine/codegen/generate.py            write the modules
+    python engine/codegen/generate.py            write the modules; names those that changed
     python engine/codegen/generate.py --check    write nothing; exit 1 and name the files that differ (a test does this)
 
 This is a development tool; it is not shipped. What it knows of Kafka's messages comes from two places:
@@ -12,7 +12,7 @@ This is a development tool; it is not shipped. What it knows of Kafka's messages
                     `ev.wire.compiler`.
 
 A generated class holds its slots, its schema as text, and a constructor with Kafka's defaults and the types that mypy reads. The
-code that encodes and decodes is not generated here but compiled from the schema when a version is first used.
+code that encodes and decodes is compiled from the schema when a version is first used, and for a few versions written to ready/.
 
 A struct of a request and one of its response may have the same name; when they differ, both get the side's name in front.
 When a newer Kafka adds versions: update kio, run this, read the diff, extend the catalog.
@@ -28,11 +28,12 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from kio.static.constants import EntityType
 
 from codegen.emit import Module, emit_module
+from codegen.ready import ready_modules
 from codegen.records import read_records
 from codegen.schema import Message, api_schemas, read_message
 
 HERE = pathlib.Path(__file__).resolve().parent
-TARGET = HERE.parent / "ev" / "wire" / "messages"
+WIRE = HERE.parent / "ev" / "wire"
 
 KEYS = [*range(0, 4), *range(8, 52), 55, 57, 60, 61, 64, 65, 66, 68, 69, 71, 72, *range(74, 82), *range(88, 93)]
 """The APIs that clients use; what brokers and controllers say among themselves is left out."""
@@ -82,27 +83,31 @@ def consumer_protocol() -> Module:
     return Module("consumer_protocol", summary, [subscription, assignment])
 
 
-def modules() -> dict[str, str]:
-    """Every generated file: its name and its text."""
+def message_modules() -> dict[str, str]:
+    """Every file of messages/: its name and its text."""
     made = [api_module(key, schema) for key, schema in api_schemas(KEYS).items()]
     made += [consumer_protocol(), *read_records(HERE / "records.txt")]
     return {f"{module.name}.py": emit_module(module) for module in made}
 
 
 def main(arguments: list[str]) -> int:
-    wanted = modules()
-    there = {path.name: path.read_text() for path in TARGET.glob("*.py") if path.name != "__init__.py"}
+    check = "--check" in arguments
+    stale = replace(WIRE / "messages", message_modules(), check)
+    stale += replace(WIRE / "ready", ready_modules(), check)  # it compiles the schemas that were just written
+    print("\n".join(stale), end="\n" if stale else "")
+    return 1 if stale and check else 0
+
+
+def replace(target: pathlib.Path, wanted: dict[str, str], check: bool) -> list[str]:
+    """Make the folder's files what is wanted, or only find out; returns the files that differed."""
+    there = {path.name: path.read_text() for path in target.glob("*.py") if path.name != "__init__.py"}
     stale = sorted(name for name in wanted.keys() | there.keys() if wanted.get(name) != there.get(name))
-    if "--check" in arguments:
-        print("\n".join(stale), end="\n" if stale else "")
-        return 1 if stale else 0
-    for name in stale:
+    for name in [] if check else stale:
         if name in wanted:
-            (TARGET / name).write_text(wanted[name])
+            (target / name).write_text(wanted[name])
         else:
-            (TARGET / name).unlink()
-    print(f"{len(wanted)} modules, {len(stale)} written")
-    return 0
+            (target / name).unlink()
+    return [f"{target.name}/{name}" for name in stale]
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ LAZY: Final = (
     "bisect",
     "concurrent.futures.thread",
     "cramjam",
+    "ev.wire.compiler",
     "encodings.utf_16_be",
     "gzip",
     "stringprep",

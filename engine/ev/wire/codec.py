@@ -2,13 +2,15 @@
 
 A message class (in `ev.wire.messages`) stands for all versions of a message: fields that a version does not have keep their
 default when they are decoded and are left out when they are encoded. The functions that do the work are compiled when a version
-is used for the first time (`ev.wire.compiler`); hot paths ask for them once with `decoder` and `encoder`.
+is used for the first time (`ev.wire.compiler`), about a millisecond each; those that a short-lived command needs were compiled
+before (`ev.wire.ready`). Hot paths ask for them once with `decoder` and `encoder`.
 """
 
 from __future__ import annotations
 
 from ev.errors import ErrorCode, KafkaError
-from ev.wire.compiler import Decoder, Encoder
+from ev.wire import ready
+from ev.wire.binding import bind
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -77,7 +79,7 @@ def decoder(cls: type[M], version: int) -> Callable[[Buffer, int], tuple[M, int]
     made = _decoders.get((cls, version))
     if made is None:
         require_version(cls, version)
-        made = _decoders[cls, version] = Decoder(cls, version).build()
+        made = _decoders[cls, version] = make(cls, version, "decode")
     return made
 
 
@@ -86,8 +88,18 @@ def encoder(cls: type[M], version: int) -> Callable[[M], list[Buffer]]:
     made = _encoders.get((cls, version))
     if made is None:
         require_version(cls, version)
-        made = _encoders[cls, version] = Encoder(cls, version).build()
+        made = _encoders[cls, version] = make(cls, version, "encode")
     return made
+
+
+def make(cls: type[Message], version: int, verb: str) -> Callable[..., Any]:
+    """The function that does it: out of `ev.wire.ready` when it is there, else compiled now."""
+    code = ready.code(verb, cls.__name__, version)
+    if code is None:
+        from ev.wire.compiler import compile_code  # noqa: PLC0415 - what a short-lived command needs is ready
+
+        code = compile_code(cls, version, verb)
+    return bind(code, cls)
 
 
 def require_version(cls: type[Message], version: int) -> None:

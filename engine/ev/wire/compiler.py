@@ -24,17 +24,15 @@ An array is believed only when the bytes that its elements need at least are the
 from __future__ import annotations
 
 import sys
-from struct import Struct as Layout
-from struct import calcsize, pack, unpack_from
-from struct import error as struct_error
+from struct import calcsize
 
-from ev.errors import MalformedError
-from ev.wire.primitives import ONE_BYTE, ZERO_UUID, encode_uvarint, finish_uvarint, skip_tagged_fields, split_uuids
+from ev.wire.binding import layout_name
+from ev.wire.primitives import encode_uvarint
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any, NoReturn
+    from types import CodeType
+    from typing import Any
 
     Range = tuple[int, int]
 
@@ -51,7 +49,6 @@ FORMATS = {
 }
 SIZED = ("string", "bytes", "records")
 NEVER = (1, 0)
-NULL_LENGTHS = {"string": "b'\\xff\\xff'", "bytes": "b'\\xff\\xff\\xff\\xff'", "records": "b'\\xff\\xff\\xff\\xff'"}
 EMPTY = {"string": "''", "bytes": "b''", "records": "None", "bool": "False", "float64": "0.0", "uuid": "ZERO_UUID"}
 
 
@@ -112,23 +109,6 @@ def within(version: int, versions: Range) -> bool:
     return versions[0] <= version <= versions[1]
 
 
-def refuse_message(name: str, version: int, size: int, problem: object) -> NoReturn:
-    raise MalformedError(f"{name} version {version} does not parse in {size} bytes: {problem}") from None
-
-
-def refuse_length(name: str, length: int) -> NoReturn:
-    what = "is null, which is not allowed here" if length == -1 else f"has the length {length}"
-    raise MalformedError(f"{name} {what}")
-
-
-def refuse_count(name: str, count: int, left: int) -> NoReturn:
-    raise MalformedError(f"{name} says {count} elements, but {left} bytes are left")
-
-
-def refuse_tagged_field(tag: int) -> NoReturn:
-    raise MalformedError(f"the tagged field {tag} is not as long as it says")
-
-
 class Source:
     """The lines of one generated function, and what they refer to."""
 
@@ -138,22 +118,6 @@ class Source:
         self.flexible: bool = cls.FLEXIBLE is not None and version >= cls.FLEXIBLE
         self.module: dict[str, Any] = vars(sys.modules[cls.__module__])
         self.lines: list[str] = []
-        self.names: dict[str, Any] = {
-            "ONE_BYTE": ONE_BYTE,
-            "ZERO_UUID": ZERO_UUID,
-            "encode_uvarint": encode_uvarint,
-            "finish_uvarint": finish_uvarint,
-            "new": object.__new__,
-            "pack": pack,
-            "problems": (struct_error, IndexError, UnicodeDecodeError),
-            "skip_tagged_fields": skip_tagged_fields,
-            "split_uuids": split_uuids,
-            "refuse_count": refuse_count,
-            "refuse_length": refuse_length,
-            "refuse_message": refuse_message,
-            "refuse_tagged_field": refuse_tagged_field,
-            "unpack_from": unpack_from,
-        }
         self.depth = 0
 
     def add(self, indent: int, *lines: str) -> None:
@@ -161,16 +125,7 @@ class Source:
 
     def struct(self, name: str) -> type[Any]:
         cls: type[Any] = self.module[name]
-        self.names[name] = cls
         return cls
-
-    def layout(self, formats: list[str], verb: str) -> str:
-        """The name of a ready-made `pack` or `unpack_from` for these formats."""
-        joined = "".join(formats)
-        name = f"{verb}_{joined.replace('?', 'z')}"
-        if name not in self.names:
-            self.names[name] = getattr(Layout(">" + joined), "pack" if verb == "pack" else "unpack_from")
-        return name
 
     def plain_fields(self, fields: list[Field]) -> list[Field]:
         return [f for f in fields if within(self.version, f.versions) and not self.is_tagged(f)]
@@ -201,10 +156,9 @@ class Source:
                 size += self.least_size(inner)
         return max(size, 1)
 
-    def compile(self, name: str) -> Callable[..., Any]:
-        exec(compile("\n".join(self.lines), f"<{self.cls.__name__} v{self.version} {name}>", "exec"), self.names)
-        made: Callable[..., Any] = self.names[name]
-        return made
+    @property
+    def title(self) -> str:
+        return f"{self.cls.__name__}_{self.version}"
 
 
 class Decoder(Source):
@@ -216,9 +170,9 @@ class Decoder(Source):
         self.targets: list[str] = []
         self.has_records = False
 
-    def build(self) -> Callable[..., Any]:
-        self.names[self.cls.__name__] = self.cls
-        self.add(0, "def decode(b, p=0):", " n = len(b)", " try:")
+    def build(self) -> list[str]:
+        """The lines of the function."""
+        self.add(0, f"def decode_{self.title}(b, p=0):", " n = len(b)", " try:")
         self.write_struct(2, self.cls, "o0")
         if self.has_records:
             self.lines.insert(2, " m = memoryview(b)")
@@ -226,7 +180,7 @@ class Decoder(Source):
         title = f"'{self.cls.__name__}', {self.version}, n"
         self.add(2, f"refuse_message({title}, problem)")
         self.add(1, "if p > n:", f" refuse_message({title}, f'it would end at byte {{p}}')", "return o0, p")
-        return self.compile("decode")
+        return self.lines
 
     def later(self, format: str, target: str) -> None:
         """Have `target` read by the next unpack."""
@@ -240,7 +194,7 @@ class Decoder(Source):
         elif self.formats:
             size = calcsize(">" + "".join(self.formats))
             comma = "," if len(self.targets) == 1 else ""
-            self.add(indent, f"{', '.join(self.targets)}{comma} = {self.layout(self.formats, 'read')}(b, p)", f"p += {size}")
+            self.add(indent, f"{', '.join(self.targets)}{comma} = {layout_name('READ', ''.join(self.formats))}(b, p)", f"p += {size}")
         self.formats, self.targets = [], []
 
     def write_struct(self, indent: int, cls: type[Any], target: str) -> None:
@@ -264,8 +218,6 @@ class Decoder(Source):
         for field in fields:
             if not within(self.version, field.versions) or self.is_tagged(field):
                 default = field.default_expression()
-                if default.endswith("()"):
-                    self.struct(default[:-2])
                 key = default if default[0] not in "[" and not default.endswith(")") else f"{default}#{field.name}"
                 shared.setdefault(key, []).append(f"{target}.{field.name}")
         for key, targets in shared.items():
@@ -371,11 +323,12 @@ class Encoder(Source):
         self.formats: list[str] = []
         self.values: list[str] = []
 
-    def build(self) -> Callable[..., Any]:
-        self.add(0, "def encode(o0):", " parts = []", " w = parts.append", " done = []")
+    def build(self) -> list[str]:
+        """The lines of the function."""
+        self.add(0, f"def encode_{self.title}(o0):", " parts = []", " w = parts.append", " done = []")
         self.write_struct(1, self.cls, "o0")
         self.add(1, "done.append(b''.join(parts))", "return done")
-        return self.compile("encode")
+        return self.lines
 
     def later(self, format: str, value: str = "") -> None:
         """Have `value` written by the next pack; a pad byte `x` has none."""
@@ -397,7 +350,7 @@ class Encoder(Source):
             return [f"w({bytes(len(formats))!r})"]
         if formats == ["16s"]:
             return [f"w({values[0]})"]
-        return [f"w({self.layout(formats, 'pack')}({', '.join(values)}))"]
+        return [f"w({layout_name('WRITE', ''.join(formats))}({', '.join(values)}))"]
 
     def write_struct(self, indent: int, cls: type[Any], source: str) -> None:
         fields = parse_schema(cls)
@@ -434,7 +387,6 @@ class Encoder(Source):
         if default in ("[]", "0", "False", "''", "b''") and not self.nullable(field):
             return value
         if field.kind not in FORMATS and field.kind not in SIZED and field.default is None:
-            self.struct(field.kind)
             unsent = "" if self.nullable(field) else f"{value} is not None and "
             return f"{unsent}{value} != {field.kind}()"
         return f"{value} is not None" if default == "None" else f"{value} != {default}"
@@ -516,3 +468,17 @@ class Encoder(Source):
                 self.write_sized(indent + 1, field.kind, item)
             else:
                 self.write_struct(indent + 1, self.struct(field.kind), item)
+
+
+def source_lines(cls: type[Any], version: int, verb: str) -> list[str]:
+    """The function that decodes or encodes one version of a message, as Python source."""
+    return (Decoder(cls, version) if verb == "decode" else Encoder(cls, version)).build()
+
+
+def compile_code(cls: type[Any], version: int, verb: str) -> CodeType:
+    """The same as code, for `ev.wire.binding`."""
+    name = f"{verb}_{cls.__name__}_{version}"
+    names: dict[str, Any] = {}
+    exec(compile("\n".join(source_lines(cls, version, verb)), f"<{name}>", "exec"), names)
+    code: CodeType = names[name].__code__
+    return code
