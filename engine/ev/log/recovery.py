@@ -203,7 +203,7 @@ class Recovery:
 
     def _segments(self) -> list[Segment]:
         names = self.found.names
-        logs = [name for name in names if LOG_NAME.fullmatch(name)]
+        logs = self._finish_dropping([name for name in names if LOG_NAME.fullmatch(name)])
         segments = [Segment(self.directory, int(name[:20]), self.disk.size(f"{self.directory}/{name}"), exists=True) for name in logs]
         if any(name.endswith(".swap") for name in names):
             self.damaged = "Apache Kafka was stopped while it compacted this partition; start it once on this directory to finish that"
@@ -220,6 +220,21 @@ class Recovery:
         for segment in segments:
             segment.written_from = segment.size
         return segments
+
+    def _finish_dropping(self, logs: list[str]) -> list[str]:
+        """The log files that were not dropped. A log loses segments from its beginning, but a power cut may have kept the renaming of
+        a dropped segment and not that of an older one, which would then leave a hole behind itself."""
+        names = self.found.names
+        if self.config.compacted or OWN_CHECKPOINT not in names:
+            return logs
+        dropped = [name.removesuffix(DELETED) for name in names if name.endswith(LOG + DELETED)]
+        newest = max((name for name in dropped if name not in logs), default="")
+        for name in logs:
+            if name < newest:
+                path = f"{self.directory}/{name}"
+                self.disk.rename(path, path + DELETED)
+                self.services.leftovers.append(path + DELETED)
+        return [name for name in logs if name > newest]
 
     def _begin(self, segments: list[Segment]) -> tuple[int, int, int]:
         """(number of the segment, place in it, offset) from which the log has to be walked."""
