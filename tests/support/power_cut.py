@@ -19,9 +19,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from random import Random
+from traceback import format_exception
 from typing import Any
 
 from ev.clock import ManualClock
+from ev.errors import EvError
+from ev.log.reading import Read
 from ev.wire.messages.k00_produce import PartitionProduceData, ProduceRequest, TopicProduceData
 from ev.wire.messages.k08_offset_commit import OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic
 from ev.wire.messages.k09_offset_fetch import OffsetFetchRequest, OffsetFetchRequestTopic
@@ -37,6 +40,8 @@ from support.simulated_disk import Counts, SimulatedDisk
 GROUP = "billing"
 NAMES = ("orders", "payments")
 DUPLICATES_KEPT = 5
+SEGMENT_BYTES = ("3500", "8000", "1000000")
+CRASH_CHANCES = (0.25, 0.08, 0.03)
 
 
 @dataclass(slots=True)
@@ -93,6 +98,7 @@ class Life:
         self.random = Random(seed)
         self.crashes = Random(seed + 1)
         self.images_left = images
+        self.chance = self.crashes.choice(CRASH_CHANCES)  # of a crash at each change: many early ones, or some late ones
         self.counts = Counts()
         self.problems: list[str] = []
         self.clock = ManualClock()
@@ -106,7 +112,7 @@ class Life:
         self.broker: SimulatedBroker | None = None
         self.clients: list[SimulatedClient] = []
 
-    def run(self, steps: int = 60) -> None:
+    def run(self, steps: int = 200) -> None:
         """Start a broker and let clients do things, until the images are used up or the steps are."""
         self.broker = SimulatedBroker(self.disk, seed=self.seed, settings=self.settings, clock=self.clock)
         self.clients = [self.broker.connect(), self.broker.connect()]
@@ -127,7 +133,7 @@ class Life:
     def moment(self, operation: str, path: str) -> None:
         """Before a change of the disk: perhaps the power goes now."""
         self.changes += 1
-        if self.images_left <= 0 or self.crashes.random() > 0.25:
+        if self.images_left <= 0 or self.crashes.random() > self.chance:
             return
         self.harvest()
         for _ in range(self.crashes.randint(1, 4)):
@@ -152,8 +158,8 @@ class Life:
             found = SimulatedBroker(image, seed=seed, settings=self.settings, clock=ManualClock(self.clock.wall_ms() + 1000))
             image.before_change = None
             self.problems.extend(f"{where}: {problem}" for problem in judge(self, found, starts, thorough=self.crashes.random() < 0.15))
-        except (AssertionError, OSError, ValueError, KeyError, IndexError) as problem:
-            raise RuntimeError(f"{where}: recovery failed: {problem!r}") from problem
+        except (EvError, AssertionError, BufferError, OSError, LookupError, TypeError, ValueError) as problem:
+            self.problems.append(f"{where}: the recovered engine fails: {problem!r}\n{''.join(format_exception(problem))}")
 
     def start_offsets(self) -> dict[tuple[bytes, int], int]:
         """Where each log starts now, in memory: retention and DeleteRecords have not gone further."""
@@ -203,7 +209,7 @@ class Life:
     def keep_house(self) -> None:
         """What the daemon does now and then: retention, checkpoints, unlinking."""
         assert self.broker is not None
-        for chore in self.broker.store.chores(self.clock.wall_ms()):
+        for chore in self.broker.store.chores(self.clock.monotonic_ms()):
             chore.run()
             chore.done()
         self.turn()
@@ -219,7 +225,7 @@ class Life:
             self.create(self.random.choice(free))
 
     def create(self, name: str) -> None:
-        config = {"segment.bytes": self.random.choice(("1024", "4000", "1000000"))}
+        config = {"segment.bytes": self.random.choice(SEGMENT_BYTES)}
         if self.random.random() < 0.5:
             config["retention.bytes"] = self.random.choice(("1", "6000"))
         topic = TopicFacts(name, config, self.random.randint(1, 2))
@@ -262,7 +268,7 @@ class Life:
             return
         first = facts.sent_end
         batch = Batch(first, first + self.random.choice((0, 0, 2)), first)
-        big = self.random.random() < 0.01
+        big = self.random.random() < 0.02 and topic.config["segment.bytes"] == SEGMENT_BYTES[-1]
         for number in range(batch.first, batch.last + 1):
             facts.size[number] = 300_000 if big else self.random.choice((0, 10, 500, 900))
         facts.batches.append(batch)
@@ -377,6 +383,8 @@ def read(found: SimulatedBroker, name: str, index: int, start: int) -> Iterator[
     offset = max(start, partition.log_start_offset)
     while offset < partition.high_watermark:
         result = partition.read(offset, 1 << 20, at_least_one=True)
+        if not isinstance(result, Read):
+            result = result.run()
         data = b"".join(result.pieces)
         for position, header in headers(data):
             columns = decode_batch(data[position : position + header.size])
@@ -443,6 +451,8 @@ def judge_continuation(found: SimulatedBroker, topic: TopicFacts, index: int, fa
     if partition is None:
         return
     for batch in facts.batches[-DUPLICATES_KEPT:]:
+        if batch.first < partition.log_start_offset:
+            continue  # deleted, and the memory of it may be too
         end = partition.end_offset
         response = found.ask(produce_request(topic, index, batch, found.clock.wall_ms()), 9)
         told = response.responses[0].partition_responses[0]
