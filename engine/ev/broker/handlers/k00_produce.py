@@ -14,6 +14,7 @@ v5 adds log_start_offset, v8 record_errors and error_message, v9 is flexible, v1
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from ev.errors import ErrorCode, KafkaError
@@ -27,6 +28,8 @@ from ev.wire.messages.k00_produce import (
 if TYPE_CHECKING:
     from ev.broker.broker import Broker
     from ev.broker.runtime import Call
+
+log = logging.getLogger(__name__)
 
 KEY = 0
 VERSIONS = (3, 11)
@@ -85,7 +88,10 @@ def append(broker: Broker, call: Call, request: ProduceRequest, topic: str, data
         raise KafkaError(ErrorCode.NOT_ENOUGH_REPLICAS, f"{topic} asks for min.insync.replicas of 2 or more; one node has one replica")
     if data.records is None:
         raise KafkaError(ErrorCode.INVALID_RECORD, "a partition without a record batch")
-    return partition.append(data.records, call.now_ms, request_version=call.version)
+    appended = partition.append(data.records, call.now_ms, request_version=call.version)
+    if appended.duplicate:
+        log.info("%s: a resent batch was recognised at offset %d", partition.name, appended.base_offset)
+    return appended
 
 
 def refusal(index: int, error: KafkaError) -> PartitionProduceResponse:
