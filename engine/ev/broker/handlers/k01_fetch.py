@@ -147,6 +147,9 @@ class Fetch:
             partition = asked.partition
             if partition is None:
                 continue
+            if partition.gone:
+                asked.answer.error_code = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+                continue
             empty_so_far = self.bytes_left == min(self.request.max_bytes, self.broker.settings.fetch_max_bytes)
             if partition.high_watermark <= asked.offset or (self.bytes_left <= 0 and not empty_so_far):
                 self._found(asked, partition, [])
@@ -167,7 +170,8 @@ class Fetch:
         if isinstance(result, KafkaError):
             asked.answer.error_code = result.code
         elif isinstance(result, OSError):
-            asked.answer.error_code = ErrorCode.KAFKA_STORAGE_ERROR
+            gone = partition.gone  # its files were renamed away under the read
+            asked.answer.error_code = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION if gone else ErrorCode.KAFKA_STORAGE_ERROR
         else:
             self._found(asked, partition, result.pieces)
         self._read(resume)
