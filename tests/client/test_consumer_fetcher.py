@@ -6,7 +6,7 @@ import pytest
 
 from ev.client.fetcher import READ_COMMITTED, Fetcher, Target
 from ev.client.positions import SETTLED, WANTS_RESET, Positions
-from ev.errors import CorruptBatchError, ErrorCode
+from ev.errors import CorruptBatchError, ErrorCode, KafkaError
 from ev.wire.messages.k01_fetch import AbortedTransaction, FetchableTopicResponse, FetchResponse, PartitionData
 from ev.wire.records import CONTROL, HEADER_SIZE, TRANSACTIONAL, encode_batch, read_header
 
@@ -135,7 +135,9 @@ def test_a_first_batch_that_is_cut_off_is_an_error_that_says_what_to_raise() -> 
     talk = Conversation()
     talk.ask()
     talk.answer(batch(0, b"a" * 100)[:80])
-    assert talk.fetcher.failures.pop().code == ErrorCode.MESSAGE_TOO_LARGE
+    error = talk.fetcher.failures.pop()
+    assert isinstance(error, KafkaError)
+    assert error.code == ErrorCode.MESSAGE_TOO_LARGE
 
 
 def test_an_answer_to_a_question_before_a_seek_is_dropped() -> None:
@@ -241,6 +243,7 @@ def test_an_error_that_does_not_pass_is_raised_with_its_place() -> None:
     talk.ask()
     talk.answer(error_code=ErrorCode.TOPIC_AUTHORIZATION_FAILED)
     error = talk.fetcher.failures.pop()
+    assert isinstance(error, KafkaError)
     assert error.code == ErrorCode.TOPIC_AUTHORIZATION_FAILED
     assert "t/0" in str(error)
 

@@ -8,6 +8,7 @@ asked at all raises: ClientError when nobody answers, KafkaError when the whole 
 from __future__ import annotations
 
 from ev.client.cluster import Cluster
+from ev.client.connection import REQUEST_TIMEOUT_MS
 from ev.client.coordinator import Coordinator
 from ev.client.offsets import (
     COMMIT_VERSION_MAX,
@@ -69,11 +70,22 @@ def error_of(code: int, message: str | None = None) -> KafkaError | None:
 
 
 class Admin:
-    """Not safe for threads. Other options are those of `ev.client.cluster.Cluster`."""
+    """Not safe for threads. Other options are those of `ev.client.cluster.Cluster`.
 
-    def __init__(self, bootstrap: str, *, client_id: str = "ev", timeout_ms: int = 30_000, **cluster_options: Any) -> None:
-        self.timeout_ms = timeout_ms
-        self._cluster = Cluster(bootstrap, client_id=client_id, **cluster_options)
+    An address at which nothing answers is reported at once; a broker that was there and is gone is waited for.
+    """
+
+    def __init__(
+        self,
+        bootstrap: str,
+        *,
+        client_id: str = "ev",
+        timeout_ms: int | None = None,
+        request_timeout_ms: int = REQUEST_TIMEOUT_MS,
+        **cluster_options: Any,
+    ) -> None:
+        self.timeout_ms = request_timeout_ms if timeout_ms is None else timeout_ms
+        self._unreached = Cluster(bootstrap, client_id=client_id, request_timeout_ms=request_timeout_ms, **cluster_options)
 
     def __enter__(self) -> Admin:
         return self
@@ -82,7 +94,14 @@ class Admin:
         self.close()
 
     def close(self) -> None:
-        self._cluster.close()
+        self._unreached.close()
+
+    @property
+    def _cluster(self) -> Cluster:
+        """The cluster, once somebody has answered there."""
+        if not self._unreached.metadata.brokers:
+            self._unreached.refresh((), timeout_ms=self.timeout_ms)
+        return self._unreached
 
     # ---- topics ----
 
@@ -247,7 +266,8 @@ class Admin:
 
         chosen_states, chosen_types = list(states), list(types)
         found: dict[str, GroupListing] = {}
-        for node in sorted(self._cluster.retry(lambda: self._cluster.refresh(()), self.timeout_ms).brokers):
+        self._cluster.retry(lambda: self._cluster.refresh(()), self.timeout_ms)
+        for node in sorted(self._cluster.metadata.brokers):
             response = self._call(ListGroupsRequest(states_filter=chosen_states, types_filter=chosen_types), node)
             for row in response.groups:
                 found[row.group_id] = GroupListing(row.group_id, row.protocol_type, row.group_state, row.group_type)
