@@ -25,9 +25,9 @@ def read(address: str, topic: str) -> bytes:
 @pytest.mark.timeout(240)
 def test_a_segment_written_by_kafka_is_served(tmp_path: pathlib.Path) -> None:
     """Kafka's files under a topic's directory: kcat reads the same records, offsets and timestamps from both, and new ones follow."""
-    with Kafka(directory=tmp_path / "kafka", properties={"log.segment.bytes": "200000"}) as kafka:
+    with Kafka(directory=tmp_path / "kafka", properties={"log.segment.bytes": "1048576"}) as kafka:
         for number, codec in enumerate(CODECS):
-            values = [b"%d-%d-" % (number, count) + b"x" * 100 for count in range(2000)]
+            values = [b"%d-%d-" % (number, count) + b"x" * 500 for count in range(2000)]
             produce(kafka.bootstrap, "t", values, "-X", f"compression.codec={codec}", "-p", "0")
         expected = read(kafka.bootstrap, "t")
         kafka.kill(1, signal.SIGTERM)

@@ -23,7 +23,7 @@ TOPIC, GROUP, PARTITIONS = "payments", "billing", 3
 CLIENTS = ("librdkafka", "aiokafka", "kafka-python", "ev")
 RATE = 400
 CLEAN_STOPS = 0.15
-RECOGNISED = re.compile(r"resent batch")
+RECOGNISED = re.compile(r"a resent batch was recognised")
 
 
 class Process:
