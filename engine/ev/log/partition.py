@@ -406,16 +406,17 @@ class Partition:
     def _roll(self, now_ms: int) -> tuple[Segment, File]:
         """Seal the active segment and begin the next one."""
         old = self.active
-        assert old.file is not None, "a segment is open when it is sealed"
+        old_file = old.file
+        assert old_file is not None, "a segment is open when it is sealed"
         committer = self.services.committer
         assert committer is not None, "nothing is appended before recovery is over"
         segment = Segment(self.directory, self.end_offset)
-        old.file.retain()
+        old_file.retain()  # opening the new one may close it
         try:
             file = self._create(segment, now_ms, first=False)
-            committer.rolled(old.file, self.directory)
+            committer.rolled(old_file, self.directory)
         finally:
-            old.file.release()
+            old_file.release()
         old.seal()
         self._unsaved.append(old)
         self._new_files.append((segment.path(SNAPSHOT), self.producers.snapshot(self.end_offset)))
