@@ -1,0 +1,245 @@
+"""Several brokers behind one address: who is asked, what is remembered, how long is waited."""
+
+from __future__ import annotations
+
+import functools
+
+import pytest
+
+from ev.client.cluster import Backoff, Cluster, parse_bootstrap
+from ev.errors import ErrorCode, KafkaError, SettingError, TimedOutError, UnknownTopicError, UnreachableError
+from ev.wire.messages.k03_metadata import MetadataResponse, MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic
+from ev.wire.messages.k10_find_coordinator import FindCoordinatorResponse
+from ev.wire.messages.k22_init_producer_id import InitProducerIdRequest
+from support.ports import free_port
+from support.scripted_broker import CLOSE, SILENT, ScriptedCluster
+
+
+def test_addresses_are_read_as_kafka_writes_them() -> None:
+    """Names, digits, IPv6 in brackets; the port may be left out."""
+    assert parse_bootstrap("a:1, b ,[::1]:3,[fe80::1]") == [("a", 1), ("b", 9092), ("::1", 3), ("fe80::1", 9092)]
+
+
+@pytest.mark.parametrize("text", ["", ",", "a:b", ":9092", "a:0", "a:70000", "a:-1"])
+def test_what_is_no_address_is_refused(text: str) -> None:
+    """With the form that is expected."""
+    with pytest.raises(SettingError, match="HOST:PORT"):
+        parse_bootstrap(text)
+
+
+def test_the_back_off_doubles_within_bounds() -> None:
+    """100 ms, 200 ms … 1 s, each 20 % more or less."""
+    backoff = Backoff(100, 1_000)
+    for attempt, expected in ((0, 100), (1, 200), (2, 400), (3, 800), (4, 1_000), (500, 1_000)):
+        pauses = {backoff.after(attempt) for _ in range(200)}
+        assert min(pauses) >= expected * 0.8
+        assert max(pauses) <= expected * 1.2
+        assert len(pauses) > 5
+
+
+def test_the_first_address_that_answers_is_used() -> None:
+    """Dead ones before it cost one attempt each."""
+    with ScriptedCluster(topics={"t": 1}) as scripted:
+        cluster = Cluster(f"127.0.0.1:{free_port()},{scripted.bootstrap}")
+        assert list(cluster.refresh(None).topics) == ["t"]
+        cluster.close()
+
+
+def test_when_nobody_answers_that_is_said_soon() -> None:
+    """Each address once, no waiting for a time-out."""
+    cluster = Cluster(f"127.0.0.1:{free_port()},127.0.0.1:{free_port()}")
+    before_ms = cluster.now_ms()
+    with pytest.raises(UnreachableError, match="refused"):
+        cluster.refresh()
+    assert cluster.now_ms() - before_ms < 5_000
+    cluster.close()
+
+
+def test_the_bootstrap_connection_becomes_the_brokers() -> None:
+    """Metadata and what follows go over one connection."""
+    with ScriptedCluster(topics={"t": 1}) as scripted:
+        cluster = Cluster(f"localhost:{scripted.ports[1]}")
+        assert cluster.topic("t", timeout_ms=5_000).partitions[0].leader == 1
+        assert cluster.connection_is_ready(1)
+        cluster.call(InitProducerIdRequest(transactional_id=None), 1)
+        assert len(scripted.calls(18)) == 1
+        cluster.close()
+
+
+def test_requests_go_to_the_broker_they_are_for() -> None:
+    """Each node gets its own connection."""
+    with ScriptedCluster(nodes=3, topics={"t": 3}) as scripted:
+        cluster = Cluster(scripted.bootstrap.split(",")[0])
+        cluster.refresh(("t",))
+        tickets = [cluster.send(InitProducerIdRequest(transactional_id=None), node) for node in (1, 2, 3)]
+        cluster.wait_for(*tickets)
+        assert sorted(call.node for call in scripted.calls(22)) == [1, 2, 3]
+        assert [cluster.metadata.leader("t", index) for index in range(4)] == [1, 2, 3, None]
+        assert cluster.api_version(2, InitProducerIdRequest) == 4
+        cluster.close()
+
+
+def test_a_broker_that_nobody_knows_is_unreachable() -> None:
+    """The ticket says so; nothing is raised."""
+    with ScriptedCluster() as scripted:
+        cluster = Cluster(scripted.bootstrap)
+        ticket = cluster.send(InitProducerIdRequest(transactional_id=None), 77)
+        assert isinstance(ticket.error, UnreachableError)
+        cluster.close()
+
+
+def test_a_lost_connection_is_opened_again() -> None:
+    """The next request to the broker gets through, after the back-off."""
+    with ScriptedCluster() as scripted:
+        cluster = Cluster(scripted.bootstrap)
+        cluster.refresh()
+        scripted.script(22, lambda call: CLOSE)
+        with pytest.raises(UnreachableError):
+            cluster.call(InitProducerIdRequest(transactional_id=None), 1)
+        assert cluster.call(InitProducerIdRequest(transactional_id=None), 1).producer_id == 1
+        cluster.close()
+
+
+def test_when_the_known_brokers_are_gone_the_bootstrap_addresses_are_asked_again() -> None:
+    """The cluster moved: another process answers at the address that was given."""
+    with ScriptedCluster(nodes=2, topics={"t": 1}) as scripted:
+        elsewhere = MetadataResponse(brokers=[MetadataResponseBroker(9, "127.0.0.1", free_port())], cluster_id="x", controller_id=9)
+        scripted.script(3, lambda call: elsewhere)
+        cluster = Cluster(scripted.bootstrap)
+        assert list(cluster.refresh().brokers) == [9]
+        scripted.disconnect()
+        assert sorted(cluster.refresh().brokers) == [1, 2]
+        cluster.close()
+
+
+def test_an_unknown_topic_is_waited_for_and_then_named() -> None:
+    """Metadata takes a moment to reach every broker after a topic was created."""
+    with ScriptedCluster() as scripted:
+        cluster = Cluster(scripted.bootstrap, retry_backoff_ms=10)
+        with pytest.raises(UnknownTopicError) as caught:
+            cluster.topic("t", timeout_ms=100)
+        assert caught.value.topic == "t"
+        assert len(scripted.calls(3)) >= 2
+
+        def create(call: object) -> None:
+            scripted.topics["t"] = 2
+
+        scripted.script(3, lambda call: None, create)
+        assert list(cluster.topic("t", timeout_ms=5_000).partitions) == [0, 1]
+        cluster.close()
+
+
+def test_creating_topics_is_asked_for_explicitly() -> None:
+    """Who only looks must not create."""
+    with ScriptedCluster(topics={"t": 1}) as scripted:
+        cluster = Cluster(scripted.bootstrap)
+        cluster.topic("t", timeout_ms=5_000)
+        cluster.refresh(("u",))
+        cluster.refresh(("u",), create=True)
+        assert [call.request.allow_auto_topic_creation for call in scripted.calls(3)] == [False, False, True]
+        cluster.close()
+
+
+def test_watched_topics_are_brought_up_to_date_in_the_background() -> None:
+    """After `request_update` a poll is enough; while a topic is missing the question is repeated."""
+    with ScriptedCluster(nodes=2, topics={"t": 1}) as scripted:
+        cluster = Cluster(scripted.bootstrap, retry_backoff_ms=10)
+        cluster.topic("t", timeout_ms=5_000)
+        scripted.leaders["t", 0] = 2
+        cluster.watch(("u",))
+        cluster.request_update()
+        while cluster.metadata.leader("t", 0) != 2:
+            cluster.poll(1_000)
+        scripted.topics["u"] = 1
+        while "u" not in cluster.metadata.topics:
+            cluster.poll(1_000)
+        cluster.close()
+
+
+def test_a_broker_that_lags_behind_does_not_bring_back_an_old_leader() -> None:
+    """The newer leader epoch wins, until the topic is another one."""
+
+    def answer(leader: int, epoch: int, topic_id: bytes) -> MetadataResponse:
+        brokers = [MetadataResponseBroker(1, "127.0.0.1", scripted.ports[1]), MetadataResponseBroker(2, "127.0.0.1", 1)]
+        partition = MetadataResponsePartition(partition_index=0, leader_id=leader, leader_epoch=epoch)
+        return MetadataResponse(brokers=brokers, topics=[MetadataResponseTopic(name="t", topic_id=topic_id, partitions=[partition])])
+
+    with ScriptedCluster() as scripted:
+        one, other = b"1" * 16, b"2" * 16
+        cluster = Cluster(scripted.bootstrap)
+        for (leader, epoch, topic_id), expected in (((2, 5, one), 2), ((1, 4, one), 2), ((1, 6, one), 1), ((2, 0, other), 2)):
+            scripted.script(3, functools.partial(lambda response, call: response, answer(leader, epoch, topic_id)))
+            cluster.refresh(("t",))
+            assert cluster.metadata.leader("t", 0) == expected
+        cluster.close()
+
+
+def test_a_coordinator_is_found_once_and_waited_for() -> None:
+    """Errors that pass are waited out; forgetting it asks again."""
+    with ScriptedCluster() as scripted:
+        cluster = Cluster(scripted.bootstrap, retry_backoff_ms=10)
+        scripted.script(10, lambda call: FindCoordinatorResponse(error_code=ErrorCode.COORDINATOR_NOT_AVAILABLE, node_id=-1))
+        assert cluster.coordinator("g") == 1
+        assert cluster.coordinator("g") == 1
+        assert len(scripted.calls(10)) == 2
+        cluster.forget_coordinator("g")
+        assert cluster.coordinator("g") == 1
+        assert len(scripted.calls(10)) == 3
+        scripted.script(10, lambda call: FindCoordinatorResponse(error_code=ErrorCode.GROUP_AUTHORIZATION_FAILED))
+        with pytest.raises(KafkaError, match="GROUP_AUTHORIZATION_FAILED"):
+            cluster.coordinator("other")
+        cluster.close()
+
+
+def test_retrying_ends_with_the_time_or_with_what_will_not_pass() -> None:
+    """Retriable codes are repeated until the deadline; others are raised at once."""
+    with ScriptedCluster() as scripted:
+        cluster = Cluster(scripted.bootstrap, retry_backoff_ms=5, retry_backoff_max_ms=10)
+        tries: list[int] = []
+
+        def fail(code: int) -> None:
+            tries.append(code)
+            raise KafkaError(code)
+
+        with pytest.raises(KafkaError, match="NOT_COORDINATOR"):
+            cluster.retry(lambda: fail(ErrorCode.NOT_COORDINATOR), 100)
+        assert len(tries) > 3
+        tries.clear()
+        with pytest.raises(KafkaError, match="TOPIC_AUTHORIZATION_FAILED"):
+            cluster.retry(lambda: fail(ErrorCode.TOPIC_AUTHORIZATION_FAILED), 10_000)
+        assert len(tries) == 1
+        cluster.close()
+
+
+def test_a_broker_that_does_not_answer_is_a_time_out() -> None:
+    """Not an unreachable one: the request may have been carried out."""
+    with ScriptedCluster() as scripted:
+        scripted.script(22, lambda call: SILENT)
+        cluster = Cluster(scripted.bootstrap)
+        with pytest.raises(TimedOutError):
+            cluster.call(InitProducerIdRequest(transactional_id=None), timeout_ms=50)
+        cluster.close()
+
+
+def test_an_idle_connection_that_the_broker_closed_costs_no_request() -> None:
+    """It is noticed before the next request is written to it."""
+    with ScriptedCluster() as scripted:
+        cluster = Cluster(scripted.bootstrap)
+        cluster.refresh()
+        scripted.disconnect()
+        while cluster.connection_is_ready(1):
+            cluster.poll(1_000)
+        assert cluster.call(InitProducerIdRequest(transactional_id=None), 1).producer_id == 1
+        cluster.close()
+
+
+@pytest.mark.java
+def test_apache_kafka_is_a_cluster(apache: object) -> None:
+    """Brokers, cluster id, topics and coordinators of the real one."""
+    cluster = Cluster(apache.bootstrap)  # type: ignore[attr-defined]
+    metadata = cluster.refresh(None)
+    assert metadata.cluster_id
+    node = cluster.coordinator("some-group")
+    assert node in metadata.brokers
+    assert cluster.connection_is_ready(node)
+    cluster.close()
