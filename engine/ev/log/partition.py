@@ -80,6 +80,7 @@ class Services:
         "on_dropped",
         "on_full",
         "report",
+        "root_unsynced",
         "unsaved_bytes",
         "writable",
     )
@@ -92,6 +93,7 @@ class Services:
         self.writable = True
         self.dirty: dict[Partition, None] = {}  # partitions whose checkpoint is behind
         self.leftovers: list[str] = []  # files to be unlinked
+        self.root_unsynced = False  # whether a partition's directory was made whose name is not on disk yet
         self.unsaved_bytes = 0  # about how many bytes recovery would look at that it need not
         self.on_dirty: Callable[[], None] | None = None
         self.on_full: Callable[[bool], bool] | None = None  # for an internal topic (True) it may make room; whether it did
@@ -399,7 +401,9 @@ class Partition:
             # Nobody has synced the directory of a new partition yet, nor its name in the store's.
             metadata = disk.open(f"{self.directory}/{PARTITION_METADATA}")
             committer.rolled(metadata, self.directory)
-            committer.rolled(metadata, self.directory.rpartition("/")[0])
+            if self.services.root_unsynced:
+                committer.rolled(metadata, self.directory.rpartition("/")[0])
+                self.services.root_unsynced = False
             metadata.release()
         return file
 

@@ -89,6 +89,7 @@ def create(services: Services, topic: str, index: int, topic_id: bytes, director
     """Make a new, empty partition. Nothing of it is synced: that comes before its first offset counts."""
     disk = services.disk
     disk.make_directory(directory)
+    services.root_unsynced = True
     _write(disk, f"{directory}/{PARTITION_METADATA}", partition_metadata(topic_id))
     _write(disk, f"{directory}/{OWN_CHECKPOINT}", PartitionCheckpoint(topic_id).encode())
     segment = Segment(directory, 0)
@@ -155,6 +156,7 @@ class Recovery:
         self.damaged: str | None = None
         self.opened: dict[Segment, File] = {}
         self.changed = False  # whether anything has to be synced and noted
+        self.names_changed = False  # whether names in the directory may not be on disk
 
     def run(self) -> Partition:
         """The partition, ready to be served. Raises OSError when the disk fails."""
@@ -259,6 +261,7 @@ class Recovery:
     def _begin_as_kafka(self, segments: list[Segment]) -> tuple[int, int, int]:
         """The beginning of the segment with Kafka's recovery point; everything when there is none."""
         point = self.kafka.recovery_points.get((self.topic, self.index), 0)
+        self.names_changed = True
         number = max((number for number, segment in enumerate(segments) if segment.base_offset <= point), default=0)
         self.changed = True
         if number or segments[0].base_offset:
@@ -320,6 +323,8 @@ class Recovery:
         """Walk one segment from `position`, taking its batches into the indexes and tables."""
         file = self._open(segment)
         self.changed = True
+        if not position:
+            self.names_changed = True  # a segment that no checkpoint knows
         self._prepare_indexes(segment, file, position, offset)
         segment.written_from = position
         scan = Scan(file.read_at, position, segment.size, offset, contiguous=not self.config.compacted)
@@ -378,7 +383,7 @@ class Recovery:
 
     def _cut(self, segments: list[Segment], number: int, position: int, problem: str, offset: int) -> None:
         """Cut the log at a place behind the recovery point, keeping aside what is cut off."""
-        self.changed = True
+        self.changed = self.names_changed = True
         segment = segments[number]
         for later in reversed(segments[number + 1 :]):
             self._set_aside(later)
@@ -437,7 +442,7 @@ class Recovery:
             end = fields[0] + fields[6] + 1
             applied += 1
         if applied:
-            self.changed = True
+            self.changed = self.names_changed = True
             self._report(f"{applied} batches came from the commit journal; the log ends at offset {end}")
         return end
 
@@ -464,7 +469,8 @@ class Recovery:
         if not self.changed and not self.opened:
             return
         for file in self.opened.values():
-            file.sync_all()
+            file.sync()
             file.release()
         self.opened.clear()
-        self.disk.sync_directory(self.directory)
+        if self.names_changed:
+            self.disk.sync_directory(self.directory)

@@ -189,7 +189,7 @@ class Store:
         self._report_strays()
         if self._renames_unsynced:
             self.disk.sync_directory(self.directory)
-            self._renames_unsynced = False
+            self._renames_unsynced = self._services.root_unsynced = False
         self._begin_epoch()
         self._begin_journal()
         self._entries.clear()
