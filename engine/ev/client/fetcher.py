@@ -8,8 +8,6 @@ what was drained last, plus one answer per broker of at most `max_bytes` (and on
 
 from __future__ import annotations
 
-from collections import deque
-
 from ev.client.fetched import FetchedBatch
 from ev.errors import CorruptBatchError, ErrorCode, EvError, KafkaError
 from ev.wire.messages.k01_fetch import FetchPartition, FetchRequest, FetchTopic
@@ -62,7 +60,7 @@ class Asked:
 
 
 class Piece:
-    """The part of an answer that one partition got."""
+    """The part of an answer that one partition got; its batches with the next one at the end."""
 
     __slots__ = ("aborted", "asked_offset", "batches", "buffer", "high_watermark", "position", "seeks")
 
@@ -71,24 +69,25 @@ class Piece:
         self.seeks = position.seeks
         self.asked_offset = asked_offset
         self.buffer = buffer
-        self.batches: deque[tuple[int, BatchHeader]] = deque(headers(buffer))
+        self.batches = list(headers(buffer))
+        self.batches.reverse()
         self.high_watermark = data.high_watermark
         self.aborted = Aborted(data.aborted_transactions or ())
 
 
 class Aborted:
-    """The transactions that came to nothing, as a reader walks past them."""
+    """The transactions that came to nothing, as a reader walks past them: those that are still ahead, the next one at the end."""
 
     __slots__ = ("open", "waiting")
 
     def __init__(self, transactions: Iterable[AbortedTransaction]) -> None:
-        self.waiting = deque(sorted((t.first_offset, t.producer_id) for t in transactions))
+        self.waiting = sorted(((t.first_offset, t.producer_id) for t in transactions), reverse=True)
         self.open: set[int] = set()
 
     def hides(self, header: BatchHeader, buffer: Buffer, at: int) -> bool:
         """Whether the batch belongs to such a transaction; called with every batch in order, control batches included."""
-        while self.waiting and self.waiting[0][0] <= header.last_offset:
-            self.open.add(self.waiting.popleft()[1])
+        while self.waiting and self.waiting[-1][0] <= header.last_offset:
+            self.open.add(self.waiting.pop()[1])
         if header.is_control:
             if header.producer_id in self.open and decode_batch(buffer, at).keys[:1] == [ABORT_MARKER]:
                 self.open.discard(header.producer_id)
@@ -119,7 +118,7 @@ class Fetcher:
         self.isolation = isolation
         self.check_crcs = check_crcs
         self.backoff_ms = backoff_ms
-        self.ready: deque[Piece] = deque()
+        self.ready: list[Piece] = []
         self.metadata_is_stale = False
         self.out_of_range: list[Position] = []
         self.failures: list[EvError] = []
@@ -203,7 +202,7 @@ class Fetcher:
             )
             self.failures.append(KafkaError(ErrorCode.MESSAGE_TOO_LARGE, message))
             return
-        position.fetch_offset = max(offset, piece.batches[-1][1].last_offset + 1)
+        position.fetch_offset = max(offset, piece.batches[0][1].last_offset + 1)
         position.buffered = len(data.records)
         self.ready.append(piece)
         self.positions.rotate((position.topic, position.index))
@@ -227,28 +226,28 @@ class Fetcher:
             piece = self.ready[0]
             position = piece.position
             if position.seeks != piece.seeks or self.positions.get((position.topic, position.index)) is not position:
-                self.ready.popleft()
+                self.ready.pop(0)
                 continue
             if position.paused:  # what was fetched before the pause is dropped, and fetched again
-                self.ready.popleft()
+                self.ready.pop(0)
                 position.seek(position.offset, position.epoch)
                 continue
             while piece.batches and (size < bytes_max or not batches):
-                at, header = piece.batches[0]
+                at, header = piece.batches[-1]
                 try:
                     batch = self.open(piece, at, header)
                 except CorruptBatchError:
                     if batches:
                         return batches, moved  # what is before it comes first
                     raise
-                piece.batches.popleft()
+                piece.batches.pop()
                 position.delivered(max(position.offset, header.last_offset + 1), header.leader_epoch)
                 moved = True
                 if batch is not None:
                     batches.append(batch)
                     size += header.size
             if not piece.batches:
-                self.ready.popleft()
+                self.ready.pop(0)
                 position.buffered = 0
         return batches, moved
 
