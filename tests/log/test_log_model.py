@@ -7,12 +7,13 @@ import tempfile
 from dataclasses import replace
 
 import pytest
-from ev.errors import ErrorCode, KafkaError
-from ev.log.config import TopicConfig
-from ev.wire.records import encode_batch
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from ev.errors import ErrorCode, KafkaError
+from ev.log.config import TopicConfig
+from ev.wire.records import encode_batch
 from support.stores import HandStore, read_records
 
 SEGMENT_BYTES = 900
