@@ -32,8 +32,9 @@ class Api:
 
     def load(self) -> ModuleType:
         """The module with the messages, imported when it is needed."""
-        module: ModuleType = __import__(self.module, fromlist=["REQUEST"])
-        return module
+        from importlib import import_module  # noqa: PLC0415 - the start of a command does without it
+
+        return import_module(self.module)
 
     @property
     def request(self) -> type[Message]:

@@ -6,7 +6,7 @@ these versions (engine/codegen/ready.py has the list); `ev.wire.binding` gives t
 
 from __future__ import annotations
 
-from ev.wire.ready.index import MODULES
+from ev.wire.ready.index import MODULES, load
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,5 +19,5 @@ def code(verb: str, message: str, version: int) -> CodeType | None:
     module = MODULES.get(name)
     if module is None:
         return None
-    function: FunctionType = getattr(__import__(f"{__name__}.{module}", fromlist=[name]), name)
+    function: FunctionType = getattr(load(module), name)
     return function.__code__
