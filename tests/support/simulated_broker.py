@@ -18,12 +18,12 @@ from collections.abc import Callable, Mapping
 from random import Random
 from typing import Any
 
-from ev.log.store import Store
-
 from ev.broker.broker import Broker
 from ev.clock import ManualClock
 from ev.disk import Disk
+from ev.log.store import Store
 from ev.randomness import SeededRandomness
+from ev.server.budget import Budget
 from ev.server.connection import Connection
 from ev.settings import Settings
 from ev.wire.catalog import API
@@ -81,6 +81,9 @@ class Wire:
 
 class Door:
     """The listener of connections that nobody listens for."""
+
+    def __init__(self) -> None:
+        self.budget = Budget(1 << 40)
 
     def opened(self, connection: Connection) -> None:
         """Nothing is counted here."""

@@ -39,12 +39,15 @@ class Connection(asyncio.Protocol):
     """An accepted connection. Made by the listener, which counts it."""
 
     __slots__ = (
+        "_budget",
         "_bytes_held",
         "_client_full",
         "_frames",
         "_paused",
+        "_reserved",
         "_stopping",
         "_transport",
+        "_waits_for_room",
         "active",
         "blocked",
         "broker",
@@ -66,7 +69,10 @@ class Connection(asyncio.Protocol):
         self.active = True  # bytes came since the listener last looked for idle connections
         self._transport: asyncio.Transport | None = None
         self._frames = FrameBuffer(broker.settings.socket_request_max_bytes)
-        self._bytes_held = 0
+        self._budget = listener.budget
+        self._bytes_held = 0  # by requests that are not answered yet
+        self._reserved = 0  # for a frame that is not whole yet
+        self._waits_for_room = False
         self._paused = False
         self._client_full = False
         self._stopping = False
@@ -88,6 +94,10 @@ class Connection(asyncio.Protocol):
             if call.on_closed is not None and call.state == UNSENT:
                 call.on_closed()
         self.calls.clear()
+        if not self._budget.forget(self):
+            self._budget.give_back(self._reserved)
+        self._budget.give_back(self._bytes_held)
+        self._reserved = self._bytes_held = 0
         self.listener.closed(self)
 
     def pause_writing(self) -> None:
@@ -117,8 +127,24 @@ class Connection(asyncio.Protocol):
             self.dispatching = False
         if problem is not None:
             self.close(problem)
-        else:
-            self.drain()
+            return
+        if self._frames.expected != self._reserved:
+            self._reserve(self._frames.expected)
+        self.drain()
+
+    # Memory.
+
+    def _reserve(self, size: int) -> None:
+        """The frame that a place was taken for is whole; another one of `size` bytes (0: none) has begun."""
+        given_back, self._reserved = self._reserved, size
+        self._waits_for_room = size > 0 and not self._budget.reserve(self, size)
+        if given_back:
+            self._budget.give_back(given_back)
+
+    def room(self) -> None:
+        """The line has moved: the frame that has begun may go on."""
+        self._waits_for_room = False
+        self._pause_or_resume()
 
     # Requests.
 
@@ -141,6 +167,7 @@ class Connection(asyncio.Protocol):
         call = Call(self, header, request, served.response_class, now_ms, len(frame))
         self.calls.append(call)
         self._bytes_held += call.size
+        self._budget.hold(call.size)
         try:
             served.handle(self.broker, call)
         except Exception:
@@ -168,6 +195,7 @@ class Connection(asyncio.Protocol):
                     break
                 calls.popleft()
                 self._bytes_held -= call.size
+                self._budget.give_back(call.size)
                 if call.state == READY:
                     parts += call.parts
                     size += sum(map(len, call.parts))
@@ -181,7 +209,14 @@ class Connection(asyncio.Protocol):
         self._pause_or_resume()
 
     def _pause_or_resume(self) -> None:
-        full = self._stopping or self._client_full or len(self.calls) > CALLS_MAX or self._bytes_held > BYTES_HELD_MAX
+        full = (
+            self._stopping
+            or self._client_full
+            or self._waits_for_room
+            or len(self.calls) > CALLS_MAX
+            or self._bytes_held > BYTES_HELD_MAX
+            or (self._budget.exceeded and self._bytes_held > 0)
+        )
         if full != self._paused and self._transport is not None:
             self._paused = full
             if full:

@@ -9,6 +9,7 @@ import socket
 from typing import TYPE_CHECKING, Final
 
 from ev.errors import SettingError
+from ev.server.budget import Budget
 from ev.server.connection import Connection
 
 if TYPE_CHECKING:
@@ -95,11 +96,12 @@ def _bind_one(family: int, kind: int, protocol: int, place: tuple[object, ...]) 
 
 
 class Limits:
-    """How many connections all listeners together may have, and how long one may be silent."""
+    """How many connections all listeners together may have, how long one may be silent, and how much memory requests may hold."""
 
-    def __init__(self, connections_max: int, idle_max_ms: int) -> None:
+    def __init__(self, connections_max: int, idle_max_ms: int, request_bytes_max: int) -> None:
         self.connections_max = connections_max
         self.idle_max_ms = idle_max_ms
+        self.budget = Budget(request_bytes_max)
         self.connections = 0
         self.refused = 0
 
@@ -111,6 +113,7 @@ class Listener:
         self.broker = broker
         self.advertise = advertise
         self.limits = limits
+        self.budget = limits.budget
         self.connections: set[Connection] = set()
         self._sockets = sockets
         self._servers: list[asyncio.Server] = []

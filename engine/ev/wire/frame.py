@@ -39,6 +39,11 @@ class FrameBuffer:
         """Bytes of a frame that is not whole yet."""
         return len(self._head) + (0 if self._partial is None else len(self._partial))
 
+    @property
+    def expected(self) -> int:
+        """The whole size of a frame that has begun and is not whole yet; 0 when there is none."""
+        return 0 if self._partial is None else len(self._partial) + self._missing
+
     def feed(self, data: Buffer) -> None:
         """Take what was received. Raises MalformedError when a frame says that it is too large; frames before it are kept."""
         position = 0
