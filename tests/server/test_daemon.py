@@ -20,6 +20,8 @@ import pytest
 
 from ev import __version__
 from ev.log.checkpoint import FORMAT, State
+from ev.wire.codec import encode
+from ev.wire.messages.consumer_protocol import ConsumerProtocolSubscription
 from ev.wire.messages.k00_produce import PartitionProduceData, ProduceRequest, TopicProduceData
 from ev.wire.messages.k02_list_offsets import ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic
 from ev.wire.messages.k03_metadata import MetadataRequest, MetadataRequestTopic
@@ -472,12 +474,12 @@ def exercise(address: str) -> None:
             32, 4, DescribeConfigsRequest(resources=[DescribeConfigsResource(resource_type=4, resource_name="1", configuration_keys=None)])
         )
         client.ask(10, 4, FindCoordinatorRequest(key_type=0, coordinator_keys=["g"]))
-        protocol = JoinGroupRequestProtocol(name="range", metadata=b"")
-        client.ask(
-            11,
-            5,
-            JoinGroupRequest(group_id="g", session_timeout_ms=10_000, rebalance_timeout_ms=10_000, protocol_type="x", protocols=[protocol]),
-        )
+        subscription = b"\x00\x03" + encode(ConsumerProtocolSubscription(topics=["t"]), 3)
+        protocol = JoinGroupRequestProtocol(name="range", metadata=subscription)
+        join = JoinGroupRequest(group_id="g", session_timeout_ms=10_000, rebalance_timeout_ms=10_000, protocol_type="consumer")
+        join.protocols = [protocol]
+        join.member_id = client.ask(11, 5, join).member_id
+        assert client.ask(11, 5, join).error_code == 0
         client.ask(20, 6, DeleteTopicsRequest(topics=[DeleteTopicState(name="t")], timeout_ms=5000))
         client.send(b"\x00\x00\x00\x05\x00\x12\x00\x03\xff")
         assert client.closed()

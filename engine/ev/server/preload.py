@@ -14,6 +14,8 @@ LAZY: Final = (
     "cramjam",
     "ev.wire.compiler",
     "encodings.utf_16_be",
+    "ev.wire.compiler",
+    "ev.wire.ready.consumer_protocol",
     "gzip",
     "stringprep",
     "tokenize",
