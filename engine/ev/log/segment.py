@@ -153,6 +153,8 @@ def load_indexes(disk: Disk, segment: Segment, file: File, interval: int, *, fro
     scan = Scan(file.read_at, position, segment.size, None, contiguous=False, checked=False)
     for place, fields in scan:
         last_offset = fields[0] + fields[6]
+        if not segment.base_offset <= last_offset <= segment.base_offset + RELATIVE_OFFSET_MAX:
+            break  # a damaged header; who reads it will say so
         if fields[8] > largest:
             largest, largest_offset = fields[8], last_offset
         if since > interval:

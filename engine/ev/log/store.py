@@ -63,6 +63,7 @@ LOCK = ".lock"
 OPEN_FILES_MAX = 1000
 NAME_BYTES_MAX = 255
 SPACE_CHECK_MS = 1000
+RESERVE_RETRY_MS = 60_000
 REPORTS_MAX = 1000
 JOURNAL_ALWAYS_BYTES = 16 << 20
 PARTITION_NAME = re.compile(r"(.+)-(\d+)")
@@ -119,6 +120,7 @@ class Store:
         self._unlinking = False
         self._reserve = False
         self._making_reserve = False
+        self._reserve_due_ms = 0
         self._renames_unsynced = False
         self._last_checkpoint_ms = clock.monotonic_ms() - settings.ev_checkpoint_interval_ms
         self._next_upkeep_ms = clock.monotonic_ms() + settings.log_retention_check_interval_ms
@@ -396,8 +398,10 @@ class Store:
         times = [when for when, _ in self._doomed] if not self._unlinking else []
         if self._services.dirty and not self._checkpointing:
             times.append(self._checkpoint_due_ms())
-        if self._renames_unsynced or self._retention_at_once or self._wants_reserve():
+        if self._renames_unsynced or self._retention_at_once:
             times.append(now_ms)
+        if self._wants_reserve():
+            times.append(self._reserve_due_ms)
         if self._next_space_check_ms is not None:
             times.append(self._next_space_check_ms)
         if any(self._needs_upkeep(partition) for topic in self.topics.values() for partition in topic.partitions):
@@ -432,7 +436,7 @@ class Store:
             chores.append(SyncDirectory(self.disk, self.directory, _nothing))
         if not self._unlinking and any(when <= now_ms for when, _ in self._doomed):
             chores.append(self._unlink(now_ms))
-        if self._wants_reserve():
+        if self._wants_reserve() and now_ms >= self._reserve_due_ms:
             self._making_reserve = True
             chores.append(MakeReserve(self.disk, self.directory, self._reserve_made))
         return chores
@@ -485,6 +489,7 @@ class Store:
     def _reserve_made(self, made: bool) -> None:
         self._making_reserve = False
         self._reserve = made
+        self._reserve_due_ms = self.clock.monotonic_ms() + RESERVE_RETRY_MS
 
     # Closing
 
