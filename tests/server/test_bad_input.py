@@ -88,6 +88,15 @@ def test_an_api_or_version_that_is_not_served_closes_the_connection(engine: Engi
     wait_for(lambda: f"API {key} version {version} is not served" in engine.log(), "a line in the log")
 
 
+def test_a_bulk_of_tiny_things_is_refused_by_its_size(engine: Engine) -> None:
+    """Nine million empty names would be nine million objects: a request that is not bulk by nature may not be that large."""
+    with RawClient(engine.address) as client:
+        body = HEADER.pack(3, 1, 1, -1) + struct.pack(">i", 4_500_000) + bytes(9_000_000)
+        client.send(struct.pack(">i", len(body)) + body)
+        assert client.closed()
+    assert still_serves(engine)
+
+
 def test_a_frame_may_come_in_pieces_and_many_may_come_at_once(engine: Engine) -> None:
     """TCP knows no frames: one byte at a time, or twenty requests in one segment, are answered alike and in order."""
     with RawClient(engine.address) as client:

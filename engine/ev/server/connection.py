@@ -33,6 +33,9 @@ BYTES_HELD_MAX = 64 << 20
 UNSENT_BYTES_MAX = 4 << 20
 LARGE_REPLY_BYTES = 64 << 10
 API_VERSIONS = 18
+BULKY_APIS = frozenset((0, 11, 14))
+"""Produce, JoinGroup and SyncGroup carry bytes that are passed on; of everything else each byte becomes objects."""
+ORDINARY_REQUEST_BYTES_MAX = 8 << 20
 
 
 class Connection(asyncio.Protocol):
@@ -152,6 +155,9 @@ class Connection(asyncio.Protocol):
         """Decode one request and have its handler decide; its reply comes now or later."""
         try:
             header, position = decode_request_header(frame)
+            if len(frame) > ORDINARY_REQUEST_BYTES_MAX and header.api_key not in BULKY_APIS:
+                self.close(f"API {header.api_key} with {len(frame)} bytes; at most {ORDINARY_REQUEST_BYTES_MAX} are accepted")
+                return
             served = self.broker.apis.get(header.api_key)
             if served is None or not served.min_version <= header.api_version <= served.max_version:
                 if header.api_key != API_VERSIONS or served is None:
