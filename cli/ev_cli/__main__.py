@@ -182,13 +182,11 @@ def _typer(arguments: list[str]) -> int:
     try:
         from ev_cli import app
 
-        status = app.run(arguments)
-        output.flush()
+        return app.run(arguments)
     except Exception as error:  # noqa: BLE001 - help into a full or closed stdout ends in one line too
         return end_of(error, {})
     except KeyboardInterrupt:
         return 130
-    return status
 
 
 if __name__ == "__main__":

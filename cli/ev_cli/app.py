@@ -6,6 +6,8 @@ this tree.
 
 from __future__ import annotations
 
+import contextlib
+import io
 from typing import Annotated
 
 import typer
@@ -38,8 +40,24 @@ def root(
     """
 
 
+class Printed(io.StringIO):
+    """Collects what Typer and Rich print, so that it leaves by the one way out; they see the terminal that is behind it."""
+
+    def isatty(self) -> bool:
+        return output.is_terminal(1)
+
+
 def run(arguments: list[str]) -> int:
     """Parse and run with Typer; a mistake is one line on stderr and exit status 2."""
+    printed = Printed()
+    with contextlib.redirect_stdout(printed):
+        status = _run(arguments)
+    if printed.getvalue():
+        output.write_text(printed.getvalue())
+    return status
+
+
+def _run(arguments: list[str]) -> int:
     command = get_command(app)
     try:
         status = command.main(arguments, prog_name="ev", standalone_mode=False)

@@ -375,6 +375,8 @@ class LocalEngine:
                     f"the local engine (process {asked or 'unknown'}) does not end", f"its log is {self.log_file}", code=UNREACHABLE
                 )
             time.sleep(0.02)
+        while asked is not None and _alive(asked) and time.monotonic() < deadline:
+            time.sleep(0.01)
         return asked is not None
 
 
@@ -477,11 +479,15 @@ def _setting_text(value: Any) -> str:
 
 
 def _alive(pid: int) -> bool:
+    """Whether the process runs; one that has ended and waits only to be noticed by its parent does not."""
     try:
         os.kill(pid, 0)
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return not os.path.exists("/proc/self/stat")
     except OSError:
         return False
-    return True
 
 
 def _user(uid: int) -> str:

@@ -84,17 +84,6 @@ def say_unfinished(text: str) -> None:
         return
 
 
-def flush() -> None:
-    """What help and other people's printing left in Python's buffer; a full or closed stdout is the usual failure."""
-    if sys.stdout is not None:
-        try:
-            sys.stdout.flush()
-        except BrokenPipeError:
-            raise StdoutClosed from None
-        except OSError as error:
-            raise Failure(f"cannot write to stdout: {error.strerror}") from None
-
-
 def is_terminal(number: int) -> bool:
     return number not in closed and os.isatty(number)
 

@@ -20,7 +20,11 @@ Headers = Sequence[tuple[str, bytes | None]]
 
 
 def batch_of(
-    values: list[bytes | None], keys: list[bytes | None] | None = None, headers: list[Headers] | None = None, topic: str = "t", base_offset: int = 7
+    values: list[bytes | None],
+    keys: list[bytes | None] | None = None,
+    headers: list[Headers] | None = None,
+    topic: str = "t",
+    base_offset: int = 7,
 ) -> FetchedBatch:
     data = encode_batch(values, keys=keys, headers=headers, timestamps=1700000000000, base_offset=base_offset)
     return FetchedBatch(topic, 3, data, 0, read_header(data), base_offset, 99)

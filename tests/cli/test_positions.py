@@ -56,7 +56,9 @@ def test_what_is_no_offset_is_a_usage_error(text: str) -> None:
         parse_range(text, NOW)
 
 
-@pytest.mark.parametrize(("text", "ms"), [("500ms", 500), ("10s", 10_000), ("5", 5_000), ("1h30m", 5_400_000), ("2d", 172_800_000), ("0.5s", 500)])
+@pytest.mark.parametrize(
+    ("text", "ms"), [("500ms", 500), ("10s", 10_000), ("5", 5_000), ("1h30m", 5_400_000), ("2d", 172_800_000), ("0.5s", 500)]
+)
 def test_durations(text: str, ms: int) -> None:
     """A bare number is seconds."""
     assert duration_ms(text) == ms

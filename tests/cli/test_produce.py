@@ -252,7 +252,9 @@ def test_a_command_substitution_returns_at_once(ev: CommandLine) -> None:
 
 def test_ctrl_c_to_the_first_pipeline_leaves_the_engine_up(ev: CommandLine) -> None:
     """The daemon has a session of its own."""
-    process = subprocess.Popen([*MODULE, "produce", "t"], stdin=subprocess.PIPE, stderr=subprocess.PIPE, env=ev.variables, start_new_session=True)
+    process = subprocess.Popen(
+        [*MODULE, "produce", "t"], stdin=subprocess.PIPE, stderr=subprocess.PIPE, env=ev.variables, start_new_session=True
+    )
     try:
         wait_for(lambda: (ev.data_dir / "engine.json").exists(), "the engine")
         pid = ev.pid

@@ -10,14 +10,31 @@ import pytest
 import ev as package
 from support.command_line import CommandLine
 
-HEAVY = ("typer", "rich", "asyncio", "json", "re", "enum", "dataclasses", "argparse", "tomllib", "pathlib", "platformdirs", "subprocess", "ssl", "socket")
+HEAVY = (
+    "typer",
+    "rich",
+    "asyncio",
+    "json",
+    "re",
+    "enum",
+    "dataclasses",
+    "argparse",
+    "tomllib",
+    "pathlib",
+    "platformdirs",
+    "subprocess",
+    "ssl",
+    "socket",
+)
 
 
 def imported_by(ev: CommandLine, *arguments: str, data: bytes = b"") -> set[str]:
     """The modules that are loaded when the command ends."""
     script = "import atexit,os,sys\nfrom ev_cli.__main__ import run\nsys.argv=['ev']\nstatus=run(sys.argv[1:] + %r)\n" % list(arguments)
     script += "os.write(2, ' '.join(sys.modules).encode())\nassert status == 0"
-    done = subprocess.run([sys.executable, "-P", "-S", "-c", script], input=data, capture_output=True, env=with_site(ev), check=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-P", "-S", "-c", script], input=data, capture_output=True, env=with_site(ev), check=True, timeout=60
+    )
     return set(done.stderr.decode().split())
 
 
@@ -49,7 +66,10 @@ def test_the_hot_verbs_import_nothing_heavy(ev: CommandLine, arguments: tuple[st
     assert not imported_by(ev, *arguments, data=b"y\n") & set(HEAVY)
 
 
-@pytest.mark.parametrize("arguments", [("--help",), ("-h",), ("produce", "--help"), ("topic", "-h"), ("topic", "create", "--help"), ("-b", "h:1", "consume", "-h")])
+@pytest.mark.parametrize(
+    "arguments",
+    [("--help",), ("-h",), ("produce", "--help"), ("topic", "-h"), ("topic", "create", "--help"), ("-b", "h:1", "consume", "-h")],
+)
 def test_help_goes_to_stdout(ev: CommandLine, arguments: tuple[str, ...]) -> None:
     """And it starts no engine."""
     done = ev(*arguments)

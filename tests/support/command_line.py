@@ -45,6 +45,7 @@ class CommandLine:
     def __init__(self, directory: pathlib.Path, **variables: str) -> None:
         self.directory = directory
         self.data_dir = directory / "data"
+        self._running: list[Running] = []
         self.variables = environment(
             EV_DATA_DIR=str(self.data_dir),
             EV_LISTEN="127.0.0.1:0",
@@ -56,7 +57,9 @@ class CommandLine:
 
     def __call__(self, *arguments: str, data: bytes = b"", status: int | None = 0, timeout_s: float = 60, **variables: str) -> Finished:
         """Run a command to its end; the exit status is checked unless it is None."""
-        done = subprocess.run([*MODULE, *arguments], input=data, capture_output=True, env={**self.variables, **variables}, timeout=timeout_s)
+        done = subprocess.run(
+            [*MODULE, *arguments], input=data, capture_output=True, env={**self.variables, **variables}, timeout=timeout_s
+        )
         finished = Finished(done.returncode, done.stdout, done.stderr)
         assert status is None or finished.status == status, f"ev {' '.join(arguments)}: {finished}"
         assert "Traceback" not in finished.err, finished.err
@@ -65,12 +68,16 @@ class CommandLine:
     def shell(self, script: str, *, timeout_s: float = 60) -> Finished:
         """Run a shell script in which `ev` is this command line."""
         start = f'ev() {{ {" ".join(MODULE)} "$@"; }}\n'
-        done = subprocess.run(["bash", "-c", start + script], capture_output=True, env=self.variables, timeout=timeout_s, cwd=self.directory)
+        done = subprocess.run(
+            ["bash", "-c", start + script], capture_output=True, env=self.variables, timeout=timeout_s, cwd=self.directory
+        )
         return Finished(done.returncode, done.stdout, done.stderr)
 
     def start(self, *arguments: str, **options: Any) -> Running:
-        """A command that runs on; its streams are pipes."""
-        return Running(arguments, self.variables, **options)
+        """A command that runs on; its streams are pipes. It ends with the test."""
+        running = Running(arguments, self.variables, **options)
+        self._running.append(running)
+        return running
 
     def terminal(self, *arguments: str) -> Terminal:
         return Terminal(arguments, self.variables)
@@ -90,6 +97,8 @@ class CommandLine:
         return found
 
     def close(self) -> None:
+        for running in self._running:
+            running.kill()
         if self.data_dir.exists():
             self("down", "-q", status=None)
 
@@ -136,9 +145,13 @@ class Running:
         return Finished(self.process.returncode, self.out + (out or b""), self.err + (err or b""))
 
     def kill(self) -> None:
+        """End it if it has not ended, and close what belongs to it."""
         if self.process.poll() is None:
             self.process.kill()
-        self.process.communicate()
+        self.process.wait()
+        for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
+            if stream is not None:
+                stream.close()
 
 
 class Terminal:
