@@ -10,6 +10,8 @@ from ev.wire.messages.k13_leave_group import LeaveGroupResponse, MemberResponse
 from ev.wire.messages.k14_sync_group import SyncGroupResponse
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ev.coordinators.classic import ClassicGroup, Member
     from ev.wire.messages.k13_leave_group import MemberIdentity
 
@@ -62,7 +64,7 @@ def sync_refused(error_code: int) -> SyncGroupResponse:
     return SyncGroupResponse(error_code=error_code, assignment=b"")
 
 
-def left(version: int, outcomes: list[tuple[MemberIdentity, int]]) -> LeaveGroupResponse:
+def left(version: int, outcomes: Sequence[tuple[MemberIdentity, int]]) -> LeaveGroupResponse:
     """Before version 3 one member leaves, and its error is the whole answer."""
     if version < 3:
         return LeaveGroupResponse(error_code=outcomes[0][1] if outcomes else ErrorCode.NONE)

@@ -224,7 +224,7 @@ class ClassicRequests:
     # ---- SyncGroup
 
     def sync(self, group: ClassicGroup, request: SyncGroupRequest, caller: Caller, now: Now, decision: Decision) -> None:
-        error_code = self._sync_error(group, request)
+        error_code = self._sync_error(group, request, caller.version)
         if error_code:
             decision.refuse(caller, error_code)
             return
@@ -239,7 +239,9 @@ class ClassicRequests:
             assignments = {given.member_id: bytes(given.assignment) for given in request.assignments}
             self._rebalance.finish(group, assignments, now, decision)
 
-    def _sync_error(self, group: ClassicGroup, request: SyncGroupRequest) -> int:
+    def _sync_error(self, group: ClassicGroup, request: SyncGroupRequest, version: int) -> int:
+        if version >= 5 and (request.protocol_type is None or request.protocol_name is None):
+            return ErrorCode.INCONSISTENT_GROUP_PROTOCOL
         error_code = member_error(group, request.member_id, request.group_instance_id)
         if error_code:
             return error_code
@@ -275,7 +277,7 @@ class ClassicRequests:
 
     def leave(self, group: ClassicGroup, request: LeaveGroupRequest, caller: Caller, now: Now, decision: Decision) -> None:
         before = len(group.members)
-        outcomes = [(identity, self._leave_one(group, identity, decision)) for identity in _leaving(request, caller.version)]
+        outcomes = [(identity, self._leave_one(group, identity, decision)) for identity in leaving(request, caller.version)]
         decision.reply(caller, replies.left(caller.version, outcomes))
         if len(group.members) < before or group.state is State.PREPARING_REBALANCE:
             self._rebalance.go_on(group, now, decision)
@@ -306,7 +308,8 @@ def _update(group: ClassicGroup, member: Member, request: JoinGroupRequest, prot
     member.client_host = caller.client_host
 
 
-def _leaving(request: LeaveGroupRequest, version: int) -> list[MemberIdentity]:
+def leaving(request: LeaveGroupRequest, version: int) -> list[MemberIdentity]:
+    """Who wants to leave: before version 3 it is one."""
     if version >= 3:
         return list(request.members)
     return [MemberIdentity(member_id=request.member_id)]

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 from ev.coordinators.classic import ClassicGroup, Member, State
 from ev.coordinators.classic_rebalance import Deadline, Rebalance
-from ev.coordinators.classic_requests import ClassicRequests
+from ev.coordinators.classic_replies import left
+from ev.coordinators.classic_requests import ClassicRequests, leaving
 from ev.coordinators.deadlines import Deadlines
 from ev.coordinators.decision import Caller, Decision, Now
 from ev.coordinators.group_records import GroupKey, OffsetKey, group_key, read_group_value, read_key, read_member, read_offset_value
@@ -87,8 +88,12 @@ class Groups:
     def leave(self, request: LeaveGroupRequest, caller: Caller, now: Now) -> Decision:
         decision = Decision((request.group_id,))
         group = self._groups.get(request.group_id)
+        if not request.group_id:
+            return decision.refuse(caller, ErrorCode.INVALID_GROUP_ID)
         if group is None:
-            return decision.refuse(caller, _missing(request.group_id))
+            outcomes = [(identity, ErrorCode.UNKNOWN_MEMBER_ID) for identity in leaving(request, caller.version)]
+            decision.reply(caller, left(caller.version, outcomes))
+            return decision
         self._requests.leave(group, request, caller, now, decision)
         self._drop_if_unused(group, decision)
         return decision
