@@ -10,6 +10,7 @@ import pathlib
 import re
 import select
 import zlib
+from functools import partial
 from typing import Any
 
 import pytest
@@ -137,6 +138,11 @@ def rounds(lines: list[str]) -> list[tuple[str, list[str]]]:
     return found
 
 
+def knows_nobody(client: RawClient, absent: HeartbeatRequest) -> bool:
+    code: int = client.ask(12, 4, absent).error_code
+    return code == ErrorCode.UNKNOWN_MEMBER_ID
+
+
 @pytest.fixture(scope="module")
 def address(apache: Kafka) -> str:
     """A Kafka whose coordinator is ready in every partition: at first it says that it is not."""
@@ -144,7 +150,7 @@ def address(apache: Kafka) -> str:
         client.ask(10, 4, FindCoordinatorRequest(coordinator_keys=["first"]))
         for number in range(64):
             absent = HeartbeatRequest(group_id=f"group-{number}", member_id="nobody", generation_id=1)
-            wait_for(lambda absent=absent: client.ask(12, 4, absent).error_code == ErrorCode.UNKNOWN_MEMBER_ID, "the coordinator", 60)
+            wait_for(partial(knows_nobody, client, absent), "the coordinator", 60)
     return apache.bootstrap
 
 
