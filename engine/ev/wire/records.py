@@ -21,8 +21,8 @@
 
 All varints are zigzag-encoded. Records are read and written as columns, never one by one where that can be avoided: one `join` over
 whole lists of prebuilt pieces writes a batch, and a batch without keys and headers (lines of text) is read by cutting out the values along
-the lengths and checking afterwards, by writing it again, that the bytes between them were what that guess said. Anything else takes the
-careful loop.
+the lengths and checking afterwards, for many records at once, that the bytes between them were what that guess said. Anything else takes
+the careful loop.
 
 `read_header` and `decode_batch` do not look at the checksum: `check_crc` does, and who needs it calls it.
 """
@@ -265,15 +265,16 @@ class _RecordHeads(dict[int, bytes]):
     Header count 0; length, attributes 0, timestamp delta 0.
     """
 
-    __slots__ = ("overhead",)
+    __slots__ = ("end", "overhead")
 
-    def __init__(self, overhead: int) -> None:
+    def __init__(self, overhead: int, end: bytes = b"\x00\x00") -> None:
         self.overhead = overhead
+        self.end = end
 
     def __missing__(self, size: int) -> bytes:
         if len(self) >= _CACHE_MAX:
             self.clear()
-        head = self[size] = b"\x00" + varint(size + len(varint(size)) + self.overhead) + b"\x00\x00"
+        head = self[size] = b"\x00" + varint(size + len(varint(size)) + self.overhead) + self.end
         return head
 
 
@@ -282,6 +283,8 @@ _VALUE_HEADS = _ValueHeads()
 _OFFSET_CLASSES = ((0, 64), (64, 8192), (8192, 1 << 20), (1 << 20, 1 << 27))
 """Ranges of offset deltas whose varints take 1, 2, 3 and 4 bytes."""
 _RECORD_HEADS = tuple(_RecordHeads(offset_size + 4) for offset_size in range(1, 5))
+_stamped_heads: dict[int, _RecordHeads] = {}
+"""The same up to the timestamp delta, without it, by the sizes of offset delta and timestamp delta together."""
 _OFFSETS_KEPT_MAX = 1 << 17
 _offsets: list[bytes] = []
 
@@ -323,11 +326,11 @@ def encode_batch(
     else:
         base_timestamp, max_timestamp = timestamps[0], max(timestamps)
         deltas = None if base_timestamp == max_timestamp == min(timestamps) else [timestamp - base_timestamp for timestamp in timestamps]
-    if keys is None and headers is None and deltas is None:
+    if keys is None and headers is None:
         try:
-            parts = _plain_parts(values)  # type: ignore[arg-type]
+            parts = _plain_parts(values) if deltas is None else _stamped_parts(values, list(map(_VARINTS.__getitem__, deltas)))  # type: ignore[arg-type]
         except TypeError:  # a null value
-            parts = _any_parts(values, None, None, None)
+            parts = _any_parts(values, None, None, deltas)
     else:
         parts = _any_parts(values, keys, headers, deltas)
     if compression:
@@ -379,6 +382,41 @@ def _plain_parts(values: Sequence[bytes]) -> list[bytes]:
     parts[0] = parts[0][1:]
     parts.append(b"\x00")
     return parts
+
+
+def _stamped_parts(values: Sequence[bytes], stamps: list[bytes]) -> list[bytes]:
+    """The same with a timestamp delta each, as varints."""
+    parts: list[bytes] = []
+    count = len(values)
+    sizes = list(map(len, values))
+    stamp_sizes = list(map(len, stamps))
+    same = min(stamp_sizes) == max(stamp_sizes)
+    for offset_size, (start, stop) in enumerate(_OFFSET_CLASSES, 1):
+        if start >= count:
+            break
+        stop = min(stop, count)
+        section: list[bytes] = [b""] * (5 * (stop - start))
+        section_sizes = sizes[start:stop]
+        if same:
+            section[0::5] = map(_heads_before_stamps(offset_size + stamp_sizes[0]).__getitem__, section_sizes)
+        else:
+            tables = [_heads_before_stamps(offset_size + stamp_size) for stamp_size in range(11)]
+            section[0::5] = [tables[stamp][size] for stamp, size in zip(stamp_sizes[start:stop], section_sizes, strict=True)]
+        section[1::5] = stamps[start:stop]
+        section[2::5] = _offset_varints(start, stop)
+        section[3::5] = map(_VALUE_HEADS.__getitem__, section_sizes)
+        section[4::5] = values[start:stop]
+        parts += section
+    parts[0] = parts[0][1:]
+    parts.append(b"\x00")
+    return parts
+
+
+def _heads_before_stamps(deltas_size: int) -> _RecordHeads:
+    heads = _stamped_heads.get(deltas_size)
+    if heads is None:
+        heads = _stamped_heads[deltas_size] = _RecordHeads(deltas_size + 3, b"\x00")
+    return heads
 
 
 def _any_parts(
@@ -484,39 +522,59 @@ def decode_records(header: BatchHeader, records: bytes) -> Columns:
         raise CorruptBatchError(f"the batch at offset {base} says {count} records in {len(records)} bytes")
     plain = _decode_plain(records, count) if header.last_offset_delta == count - 1 else None
     if plain is not None:
-        timestamp = header.max_timestamp if header.is_log_append_time else header.base_timestamp
-        return Columns(base, range(base, base + count), [timestamp] * count, [None] * count, plain, [()] * count)
+        values, deltas = plain
+        return Columns(base, range(base, base + count), _timestamps_of(header, deltas), [None] * count, values, [()] * count)  # type: ignore[arg-type]
     try:
         return _decode_any(header, records)
     except IndexError as error:
         raise CorruptBatchError(f"the batch at offset {base} ends in the middle of a record") from error
 
 
-def _decode_plain(records: bytes, count: int) -> list[bytes | None] | None:
-    """The values, if every record is nothing but a value: else None.
+_RUN_MIN = 16
+"""Fewer records in a row than that are not worth a guess: the careful loop is quicker."""
+_TIMESTAMP_SIZE_MAX = 3
+"""Timestamps up to 17 minutes from the first one; beyond that, the careful loop."""
+_GOES_ON = bytes(0x80) + b"\x01" * 0x80
+"""Whether a byte of a varint is followed by another, as a table for translate()."""
 
-    The length of such a record and the size of its offset delta say where its value is. So the values are cut out without looking at what
-    is between them, and the guess holds exactly when writing them again gives the same bytes.
+
+def _decode_plain(records: bytes, count: int) -> tuple[list[bytes], list[int]] | None:
+    """Values and timestamp deltas, if every record is nothing but a value: else None.
+
+    Where the values are follows from the lengths of the records and of their offset and timestamp deltas. So the values are cut out without
+    looking at what is between them, in runs of records whose deltas take equally many bytes, and everything between them is checked for a
+    whole run at once.
     """
-    if not records.startswith(b"\x00\x00\x00\x01", 1 if records[0] < 0x80 else 2 if records[1] < 0x80 else 3):
+    values: list[bytes] = []
+    deltas: list[int] = []
+    position = 0
+    try:
+        for offset_size, (first, stop) in enumerate(_OFFSET_CLASSES, 1):
+            stop = min(stop, count)
+            while first < stop:
+                width = _timestamp_size(records, position)
+                if width > _TIMESTAMP_SIZE_MAX:
+                    return None
+                run = _run_of_one_size(records, position, first, stop, offset_size, width)
+                run = run or _run_of_any_size(records, position, first, stop, offset_size, width)
+                if run is None:
+                    return None
+                run_values, run_deltas, position = run
+                values += run_values
+                deltas += run_deltas
+                first += len(run_values)
+    except (IndexError, CorruptBatchError):
         return None
-    values = _plain_values_of_one_size(records, count)
-    if values is not None and _is_plain(records, values):
-        return values  # type: ignore[return-value]
-    if count > 4 * _SAMPLE:
-        values = _plain_values(records, _SAMPLE)
-        if values is None or not records.startswith(b"".join(_plain_parts(values))):
-            return None
-    values = _plain_values(records, count)
-    return values if values is not None and _is_plain(records, values) else None  # type: ignore[return-value]
+    return (values, deltas) if position == len(records) else None
 
 
-_SAMPLE = 64
-"""So many records at the beginning of a large batch show whether the guess is worth its time."""
-
-
-def _is_plain(records: bytes, values: list[bytes]) -> bool:
-    return b"".join(_plain_parts(values)) == records
+def _timestamp_size(records: bytes, position: int) -> int:
+    """The bytes that the timestamp delta of the record at position takes."""
+    start = _read_zigzag(records, position)[1] + 1
+    end = start
+    while records[end] > 0x7F:
+        end += 1
+    return end + 1 - start
 
 
 class _ValueSizes(dict[int, int]):
@@ -539,56 +597,138 @@ class _ValueSizes(dict[int, int]):
         return value_size
 
 
-_VALUE_SIZES = tuple(_ValueSizes(offset_size + 4) for offset_size in range(1, 5))
+_VALUE_SIZES = tuple(_ValueSizes(3 + both_deltas) for both_deltas in range(4 + _TIMESTAMP_SIZE_MAX + 1))
+"""By the bytes that offset delta and timestamp delta take together; attributes, null key and header count are the other three."""
 
 
-def _plain_values(records: bytes, count: int) -> list[bytes] | None:
-    """The guess: what the values are, if all records are plain. None when that cannot be."""
+class _SizeHeads(dict[int, bytes]):
+    """What a record of some size begins with: its length, and attributes 0."""
+
+    def __missing__(self, size: int) -> bytes:
+        if len(self) >= _CACHE_MAX:
+            self.clear()
+        head = self[size] = varint(size) + b"\x00"
+        return head
+
+
+_SIZE_HEADS = _SizeHeads()
+
+
+def _leading(column: bytes, byte: bytes) -> int:
+    """How many bytes at the beginning of the column are this one."""
+    return len(column) - len(column.lstrip(byte))
+
+
+def _run_of_one_size(
+    records: bytes, position: int, first: int, stop: int, offset_size: int, width: int
+) -> tuple[list[bytes], list[int], int] | None:
+    """Records that are all as long as the first: every byte between the values is one column of a table with a fixed stride.
+
+    Returns values, timestamp deltas and the position after the run; None when the run is too short, or when these records are not plain.
+    """
+    size, start = _read_zigzag(records, position)
+    value_size = -1 if size & 1 else _VALUE_SIZES[offset_size + width][size >> 1]
+    if value_size < 0:
+        return None
+    head_size = start - position
+    stride = head_size + (size >> 1)
+    count = min(stop - first, (len(records) - position) // stride)
+
+    def column(at: int) -> bytes:
+        return records[position + at : position + count * stride : stride]
+
+    for at in range(head_size):
+        count = min(count, _leading(column(at), records[position + at : position + at + 1]))
+    if count < min(_RUN_MIN, stop - first):
+        return None
+    at = head_size
+    fixed = [(at, b"\x00")]  # attributes
+    at += 1
+    timestamps_at = at
+    at += width
+    offsets_at = at
+    at += offset_size
+    for byte in b"\x01" + _VARINTS[value_size]:  # null key, length of the value
+        fixed.append((at, bytes((byte,))))
+        at += 1
+    fixed.append((stride - 1, b"\x00"))  # header count
+    for where, expected in fixed:
+        count = min(count, _leading(column(where), expected))
+    for index in range(width):
+        count = min(count, _leading(column(timestamps_at + index).translate(_GOES_ON), b"\x00" if index == width - 1 else b"\x01"))
+    if count < min(_RUN_MIN, stop - first):
+        return None
+    offsets = b"".join(_offset_varints(first, first + count))
+    if any(column(offsets_at + index) != offsets[index::offset_size] for index in range(offset_size)):
+        return None
+    end = position + count * stride
+    values = [records[begin : begin + value_size] for begin in range(position + at, end, stride)]
+    return values, _deltas_of([column(timestamps_at + index) for index in range(width)]), end
+
+
+def _run_of_any_size(
+    records: bytes, position: int, first: int, stop: int, offset_size: int, width: int
+) -> tuple[list[bytes], list[int], int] | None:
+    """The same for records of different lengths; what is between the values is checked by writing it again."""
+    value_sizes = _VALUE_SIZES[offset_size + width]
     values: list[bytes] = []
-    append = values.append
-    position = 0
-    try:
-        for (start, stop), value_sizes in zip(_OFFSET_CLASSES, _VALUE_SIZES, strict=True):
-            for _ in range(start, min(stop, count)):
-                size = records[position]
-                if size < 0x80:
-                    end = position + (size >> 1)
-                    size = value_sizes[size >> 1]
-                else:
-                    high = records[position + 1]
-                    if high < 0x80:
-                        size = (size & 0x7F | high << 7) >> 1
-                        end = position + 1 + size
-                    else:
-                        size, end = _read_zigzag(records, position)
-                        size >>= 1
-                        end += size - 1
-                    size = value_sizes[size]
-                if size < 0:
-                    return None
-                append(records[end - size : end])
-                position = end + 1
-    except (IndexError, CorruptBatchError):
+    timestamps: list[bytes] = []
+    sizes: list[int] = []
+    add_value, add_timestamp, add_size = values.append, timestamps.append, sizes.append
+    at = position
+    for _ in range(first, stop):
+        size = records[at]
+        if size < 0x80:
+            size >>= 1
+            at += 1
+        else:
+            high = records[at + 1]
+            if high < 0x80:
+                size = (size & 0x7F | high << 7) >> 1
+                at += 2
+            else:
+                size, at = _read_zigzag(records, at)
+                size >>= 1
+        add_timestamp(records[at + 1 : at + 1 + width])
+        add_size(size)
+        at += size
+        add_value(records[at - 1 - value_sizes[size] : at - 1])
+    stamps = b"".join(timestamps)
+    count = len(values)
+    if len(stamps) != count * width:
         return None
-    return values
+    for index in range(width):
+        count = min(count, _leading(stamps[index::width].translate(_GOES_ON), b"\x00" if index == width - 1 else b"\x01"))
+    if count < min(_RUN_MIN, stop - first):
+        return None
+    del values[count:], sizes[count:]
+    found_sizes = list(map(len, values))
+    if found_sizes != list(map(value_sizes.__getitem__, sizes)):  # a record that is longer than what is there, or that no plain record is
+        return None
+    parts: list[bytes] = [b"\x00"] * (6 * count)
+    parts[0::6] = map(_SIZE_HEADS.__getitem__, sizes)
+    parts[1::6] = timestamps[:count]
+    parts[2::6] = _offset_varints(first, first + count)
+    parts[3::6] = map(_VALUE_HEADS.__getitem__, found_sizes)
+    parts[4::6] = values
+    written = b"".join(parts)
+    if not records.startswith(written, position):
+        return None
+    return values, _deltas_of([stamps[index : count * width : width] for index in range(width)]), position + len(written)
 
 
-def _plain_values_of_one_size(records: bytes, count: int) -> list[bytes] | None:
-    """The same guess for values that all have the size of the first."""
-    size = _VALUE_SIZES[0][_read_zigzag(records, 0)[0] >> 1]
-    if size < 0:
-        return None
-    strides = []
-    total = 0
-    for (start, stop), overhead in zip(_OFFSET_CLASSES, range(5, 9), strict=True):
-        if start >= count:
-            break
-        record_size = size + len(_VARINTS[size]) + overhead
-        stride = record_size + len(_VARINTS[record_size])
-        strides.append((total + stride - 1, total := total + stride * (min(stop, count) - start), stride))
-    if total != len(records):
-        return None
-    return [records[end - size : end] for first, last, stride in strides for end in range(first, last, stride)]
+def _deltas_of(columns: list[bytes]) -> list[int]:
+    """Timestamp deltas from the columns of their bytes, the lowest first."""
+    if len(columns) == 1:
+        column = columns[0]
+        if column.count(column[0]) == len(column):
+            return [(column[0] >> 1) ^ -(column[0] & 1)] * len(column)
+        return [(low >> 1) ^ -(low & 1) for low in column]
+    if len(columns) == 2:
+        zigzags = [low & 0x7F | high << 7 for low, high in zip(*columns, strict=True)]
+    else:
+        zigzags = [low & 0x7F | (middle & 0x7F) << 7 | high << 14 for low, middle, high in zip(*columns, strict=True)]
+    return [(zigzag >> 1) ^ -(zigzag & 1) for zigzag in zigzags]
 
 
 def _decode_any(header: BatchHeader, records: bytes) -> Columns:
@@ -731,4 +871,6 @@ def _timestamps_of(header: BatchHeader, deltas: list[int]) -> list[int]:
     if header.is_log_append_time:
         return [header.max_timestamp] * len(deltas)
     base = header.base_timestamp
+    if deltas.count(deltas[0]) == len(deltas):
+        return [base + deltas[0]] * len(deltas)
     return [base + delta for delta in deltas]
