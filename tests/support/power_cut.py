@@ -121,7 +121,7 @@ class Life:
         self.create(NAMES[0])
         self.settle()
         deeds = [self.produce] * 8 + [self.resend] * 3 + [self.commit] * 3 + [self.turn] * 6 + [self.settle] * 2
-        deeds += [self.pass_time, self.keep_house] * 2 + [self.delete_records, self.delete] + [self.create_any] * 2
+        deeds += [self.pass_time] * 4 + [self.delete_records, self.delete] + [self.create_any] * 2
         for _ in range(steps):
             self.random.choice(deeds)()
             if self.images_left <= 0:
@@ -204,14 +204,6 @@ class Life:
     def pass_time(self) -> None:
         assert self.broker is not None
         self.broker.world.advance(self.random.choice((1, 20, 200)))
-        self.turn()
-
-    def keep_house(self) -> None:
-        """What the daemon does now and then: retention, checkpoints, unlinking."""
-        assert self.broker is not None
-        for chore in self.broker.store.chores(self.clock.monotonic_ms()):
-            chore.run()
-            chore.done()
         self.turn()
 
     # What clients do.
