@@ -526,7 +526,7 @@ class Producer:
     def _judge(self, outbox: Outbox, batch: Batch, code: int, base_offset: int, message: str | None, now_ms: int) -> None:
         if code in _STALE_METADATA:
             self.cluster.request_update()
-        outcome = outbox.answered(batch, code, self._retry_at_ms(batch, now_ms), message)
+        outcome = outbox.answered(batch, code, self._retry_at_ms(batch, now_ms) if code else now_ms, message)
         if outcome == ACKNOWLEDGED:
             self._report(outbox, batch, base_offset, None)
         elif outcome == FAILED:

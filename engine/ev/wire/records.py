@@ -265,16 +265,15 @@ class _RecordHeads(dict[int, bytes]):
     Header count 0; length, attributes 0, timestamp delta 0.
     """
 
-    __slots__ = ("end", "overhead")
+    __slots__ = ("overhead",)
 
-    def __init__(self, overhead: int, end: bytes = b"\x00\x00") -> None:
+    def __init__(self, overhead: int) -> None:
         self.overhead = overhead
-        self.end = end
 
     def __missing__(self, size: int) -> bytes:
         if len(self) >= _CACHE_MAX:
             self.clear()
-        head = self[size] = b"\x00" + varint(size + len(varint(size)) + self.overhead) + self.end
+        head = self[size] = b"\x00" + varint(size + len(varint(size)) + self.overhead) + b"\x00\x00"
         return head
 
 
@@ -283,8 +282,6 @@ _VALUE_HEADS = _ValueHeads()
 _OFFSET_CLASSES = ((0, 64), (64, 8192), (8192, 1 << 20), (1 << 20, 1 << 27))
 """Ranges of offset deltas whose varints take 1, 2, 3 and 4 bytes."""
 _RECORD_HEADS = tuple(_RecordHeads(offset_size + 4) for offset_size in range(1, 5))
-_stamped_heads: dict[int, _RecordHeads] = {}
-"""The same up to the timestamp delta, without it, by the sizes of offset delta and timestamp delta together."""
 _OFFSETS_KEPT_MAX = 1 << 17
 _offsets: list[bytes] = []
 
@@ -326,11 +323,11 @@ def encode_batch(
     else:
         base_timestamp, max_timestamp = timestamps[0], max(timestamps)
         deltas = None if base_timestamp == max_timestamp == min(timestamps) else [timestamp - base_timestamp for timestamp in timestamps]
-    if keys is None and headers is None:
+    if keys is None and headers is None and deltas is None:
         try:
-            parts = _plain_parts(values) if deltas is None else _stamped_parts(values, list(map(_VARINTS.__getitem__, deltas)))  # type: ignore[arg-type]
+            parts = _plain_parts(values)  # type: ignore[arg-type]
         except TypeError:  # a null value
-            parts = _any_parts(values, None, None, deltas)
+            parts = _any_parts(values, None, None, None)
     else:
         parts = _any_parts(values, keys, headers, deltas)
     if compression:
@@ -382,41 +379,6 @@ def _plain_parts(values: Sequence[bytes]) -> list[bytes]:
     parts[0] = parts[0][1:]
     parts.append(b"\x00")
     return parts
-
-
-def _stamped_parts(values: Sequence[bytes], stamps: list[bytes]) -> list[bytes]:
-    """The same with a timestamp delta each, as varints."""
-    parts: list[bytes] = []
-    count = len(values)
-    sizes = list(map(len, values))
-    stamp_sizes = list(map(len, stamps))
-    same = min(stamp_sizes) == max(stamp_sizes)
-    for offset_size, (start, stop) in enumerate(_OFFSET_CLASSES, 1):
-        if start >= count:
-            break
-        stop = min(stop, count)
-        section: list[bytes] = [b""] * (5 * (stop - start))
-        section_sizes = sizes[start:stop]
-        if same:
-            section[0::5] = map(_heads_before_stamps(offset_size + stamp_sizes[0]).__getitem__, section_sizes)
-        else:
-            tables = [_heads_before_stamps(offset_size + stamp_size) for stamp_size in range(11)]
-            section[0::5] = [tables[stamp][size] for stamp, size in zip(stamp_sizes[start:stop], section_sizes, strict=True)]
-        section[1::5] = stamps[start:stop]
-        section[2::5] = _offset_varints(start, stop)
-        section[3::5] = map(_VALUE_HEADS.__getitem__, section_sizes)
-        section[4::5] = values[start:stop]
-        parts += section
-    parts[0] = parts[0][1:]
-    parts.append(b"\x00")
-    return parts
-
-
-def _heads_before_stamps(deltas_size: int) -> _RecordHeads:
-    heads = _stamped_heads.get(deltas_size)
-    if heads is None:
-        heads = _stamped_heads[deltas_size] = _RecordHeads(deltas_size + 3, b"\x00")
-    return heads
 
 
 def _any_parts(
@@ -520,7 +482,8 @@ def decode_records(header: BatchHeader, records: bytes) -> Columns:
         return Columns(base, range(base, base), [], [], [], [])
     if count <= 0 or count * _RECORD_SIZE_MIN > len(records):
         raise CorruptBatchError(f"the batch at offset {base} says {count} records in {len(records)} bytes")
-    plain = _decode_plain(records, count) if header.last_offset_delta == count - 1 else None
+    one_timestamp = header.base_timestamp == header.max_timestamp
+    plain = _decode_plain(records, count, one_timestamp) if header.last_offset_delta == count - 1 else None
     if plain is not None:
         values, deltas = plain
         return Columns(base, range(base, base + count), _timestamps_of(header, deltas), [None] * count, values, [()] * count)  # type: ignore[arg-type]
@@ -531,14 +494,14 @@ def decode_records(header: BatchHeader, records: bytes) -> Columns:
 
 
 _RUN_MIN = 16
-"""Fewer records in a row than that are not worth a guess: the careful loop is quicker."""
+"""Fewer records in a row, or in a batch, are not worth a guess: the careful loop is quicker."""
 _TIMESTAMP_SIZE_MAX = 3
 """Timestamps up to 17 minutes from the first one; beyond that, the careful loop."""
 _GOES_ON = bytes(0x80) + b"\x01" * 0x80
 """Whether a byte of a varint is followed by another, as a table for translate()."""
 
 
-def _decode_plain(records: bytes, count: int) -> tuple[list[bytes], list[int]] | None:
+def _decode_plain(records: bytes, count: int, one_timestamp: bool) -> tuple[list[bytes], list[int]] | None:
     """Values and timestamp deltas, if every record is nothing but a value: else None.
 
     Where the values are follows from the lengths of the records and of their offset and timestamp deltas. So the values are cut out without
@@ -556,6 +519,10 @@ def _decode_plain(records: bytes, count: int) -> tuple[list[bytes], list[int]] |
                 if width > _TIMESTAMP_SIZE_MAX:
                     return None
                 run = _run_of_one_size(records, position, first, stop, offset_size, width)
+                if run is None and one_timestamp and first == 0:
+                    found = _values_of_one_timestamp(records, count)
+                    if found is not None:
+                        return found, [0] * count
                 run = run or _run_of_any_size(records, position, first, stop, offset_size, width)
                 if run is None:
                     return None
@@ -715,6 +682,37 @@ def _run_of_any_size(
     if not records.startswith(written, position):
         return None
     return values, _deltas_of([stamps[index : count * width : width] for index in range(width)]), position + len(written)
+
+
+def _values_of_one_timestamp(records: bytes, count: int) -> list[bytes] | None:
+    """The same for the whole batch at once, when no record has a timestamp delta: what ev's own producer writes."""
+    if not records.startswith(b"\x00\x00\x00\x01", 1 if records[0] < 0x80 else 2 if records[1] < 0x80 else 3):
+        return None
+    values: list[bytes] = []
+    append = values.append
+    position = 0
+    for offset_size, (start, stop) in enumerate(_OFFSET_CLASSES, 1):
+        value_sizes = _VALUE_SIZES[offset_size + 1]
+        for _ in range(start, min(stop, count)):
+            size = records[position]
+            if size < 0x80:
+                end = position + (size >> 1)
+                size = value_sizes[size >> 1]
+            else:
+                high = records[position + 1]
+                if high < 0x80:
+                    size = (size & 0x7F | high << 7) >> 1
+                    end = position + 1 + size
+                else:
+                    size, end = _read_zigzag(records, position)
+                    size >>= 1
+                    end += size - 1
+                size = value_sizes[size]
+            if size < 0:
+                return None
+            append(records[end - size : end])
+            position = end + 1
+    return values if b"".join(_plain_parts(values)) == records else None
 
 
 def _deltas_of(columns: list[bytes]) -> list[int]:
