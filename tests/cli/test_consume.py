@@ -292,14 +292,14 @@ def test_a_file_is_synced_before_its_records_are_committed(ten: CommandLine) -> 
 
 def test_killed_it_loses_nothing(many: CommandLine) -> None:
     """SIGKILL at any moment: whoever goes on finds every record that was not written, some perhaps twice."""
-    running = many.start("consume", "t", "-g", "g")
+    running = many.start("consume", "t", "-g", "g", "-X", "session.timeout.ms=6000")
     first = read_some(running.process, 200_000)
     running.process.kill()
     assert running.process.stdout is not None
     first += running.process.stdout.read()
     running.process.wait()
     running.kill()
-    done = many("consume", "t", "-g", "g", "-e", timeout_s=100)
+    done = many("consume", "t", "-g", "g", "-X", "session.timeout.ms=6000", "-e", timeout_s=100)
     seen = {int(line) for line in re.findall(rb"\d{49}(?=\n)", first + done.out)}
     assert seen == set(range(40_000))
 

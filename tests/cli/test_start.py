@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+import sysconfig
 
 import pytest
 
@@ -30,7 +32,7 @@ HEAVY = (
 
 def imported_by(ev: CommandLine, *arguments: str, data: bytes = b"") -> set[str]:
     """The modules that are loaded when the command ends."""
-    script = "import atexit,os,sys\nfrom ev_cli.__main__ import run\nsys.argv=['ev']\nstatus=run(sys.argv[1:] + %r)\n" % list(arguments)
+    script = f"import os, sys\nfrom ev_cli.__main__ import run\nstatus = run({list(arguments)!r})\n"
     script += "os.write(2, ' '.join(sys.modules).encode())\nassert status == 0"
     done = subprocess.run(
         [sys.executable, "-P", "-S", "-c", script], input=data, capture_output=True, env=with_site(ev), check=True, timeout=60
@@ -40,8 +42,6 @@ def imported_by(ev: CommandLine, *arguments: str, data: bytes = b"") -> set[str]
 
 def with_site(ev: CommandLine) -> dict[str, str]:
     """-S keeps out what site-packages' .pth files import; the packages themselves are put on the path by hand."""
-    import sysconfig
-
     path = ev.variables["PYTHONPATH"] + ":" + sysconfig.get_path("purelib") + ":" + sysconfig.get_path("platlib")
     return {**ev.variables, "PYTHONPATH": path}
 
@@ -152,8 +152,6 @@ def test_nobody_answers_is_exit_4(ev: CommandLine) -> None:
 
 def test_an_error_is_an_object_where_json_was_asked_for(ev: CommandLine) -> None:
     """On stderr, with code, kind, message and hint."""
-    import json
-
     done = ev("topic", "describe", "nothere", "--json", status=3)
     found = json.loads(done.err.splitlines()[-1])
     assert (found["code"], found["kind"]) == (3, "not-found")
