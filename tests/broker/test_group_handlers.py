@@ -142,6 +142,14 @@ def test_groups_that_come_while_the_topic_is_being_made_wait_for_it(broker: Simu
     assert committed(broker) == 19
 
 
+def test_what_follows_a_commit_that_waits_for_the_topic_waits_too(broker: SimulatedBroker) -> None:
+    """Requests of a connection are decided in the order in which they came."""
+    client = broker.connect()
+    tokens = [client.send(commit_request(7), 8), client.send(fetch_request(), 5)]
+    broker.world.settle()
+    assert client.replies[tokens[1]].topics[0].partitions[0].committed_offset == 7
+
+
 def test_idle_groups_need_one_timer_and_no_groups_none(broker: SimulatedBroker) -> None:
     """A session needs to be watched; when nobody is left there is only the day on which the offsets expire."""
     before = len(broker.world.armed)

@@ -13,14 +13,15 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
-from ev.broker.replay import replayed
+from ev.broker.renewal import Renewal
+from ev.broker.replay import newest
 from ev.broker.topics import OFFSETS_TOPIC
 from ev.coordinators.decision import Caller, Decision, Now
 from ev.coordinators.groups import Groups
 from ev.errors import ErrorCode, KafkaError, MalformedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from ev.broker.broker import Broker
     from ev.broker.runtime import Call, Handle
@@ -74,13 +75,14 @@ class GroupRuntime:
         self._timer: Handle | None = None
         self._timer_ms = 0
         self._waiting: list[Callable[[int], None]] | None = None  # until the topic is there; None when nobody creates it
+        self._renewals: dict[int, Renewal] = {}
 
     def start(self) -> None:
         """Learn all groups from the log. Sessions begin anew: whoever still lives has a session timeout to show it."""
         now = self._now()
         for partition in self._partitions():
-            for key, value in replayed(partition):
-                self._replay(partition, key or b"", value, now)
+            for key, value in newest(partition).items():
+                self._replay(partition, key, value, now)
         self._carry_out(self.groups.loaded(now), now)
 
     # ---- what handlers call
@@ -96,7 +98,7 @@ class GroupRuntime:
             now = self._now()
             self._carry_out(Decision().refuse(caller, error_code) if error_code else method(request, caller, now), now)
 
-        if creates:
+        if creates or self._waiting is not None:  # requests are decided in the order in which they came
             self._when_ready(run)
         else:
             run(ErrorCode.NONE)
@@ -133,7 +135,19 @@ class GroupRuntime:
             else:
                 for key, value in records:
                     self.groups.replay(key, value, now)
+                self._renewal(partition).appended()
         return refusal
+
+    def _renewal(self, partition: Partition) -> Renewal:
+        known = self._renewals.get(partition.index)
+        if known is None or known.partition is not partition:
+            count = self._partition_count()
+
+            def group_ids() -> Iterator[str]:
+                return (each for each in self.groups.group_ids() if partition_for(each, count) == partition.index)
+
+            known = self._renewals[partition.index] = Renewal(partition, self._broker.runtime, group_ids, self.groups.records_of)
+        return known
 
     def _round(self, groups: tuple[str, ...] | None) -> int:
         """The round that makes all durable that is known of these groups."""

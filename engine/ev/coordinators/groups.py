@@ -14,7 +14,7 @@ from ev.coordinators.classic_rebalance import Deadline, Rebalance
 from ev.coordinators.classic_replies import left
 from ev.coordinators.classic_requests import ClassicRequests, leaving
 from ev.coordinators.deadlines import Deadlines
-from ev.coordinators.decision import Caller, Decision, Now
+from ev.coordinators.decision import Caller, Decision, Now, Record
 from ev.coordinators.group_records import GroupKey, OffsetKey, group_key, read_group_value, read_key, read_member, read_offset_value
 from ev.coordinators.offsets import Offsets, Topics, commit_error
 from ev.errors import ErrorCode
@@ -300,6 +300,19 @@ class Groups:
             state_timestamp_ms=read.current_state_timestamp if read.current_state_timestamp >= 0 else None,
         )
         self._expect_expiry(group, now)
+
+    def group_ids(self) -> list[str]:
+        return list(self._groups)
+
+    def records_of(self, group_id: str) -> list[Record]:
+        """Everything that the log must say of a group."""
+        group = self._groups.get(group_id)
+        if group is None:
+            return []
+        records = self._offsets.records_of(group_id)
+        if group.persisted is not None:
+            records.append(Record(group_id, group_key(group_id), group.persisted))
+        return records
 
     def loaded(self, now: Now) -> Decision:
         """The log has been replayed: sessions begin anew, and what a crash kept from being forgotten is forgotten now."""

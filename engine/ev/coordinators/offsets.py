@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from ev.coordinators.classic import State
 from ev.coordinators.classic_requests import member_error
+from ev.coordinators.decision import Record
 from ev.coordinators.group_records import NO_TOPIC_ID, CommittedOffset, offset_key, offset_value
 from ev.errors import ErrorCode
 from ev.wire.messages.k08_offset_commit import OffsetCommitResponse, OffsetCommitResponsePartition, OffsetCommitResponseTopic
@@ -91,6 +92,13 @@ class Offsets:
         for topic, partitions in self.of_group(group_id).items():
             for partition, committed in partitions.items():
                 yield topic, partition, committed
+
+    def records_of(self, group_id: str) -> list[Record]:
+        """The records that say what was committed for the group."""
+        return [
+            Record(group_id, offset_key(group_id, topic, partition), offset_value(committed))
+            for topic, partition, committed in self.each(group_id)
+        ]
 
     # ---- OffsetCommit
 
