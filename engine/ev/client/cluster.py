@@ -354,7 +354,10 @@ class Cluster:
         return self.metadata
 
     def topic(self, name: str, *, timeout_ms: int, create: bool = False) -> TopicInfo:
-        """A topic with at least one partition that has a leader, waited for. UnknownTopicError when it does not turn up in time."""
+        """A topic with at least one partition that has a leader, waited for. UnknownTopicError when it does not turn up in time.
+
+        A cluster that answered before is waited for; one that never did is reported at once.
+        """
         self.watch((name,), create=create)
 
         def look() -> TopicInfo:
@@ -367,7 +370,7 @@ class Cluster:
             return info
 
         try:
-            return self.retry(look, timeout_ms)
+            return self.retry(look, timeout_ms, unreachable_too=self.metadata.version > 0)
         except KafkaError as error:
             if error.code == ErrorCode.UNKNOWN_TOPIC_OR_PARTITION:
                 raise UnknownTopicError(name) from error

@@ -19,7 +19,7 @@ from ev.client.connection import REQUEST_TIMEOUT_MS
 from ev.client.outbox import ACKNOWLEDGED, FAILED, Outbox
 from ev.client.partitioner import PARTITIONERS, TopicPartitioner
 from ev.client.transport import open_transport
-from ev.errors import ClosedError, ErrorCode, EvError, KafkaError, SettingError, UnsupportedApiError
+from ev.errors import ClosedError, ErrorCode, EvError, KafkaError, SettingError, UnreachableError, UnsupportedApiError
 from ev.wire.compression import CODECS
 from ev.wire.messages.k00_produce import PartitionProduceData, ProduceRequest, TopicProduceData
 from ev.wire.messages.k22_init_producer_id import InitProducerIdRequest
@@ -227,7 +227,6 @@ class Producer:
                     [sizes[row] for row in rows],
                     tag,
                 )
-        self.buffered += count
         self._go_on()
 
     def _topic_partitioner(self, topic: str) -> TopicPartitioner:
@@ -302,6 +301,7 @@ class Producer:
                     size,
                     tag,
                 )
+                self.buffered += stop - start
                 self._buffered_bytes += size
                 start = stop
             if start < count or batch.size >= outbox.batch_bytes - RECORD_OVERHEAD:
@@ -338,7 +338,7 @@ class Producer:
         deadline_ms = None if timeout_ms is None else self.cluster.now_ms() + timeout_ms
         self._flushing = True
         try:
-            while self.buffered:
+            while self.buffered > 0:
                 left_ms = _FOREVER_MS if deadline_ms is None else deadline_ms - self.cluster.now_ms()
                 if left_ms <= 0:
                     self._step(0)
@@ -472,8 +472,22 @@ class Producer:
                 pass
 
     def _send_request(self, node_id: int, outboxes: list[Outbox], now_ms: int) -> bool:
-        """One batch per partition, as many as fit. False when there was nothing to send."""
+        """One batch per partition, as many as fit. False when there was nothing to send.
+
+        Ctrl-C may come at any line: then nobody knows whether the request left, which is what a lost connection means, too.
+        """
         sent: dict[tuple[str, int], tuple[Outbox, Batch]] = {}
+        try:
+            return self._compose_request(node_id, outboxes, now_ms, sent)
+        except BaseException:
+            for outbox, batch in sent.values():
+                if batch in outbox.in_flight:
+                    outbox.unanswered(batch, UnreachableError("interrupted"), True, now_ms)
+            raise
+
+    def _compose_request(
+        self, node_id: int, outboxes: list[Outbox], now_ms: int, sent: dict[tuple[str, int], tuple[Outbox, Batch]]
+    ) -> bool:
         topics: dict[str, TopicProduceData] = {}
         size = 0
         producer = self._producer if self.idempotence else None
@@ -482,12 +496,12 @@ class Producer:
             batch = outbox.take(now_ms, self._in_flight_max, producer) if size < _REQUEST_BYTES else None
             if batch is None:
                 continue
+            sent[outbox.topic, outbox.index] = outbox, batch
             records = batch.encode(self._compression, self._compression_level)
             size += len(records)
             oldest_ms = min(oldest_ms, batch.created_ms)
             topic = topics.setdefault(outbox.topic, TopicProduceData(name=outbox.topic, partition_data=[]))
             topic.partition_data.append(PartitionProduceData(outbox.index, records))
-            sent[outbox.topic, outbox.index] = outbox, batch
         if not sent:
             return False
         outboxes.append(outboxes.pop(0))  # so that the last ones are not always those that find the request full
@@ -506,6 +520,7 @@ class Producer:
     def _answered(self, node_id: int, sent: dict[tuple[str, int], tuple[Outbox, Batch]], ticket: Ticket) -> None:
         self._node_in_flight[node_id] -= 1
         now_ms = self.cluster.now_ms()
+        sent = {key: (outbox, batch) for key, (outbox, batch) in sent.items() if batch in outbox.in_flight}
         if ticket.error is not None:
             for outbox, batch in sent.values():
                 self._unanswered(outbox, batch, ticket, now_ms)
