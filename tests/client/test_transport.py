@@ -43,13 +43,18 @@ def test_a_refused_connection_is_seen(poller: Poller) -> None:
     """The next call on the transport says why."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    transport = None
     with pytest.raises(ConnectionRefusedError):
-        transport = open_transport(resolve("127.0.0.1", port)[0])
+        connect(port, poller)
+
+
+def connect(port: int, poller: Poller) -> None:
+    """To the end of the attempt; some systems refuse at the beginning already."""
+    transport = open_transport(resolve("127.0.0.1", port)[0])
+    try:
         poller.set(transport.fileno(), writing=True)
         assert poller.wait(5_000)
         transport.finish_connect()
-    if transport is not None:
+    finally:
         transport.close()
 
 
