@@ -52,8 +52,13 @@ class Tally:
     def __init__(self) -> None:
         self.passed: set[str] = set()
         self.skipped: set[str] = set()
+        self.counts: dict[str, int] = {}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when == "call":
+            for name, value in report.user_properties:
+                if isinstance(value, int):
+                    self.counts[name] = self.counts.get(name, 0) + value
         if report.skipped:
             self.skipped.add(report.nodeid)
         elif report.when == "call" and report.passed:
@@ -72,6 +77,8 @@ class Tally:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        for name, value in self.counts.items():
+            terminalreporter.write_line(f"{name}: {value}")
         if EXPECTED:
             terminalreporter.write_line(f"tests passed: {len(self.passed)}, listed as the least: {EXPECTED}")
         if self.complaint():
