@@ -207,7 +207,7 @@ class Producer:
                 raise ValueError(f"{count} values, but {len(column)} {name}")
         self._wait_for_room()
         sizes = _record_sizes(values, keys, headers)
-        if max(sizes) > RECORD_BYTES_MAX:
+        if sum(sizes) > RECORD_BYTES_MAX and max(sizes) > RECORD_BYTES_MAX:
             raise KafkaError(ErrorCode.MESSAGE_TOO_LARGE, f"a record of {max(sizes)} bytes; no broker takes more than {RECORD_BYTES_MAX}")
         chooser = self._topic_partitioner(topic)
         if partition is not None:
