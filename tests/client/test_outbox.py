@@ -13,8 +13,10 @@ LOST = UnreachableError("the connection broke")
 
 
 def outbox_with(*counts: int, producer_epoch: int | None = None) -> Outbox:
-    """An outbox with closed batches of so many records."""
+    """An outbox with closed batches of so many records, of a producer that the broker knows."""
     outbox = Outbox("t", 0, 1_000_000)
+    outbox.producer_id, outbox.producer_epoch = PRODUCER
+    outbox.known = True
     for count in counts:
         batch = outbox.open_batch(0)
         batch.add([b"%d" % number for number in range(count)], None, None, 5, 14 * count, f"tag {count}")
@@ -51,6 +53,17 @@ def test_batches_leave_in_order_five_at_a_time() -> None:
     assert sequences(sent) == [(0, 0), (0, 1), (0, 3), (0, 6), (0, 10)]
     assert outbox.answered(sent[0], ErrorCode.NONE, LATER) == ACKNOWLEDGED
     assert sequences(take_all(outbox)) == [(0, 15)]
+
+
+def test_the_first_batch_of_a_producer_goes_alone() -> None:
+    """A broker that does not know the producer takes any number as the first: were the second batch there before the first, it would stay there."""
+    outbox = outbox_with(1, 2, 3)
+    outbox.producer_id = -1
+    (first,) = take_all(outbox)
+    assert outbox.answered(first, ErrorCode.NOT_LEADER_OR_FOLLOWER, LATER) == AGAIN
+    assert take_all(outbox, LATER) == [first]
+    assert outbox.answered(first, ErrorCode.NONE, LATER) == ACKNOWLEDGED
+    assert sequences(take_all(outbox, LATER)) == [(0, 1), (0, 3)]
 
 
 def test_a_duplicate_is_a_success() -> None:

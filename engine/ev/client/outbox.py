@@ -3,6 +3,8 @@
 The rules are those of Kafka's Java client, put so that each needs only the batch at hand:
 
 - Batches leave in order. Up to five are in flight; the broker takes them only in the order of their sequence numbers.
+- The first batch of a producer goes alone: a broker that does not know the producer yet takes any sequence number, and if the first batch were sent
+  again (a new topic whose leader is not ready, seen on Apache Kafka 4.3.1), the second would be in the log before it.
 - A batch that failed for a passing reason goes back to its place in the queue and is sent again, the same bytes, when nothing older than
   itself is in flight: so retries go one by one and cannot overtake each other.
 - "Duplicate sequence number" means that an earlier attempt arrived: success.
@@ -51,6 +53,7 @@ class Outbox:
         "batch_bytes",
         "in_flight",
         "index",
+        "known",
         "open",
         "pending",
         "producer_epoch",
@@ -67,6 +70,8 @@ class Outbox:
         self.in_flight: list[Batch] = []
         self.producer_id = -1
         self.producer_epoch = -1
+        self.known = False
+        """The broker has a batch of this producer in its log. Before that it takes any sequence number as the first one."""
         self._next_order = 0
         self._next_sequence = 0
         self._starts_over = False
@@ -106,6 +111,8 @@ class Outbox:
             return None
         if batch.base_sequence != NO_SEQUENCE and any(other.order < batch.order for other in self.in_flight):
             return None
+        if producer is not None and self.in_flight and not self.known:
+            return None
         if producer is not None and batch.base_sequence == NO_SEQUENCE:
             batch.renumber(self.producer_id, self.producer_epoch, self._next_sequence)
             self._next_sequence = following(self._next_sequence, batch.count)
@@ -125,6 +132,7 @@ class Outbox:
         else:
             self.producer_epoch += 1
         self._starts_over = False
+        self.known = False
         self._next_sequence = 0
         for batch in self.pending:
             if batch.base_sequence != NO_SEQUENCE:
@@ -137,6 +145,7 @@ class Outbox:
         """The broker said something about a batch in flight."""
         if code in (ErrorCode.NONE, ErrorCode.DUPLICATE_SEQUENCE_NUMBER):
             self.in_flight.remove(batch)
+            self.known = True
             return ACKNOWLEDGED
         batch.last_error = error = KafkaError(code, message)
         if code in _TOO_LARGE and batch.count > 1 and not batch.ambiguous:
