@@ -56,7 +56,7 @@ def test_batches_leave_in_order_five_at_a_time() -> None:
 
 
 def test_the_first_batch_of_a_producer_goes_alone() -> None:
-    """A broker that does not know the producer takes any number as the first: were the second batch there before the first, it would stay there."""
+    """A broker that does not know the producer takes any number as the first: a second batch could come to lie before the first."""
     outbox = outbox_with(1, 2, 3)
     outbox.producer_id = -1
     (first,) = take_all(outbox)

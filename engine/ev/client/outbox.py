@@ -3,8 +3,8 @@
 The rules are those of Kafka's Java client, put so that each needs only the batch at hand:
 
 - Batches leave in order. Up to five are in flight; the broker takes them only in the order of their sequence numbers.
-- The first batch of a producer goes alone: a broker that does not know the producer yet takes any sequence number, and if the first batch were sent
-  again (a new topic whose leader is not ready, seen on Apache Kafka 4.3.1), the second would be in the log before it.
+- The first batch of a producer goes alone: a broker that does not know the producer yet takes any sequence number, and if the first batch
+  had to be sent again (a new topic whose leader is not ready, seen on Apache Kafka 4.3.1), the second would be in the log before it.
 - A batch that failed for a passing reason goes back to its place in the queue and is sent again, the same bytes, when nothing older than
   itself is in flight: so retries go one by one and cannot overtake each other.
 - "Duplicate sequence number" means that an earlier attempt arrived: success.
