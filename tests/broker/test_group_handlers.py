@@ -264,6 +264,14 @@ def test_a_full_disk_refuses_and_room_lets_go_on(disk: SimulatedDisk, broker: Si
     assert committed(broker) == 3
 
 
+def test_a_group_that_is_too_large_for_a_record_is_refused(broker: SimulatedBroker) -> None:
+    """With Kafka's code; and it can still be formed with less."""
+    joined = broker.ask(join_request(), 3)
+    refused = broker.ask(sync_request(joined.member_id, 1, {joined.member_id: bytes(17 << 20)}), 2)
+    assert refused.error_code == ErrorCode.UNKNOWN_SERVER_ERROR
+    stable_member(broker)
+
+
 # ---- every version
 
 

@@ -11,6 +11,7 @@ The topic is created when the first group needs it. Until then no group exists, 
 from __future__ import annotations
 
 import logging
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from ev.broker.renewal import Renewal
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+VALUES_BYTES_MAX: Final = 16 << 20
+"""A decision that would write more is refused: Kafka refuses a group whose record is larger than a message may be."""
+
 _INT_BITS: Final = 1 << 32
 _INT_SIGN: Final = 1 << 31
 
@@ -43,6 +47,7 @@ def java_hash(text: str) -> int:
     return value - _INT_BITS if value & _INT_SIGN else value
 
 
+@lru_cache(maxsize=4096)
 def partition_for(group_id: str, partition_count: int) -> int:
     """The partition of `__consumer_offsets` that holds this group."""
     value = java_hash(group_id)
@@ -121,6 +126,8 @@ class GroupRuntime:
 
     def _write(self, decision: Decision, now: Now) -> KafkaError | None:
         """Append the records, one batch for each partition, and replay what was appended."""
+        if sum(len(record.value or b"") for record in decision.records) > VALUES_BYTES_MAX:
+            return KafkaError(ErrorCode.RECORD_LIST_TOO_LARGE, f"a group may write {VALUES_BYTES_MAX} bytes at a time")
         batches: dict[int, list[tuple[bytes, bytes | None]]] = {}
         count = self._partition_count()
         for group_id, key, value in decision.records:
