@@ -156,6 +156,21 @@ def test_watched_topics_are_brought_up_to_date_in_the_background() -> None:
         cluster.close()
 
 
+def test_a_partition_without_a_leader_is_asked_about_with_pauses() -> None:
+    """However often somebody finds the metadata out of date."""
+    with ScriptedCluster(topics={"t": 1}) as scripted:
+        cluster = Cluster(scripted.bootstrap, retry_backoff_ms=50)
+        cluster.topic("t", timeout_ms=5_000)
+        scripted.leaders["t", 0] = -1
+        until_ms = cluster.now_ms() + 300
+        while cluster.now_ms() < until_ms:
+            cluster.request_update()
+            cluster.poll(5)
+        assert 2 <= len(scripted.calls(3)) <= 10
+        assert cluster.metadata.leader("t", 0) is None
+        cluster.close()
+
+
 def test_a_broker_that_lags_behind_does_not_bring_back_an_old_leader() -> None:
     """The newer leader epoch wins, until the topic is another one."""
 

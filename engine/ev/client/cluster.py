@@ -114,6 +114,7 @@ class Cluster:
         self._create_watched = False
         self._update_at_ms: int | None = None
         self._update_attempts = 0
+        self._updated_ms = -METADATA_MAX_AGE_MS
         self._update_ticket: Ticket | None = None
 
     def __repr__(self) -> str:
@@ -338,9 +339,10 @@ class Cluster:
         self._create_watched = self._create_watched or create
 
     def request_update(self) -> None:
-        """Something looks out of date: ask again soon, without waiting."""
+        """Something looks out of date: ask again soon, without waiting, but not without a pause when the last answer is fresh."""
         if self._update_ticket is None:
-            due_ms = self.now_ms() + (self.backoff.after(self._update_attempts - 1) if self._update_attempts else 0)
+            since_ms = self.now_ms() if self._update_attempts else self._updated_ms
+            due_ms = max(self.now_ms(), since_ms + self.backoff.after(max(0, self._update_attempts - 1)))
             self._update_at_ms = due_ms if self._update_at_ms is None else min(self._update_at_ms, due_ms)
 
     def refresh(self, topics: Iterable[str] | None = (), *, timeout_ms: int | None = None, create: bool = False) -> Metadata:
@@ -405,6 +407,7 @@ class Cluster:
             self.metadata.brokers.clear()  # what the broker says is: begin again from the bootstrap addresses
             raise KafkaError(response.error_code)
         self.metadata.apply(response, everything=everything)
+        self._updated_ms = self.now_ms()
         for broker in self.metadata.brokers.values():
             address = broker.host, broker.port
             if self._addresses.get(broker.node_id) != address:
