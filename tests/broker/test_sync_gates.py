@@ -276,6 +276,42 @@ def test_a_topic_whose_directory_cannot_be_made_does_not_exist(stage: Stage) -> 
     assert [topic.partition_count for topic in stage.restarted().broker.topics] == [3]
 
 
+def test_a_large_topic_is_made_a_few_partitions_at_a_time(stage: Stage) -> None:
+    """Others are served in between; the answer comes when all of it is there."""
+    token = stage.send(create_request("t", 100), 7)
+    stage.world.run_commit()
+    turns = 0
+    while token not in stage.client.replies:
+        assert len(stage.directories()) <= 16 * (turns + 1)
+        stage.world.turn()
+        turns += 1
+    assert turns > 1
+    assert len(stage.directories()) == 100
+
+
+def test_a_large_topic_that_is_deleted_while_it_is_made_leaves_nothing(stage: Stage) -> None:
+    """Neither directories in service nor somebody who waits for ever."""
+    created = stage.send(create_request("t", 100), 7)
+    stage.world.run_commit()
+    deleted = stage.client.send(delete_request("t"), 6)
+    stage.world.settle()
+    assert created in stage.client.replies
+    assert stage.client.replies[deleted].responses[0].error_code == 0
+    assert [name for name in stage.directories() if not name.endswith("-delete")] == []
+
+
+def test_partitions_that_cannot_be_made_are_taken_back(stage: Stage) -> None:
+    """The topic has those that it has, the client is told, and the next attempt may succeed."""
+    stage.create("t", 2)
+    stage.disk.fail("make_directory", errno.ENOSPC, "t-4")
+    grown = CreatePartitionsRequest(topics=[CreatePartitionsTopic(name="t", count=6, assignments=None)], timeout_ms=5000)
+    assert stage.ask(grown, 3).results[0].error_code == ErrorCode.KAFKA_STORAGE_ERROR
+    there = len(stage.ask(metadata_request("t"), 9).topics[0].partitions)
+    assert 2 <= there < 6
+    assert stage.ask(grown, 3).results[0].error_code == 0
+    assert len(stage.ask(metadata_request("t"), 9).topics[0].partitions) == 6
+
+
 def test_an_idle_engine_has_no_timer_that_ticks(stage: Stage) -> None:
     """Topics without records, after everything is written: nothing is armed at all; with records only retention, minutes away."""
     stage.create("t", 10)

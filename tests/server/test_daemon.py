@@ -223,6 +223,18 @@ def test_a_data_directory_of_a_newer_version_is_left_alone(engine: Engine) -> No
     assert path.read_bytes() == newer
 
 
+@pytest.mark.root
+def test_a_data_directory_of_somebody_else_is_refused(tmp_path: pathlib.Path) -> None:
+    """Under sudo too: its files would change their owner one by one."""
+    directory = tmp_path / "data"
+    directory.mkdir()
+    os.chown(directory, 12345, 12345)
+    status, line = failed_start(directory, "--listen", "127.0.0.1:0")
+    assert status == 1
+    assert "belongs to user 12345" in line
+    assert list(directory.iterdir()) == []
+
+
 # How it treats its process
 
 

@@ -13,10 +13,12 @@ record at that time (`metadata_round`).
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ev.broker.apis import load
 from ev.broker.configs import checked
+from ev.broker.directories import DirectoryMaking
 from ev.broker.group_runtime import GroupRuntime
 from ev.broker.producer_ids import ProducerIds
 from ev.broker.replay import replayed
@@ -113,9 +115,10 @@ class Broker:
     # Topics.
 
     def _open_topics(self) -> None:
-        self.store.open_topics({topic.name: (topic.id, topic.partition_count, self._config(topic)) for topic in self.topics})
+        self.store.open_topics({topic.name: (topic.id, topic.partition_count, self.config_of(topic)) for topic in self.topics})
 
-    def _config(self, topic: Topic) -> TopicConfig:
+    def config_of(self, topic: Topic) -> TopicConfig:
+        """What the topic's log is told to do."""
         return TopicConfig.build(self.settings, topic.config)
 
     def partition(self, name: str, index: int, current_leader_epoch: int = -1) -> Partition:
@@ -165,46 +168,42 @@ class Broker:
             raise KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, "The disk has too little free space to create topics.")
         written = self._append([topic_record(topic) for topic in topics], now_ms)
 
-        def make_directories() -> None:
+        def made() -> None:
             for topic in topics:
-                self._make_directories(topic)
+                if self.topics.by_id(topic.id) is not None:
+                    logger.info("topic %s created with %d partitions", topic.name, topic.partition_count)
             done()
 
-        self.runtime.after_round(written, make_directories)
+        making = DirectoryMaking(self, topics, self._creation_failed, made)
+        self.runtime.after_round(written, making.run)
 
-    def _make_directories(self, topic: Topic) -> None:
-        current = self.topics.by_id(topic.id)
-        if current is None:
-            return  # deleted again in the meantime
-        try:
-            self.store.create_topic(current.name, current.id, current.partition_count, self._config(current))
-        except OSError as error:
-            logger.error("topic %s could not be created: %s", topic.name, error)
-            self._append([deletion_record(topic.name)], self.clock.wall_ms())
-        else:
-            logger.info("topic %s created with %d partitions", current.name, current.partition_count)
+    def _creation_failed(self, topic: Topic, error: OSError) -> None:
+        """Take the topic back, by a record like any other."""
+        logger.error("topic %s could not be created: %s", topic.name, error)
+        with suppress(KafkaError):  # then the next start tries to make it
+            self.delete_topics([topic], self.clock.wall_ms(), lambda: None)
 
     def add_partitions(self, grown: Sequence[Topic], now_ms: int, done: Callable[[], None]) -> None:
-        """Give existing topics the partition counts of `grown`. `done` is called when the new partitions are there."""
+        """Give existing topics the partition counts of `grown`. `done` is called when the new partitions are there, or are not."""
         if not self.store.writable:
             raise KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, "The disk has too little free space to create partitions.")
         written = self._append([topic_record(topic) for topic in grown], now_ms)
+        making = DirectoryMaking(self, grown, self._growth_failed, done)
+        self.runtime.after_round(written, making.run)
 
-        def make_directories() -> None:
-            for topic in grown:
-                if self.topics.by_id(topic.id) is not None:
-                    self.store.add_partitions(topic.name, topic.partition_count)
-                    logger.info("topic %s has %d partitions now", topic.name, topic.partition_count)
-            done()
-
-        self.runtime.after_round(written, make_directories)
+    def _growth_failed(self, topic: Topic, error: OSError) -> None:
+        """Let the topic have the partitions that it has."""
+        logger.error("topic %s could not be given %d partitions: %s", topic.name, topic.partition_count, error)
+        with suppress(KafkaError):  # then the next start tries to make them
+            there = len(self.store.topics[topic.name].partitions)
+            self._append([topic_record(topic.with_partitions(there))], self.clock.wall_ms())
 
     def configure_topics(self, changed: Sequence[Topic], now_ms: int) -> int:
         """Replace the configurations of existing topics; returns the round that their answer waits for."""
         written = self._append([topic_record(topic) for topic in changed], now_ms)
         for topic in changed:
             if self.store.partition(topic.name, 0) is not None:
-                self.store.set_config(topic.name, self._config(topic))
+                self.store.set_config(topic.name, self.config_of(topic))
         return written
 
     def delete_topics(self, topics: Sequence[Topic], now_ms: int, done: Callable[[], None]) -> None:
@@ -222,7 +221,10 @@ class Broker:
 
     def _remove_directories(self, topic: Topic) -> None:
         gone = [self.store.partition(topic.name, index) for index in range(topic.partition_count)]
-        self.store.delete_topic(topic.name)
+        try:
+            self.store.delete_topic(topic.name)
+        except OSError as error:
+            logger.error("topic %s is deleted, but its files are still in their place: %s", topic.name, error)
         for partition in gone:
             if partition is not None:
                 self.waiting.gone(partition)

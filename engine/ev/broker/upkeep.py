@@ -57,7 +57,12 @@ class Upkeep:
 
     def _run(self) -> None:
         self._timer = None
-        for chore in self._store.chores(self._clock.monotonic_ms()):
+        try:
+            chores = self._store.chores(self._clock.monotonic_ms())
+        except OSError as error:
+            self._runtime.world.fail(error)
+            return
+        for chore in chores:
             self._runtime.world.flush(chore.run, lambda chore=chore: self._done(chore))  # type: ignore[misc]
         self._arm()
 

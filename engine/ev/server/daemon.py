@@ -42,6 +42,7 @@ from ev.server.listener import (
     PortTakenError,
     bind_all,
     format_address,
+    is_loopback,
     local_address,
     parse_address,
 )
@@ -169,6 +170,7 @@ class Engine:
         """Start, serve until a signal, and close. Raises NotStartedError."""
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(_log_unhandled)
+        threading.excepthook = self._thread_broke
         self.stopping = asyncio.Event()
         settings = self._settings()
         descriptors = Descriptors(process.raise_open_files_limit())
@@ -198,6 +200,7 @@ class Engine:
         directory = self.options.data_dir
         try:
             os.makedirs(directory, mode=0o700, exist_ok=True)
+            process.check_owner(directory)
             self._store = Store.open(self._disk, directory, settings, self._clock, randomness, open_files_max=descriptors.segments)
             self._store.committer.covered_files_max = descriptors.segments
             self._world = LoopWorld(loop, self._clock, self.fail)
@@ -252,6 +255,8 @@ class Engine:
         self._disk.replace(self._engine_file, json.dumps(facts, indent=1).encode() + b"\n")
         for listener in self.listeners:
             log.info("listening on %s, data in %s", format_address(listener.address), self.options.data_dir)
+            if not is_loopback(listener.address):
+                log.warning("%s: whoever reaches this address may read and write everything", format_address(listener.address))
         self.readiness.say(f"ready {address}")
 
     @property
@@ -280,6 +285,11 @@ class Engine:
         """The disk broke a promise: nobody gets an answer any more, and nothing is marked clean."""
         log.critical("the disk failed: %s; nothing that waits is acknowledged, the engine ends with status %d", error, EXIT_DISK)
         self._end_now(EXIT_DISK)
+
+    def _thread_broke(self, broken: threading.ExceptHookArgs) -> None:
+        """A thread that waits for the disk is gone: what waits for it would wait for ever."""
+        log.critical("thread %s broke", broken.thread and broken.thread.name, exc_info=broken.exc_value)
+        self._end_now(EXIT_OTHER)
 
     def _end_now(self, status: int) -> NoReturn:
         self.writer.close()

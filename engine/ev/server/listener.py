@@ -51,6 +51,12 @@ def local_address(address: Address) -> Address:
     return WILDCARDS.get(host, host), port
 
 
+def is_loopback(address: Address) -> bool:
+    """Whether only this machine reaches it."""
+    host, _ = address
+    return host.startswith("127.") or host == "::1"
+
+
 class PortTakenError(Exception):
     """Somebody else listens at the address."""
 

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import sys
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from ev.broker.configs import BROKER
 from ev.errors import KafkaError, MalformedError
 from ev.server.listener import format_address, local_address
+from ev.server.process import user_name
 from ev.wire.codec import decode, encode
 from ev.wire.header import decode_response_header, encode_request_header
 from ev.wire.messages.k03_metadata import MetadataRequest, MetadataResponse
 from ev.wire.messages.k18_api_versions import ApiVersionsRequest, ApiVersionsResponse
 from ev.wire.messages.k32_describe_configs import DescribeConfigsRequest, DescribeConfigsResource, DescribeConfigsResponse
-
-if sys.platform != "win32":
-    import pwd
 
 if TYPE_CHECKING:
     from ev.server.listener import Address
@@ -86,12 +83,5 @@ def owner_of_port(port: int) -> str:
             for line in lines:
                 fields = line.split()
                 if fields[3] == LISTENING and int(fields[1].rpartition(":")[2], 16) == port:
-                    return _user_name(int(fields[7]))
+                    return user_name(int(fields[7]))
     return ""
-
-
-def _user_name(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)

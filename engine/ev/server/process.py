@@ -6,7 +6,10 @@ import contextlib
 import os
 import sys
 
+from ev.errors import DiskError
+
 if sys.platform != "win32":
+    import pwd
     import resource
 
 OPEN_FILES_MAX = 1 << 20
@@ -44,6 +47,25 @@ def settle() -> None:
     """Files for our owner only, and no working directory that keeps a file system busy or has modules of its own."""
     os.umask(0o077)
     os.chdir("/")
+
+
+def check_owner(directory: str) -> None:
+    """A data directory of somebody else is refused, under sudo too: its files would become ours. Raises DiskError."""
+    if sys.platform == "win32":
+        return
+    owner = os.stat(directory).st_uid
+    if owner != os.geteuid():
+        raise DiskError(
+            f"the data directory {directory} belongs to {user_name(owner)}, and this is {user_name(os.geteuid())}: "
+            f"run as its owner, or take a directory of your own with --data-dir or EV_DATA_DIR"
+        )
+
+
+def user_name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"user {uid}"
 
 
 def raise_open_files_limit() -> int:

@@ -32,7 +32,7 @@ VERSIONS = (0, 3)
 def handle(broker: Broker, call: Call) -> None:
     request: CreatePartitionsRequest = call.request
     counts = Counter(asked.name for asked in request.topics)
-    results: dict[str, CreatePartitionsTopicResult] = {}
+    refusals: dict[str, CreatePartitionsTopicResult] = {}
     grown: list[Topic] = []
     for asked in request.topics:
         try:
@@ -40,12 +40,15 @@ def handle(broker: Broker, call: Call) -> None:
                 raise KafkaError(ErrorCode.INVALID_REQUEST, "Duplicate topic name.")
             grown.append(_grown(broker, asked, grown))
         except KafkaError as error:
-            results[asked.name] = _refusal(asked.name, error)
-        else:
-            results[asked.name] = CreatePartitionsTopicResult(name=asked.name)
+            refusals[asked.name] = _refusal(asked.name, error)
 
     def answer() -> None:
-        call.reply(CreatePartitionsResponse(results=list(results.values())), broker.metadata_round)
+        for topic in () if request.validate_only else grown:
+            if broker.topics.partitions_of(topic.name) < topic.partition_count:
+                error = KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, "The partitions could not be made on disk.")
+                refusals.setdefault(topic.name, _refusal(topic.name, error))
+        results = [refusals.get(name) or CreatePartitionsTopicResult(name=name) for name in counts]
+        call.reply(CreatePartitionsResponse(results=results), broker.metadata_round)
 
     if request.validate_only or not grown:
         answer()
@@ -53,7 +56,7 @@ def handle(broker: Broker, call: Call) -> None:
     try:
         broker.add_partitions(grown, call.now_ms, answer)
     except KafkaError as error:
-        results.update({topic.name: _refusal(topic.name, error) for topic in grown})
+        refusals.update({topic.name: _refusal(topic.name, error) for topic in grown})
         answer()
 
 
