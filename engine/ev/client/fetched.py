@@ -54,6 +54,7 @@ class FetchedBatch:
         "_buffer",
         "_columns",
         "_first_wanted",
+        "_header",
         "_position",
         "base_offset",
         "high_watermark",
@@ -76,6 +77,7 @@ class FetchedBatch:
         self.high_watermark = high_watermark
         self._buffer = buffer
         self._position = position
+        self._header = header
         self._first_wanted = first_wanted
         self._columns: Columns | None = None
 
@@ -83,7 +85,7 @@ class FetchedBatch:
     def columns(self) -> Columns:
         """Offsets, timestamps, keys, values and headers. Raises CorruptBatchError when the records contradict the batch's header."""
         if self._columns is None:
-            columns = decode_batch(self._buffer, self._position)
+            columns = decode_batch(self._buffer, self._position, header=self._header)
             if self._first_wanted > self.base_offset:
                 columns = columns_from(columns, self._first_wanted)
             self._columns = columns

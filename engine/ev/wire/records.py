@@ -466,9 +466,15 @@ class Columns:
         return f"Columns(base_offset={self.base_offset}, {len(self)} records)"
 
 
-def decode_batch(buffer: Buffer, position: int = 0, *, decompressed_size_max: int = codecs.SIZE_MAX) -> Columns:
-    """The records of the batch at position. CorruptBatchError when they contradict their header, each other or the bound."""
-    header = read_header(buffer, position)
+def decode_batch(
+    buffer: Buffer, position: int = 0, *, header: BatchHeader | None = None, decompressed_size_max: int = codecs.SIZE_MAX
+) -> Columns:
+    """The records of the batch at position. CorruptBatchError when they contradict their header, each other or the bound.
+
+    Who has read the header already passes it on.
+    """
+    if header is None:
+        header = read_header(buffer, position)
     if header.magic != MAGIC:
         raise CorruptBatchError(f"the batch at offset {header.base_offset} has format {header.magic}, ev reads format 2")
     if header.size > len(buffer) - position:
@@ -488,7 +494,7 @@ def decode_records(header: BatchHeader, records: bytes) -> Columns:
     if count <= 0 or count * _RECORD_SIZE_MIN > len(records):
         raise CorruptBatchError(f"the batch at offset {base} says {count} records in {len(records)} bytes")
     one_timestamp = header.base_timestamp == header.max_timestamp
-    plain = _decode_plain(records, count, one_timestamp) if header.last_offset_delta == count - 1 else None
+    plain = _decode_plain(records, count, one_timestamp) if header.last_offset_delta == count - 1 and count >= _RUN_MIN else None
     if plain is not None:
         values, deltas = plain
         return Columns(base, range(base, base + count), _timestamps_of(header, deltas), [None] * count, values, [()] * count)  # type: ignore[arg-type]
@@ -499,7 +505,7 @@ def decode_records(header: BatchHeader, records: bytes) -> Columns:
 
 
 _RUN_MIN = 16
-"""Fewer records in a row than that are not worth a guess: the careful loop is quicker."""
+"""Fewer records in a row, or in a batch, are not worth a guess: the careful loop is quicker."""
 _TIMESTAMP_SIZE_MAX = 3
 """Timestamps up to 17 minutes from the first one; beyond that, the careful loop."""
 _GOES_ON = bytes(0x80) + b"\x01" * 0x80
