@@ -238,6 +238,11 @@ class RealFile:
                 self.closed = True
                 os.close(self._fd)
 
+    def __del__(self) -> None:
+        if not self.closed:
+            self.closed = True
+            os.close(self._fd)
+
 
 def _sync_everything(fd: int) -> None:
     if sys.platform == "darwin":

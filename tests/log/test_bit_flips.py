@@ -15,7 +15,7 @@ from ev.wire.records import encode_batch, headers
 from support.stores import TOPIC, HandStore
 
 CONFIG = TopicConfig(segment_bytes=4000, index_interval_bytes=300, retention_ms=-1)
-TRIALS = 40
+TRIALS = 16
 REFUSALS = (ErrorCode.CORRUPT_MESSAGE, ErrorCode.KAFKA_STORAGE_ERROR)
 MAY_GO = (".kafka_cleanshutdown", ".tmp", ".snapshot")
 """The clean marker is removed by every start; a snapshot of an earlier stop when there is a newer one."""

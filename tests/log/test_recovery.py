@@ -8,7 +8,7 @@ import pytest
 
 from ev.errors import ErrorCode, KafkaError
 from ev.log.config import TopicConfig
-from ev.log.partition import Partition
+from ev.log.partition import Partition, Read, ReadLater
 from ev.wire.records import encode_batch, read_header
 from support.simulated_disk import SimulatedDisk
 from support.stores import TOPIC, HandStore, read_records
@@ -34,6 +34,11 @@ def batch(hand: HandStore, value: bytes, *, producer: int = -1, sequence: int = 
 
 def values(partition: Partition) -> list[bytes | None]:
     return [value for _, _, _, value in read_records(partition)]
+
+
+def read(partition: Partition, offset: int) -> Read:
+    answer = partition.read(offset, 1 << 20, at_least_one=True)
+    return answer.run() if isinstance(answer, ReadLater) else answer
 
 
 def overwrite(disk: SimulatedDisk, path: str, position: int, data: bytes) -> None:
@@ -109,17 +114,11 @@ def test_damage_below_the_recovery_point_is_never_cut(disk: SimulatedDisk) -> No
     overwrite(disk, LOG, 5 * one + 70, b"\xff")
     hand.open()
     partition = hand.partition
-    first = partition.read(0, 1 << 20, at_least_one=True)
-    if not isinstance(first, tuple):
-        first = first.run()
-    assert first.next_offset == 5
+    assert read(partition, 0).next_offset == 5
     with pytest.raises(KafkaError) as refused:
-        answer = partition.read(5, 1 << 20, at_least_one=True)
-        if not isinstance(answer, tuple):
-            answer.run()
+        read(partition, 5)
     assert refused.value.code == ErrorCode.CORRUPT_MESSAGE
-    partition.bytes_available(0, 1)
-    assert isinstance(partition.read(0, 100, at_least_one=True), tuple)  # the loop has taken note by now
+    assert read(partition, 0).next_offset == 5  # and the loop has taken note by now
     assert partition.damaged is not None
     with pytest.raises(KafkaError) as storage:
         partition.append(batch(hand, b"more"), hand.clock.wall_ms())
@@ -229,9 +228,7 @@ def test_each_start_is_a_new_leader_epoch(disk: SimulatedDisk) -> None:
         (first + 2, 3),
         (first + 3, 3),
     ]
-    answer = partition.read(0, 1 << 20, at_least_one=True)
-    read = answer if isinstance(answer, tuple) else answer.run()
-    data = b"".join(map(bytes, read.pieces))
+    data = b"".join(map(bytes, read(partition, 0).pieces))
     position, epochs = 0, []
     while position < len(data):
         header = read_header(data, position)
@@ -262,7 +259,7 @@ def test_a_missing_index_is_made_again(disk: SimulatedDisk) -> None:
     stamp = hand.clock.wall_ms() - 505
     expected = hand.partition.offset_for_timestamp(stamp)
     hand.store.close()
-    names = [name for name in disk.list(f"/data/{TOPIC}-0") if name.endswith(("index"))]
+    names = [name for name in disk.list(f"/data/{TOPIC}-0") if name.endswith("index")]
     assert len(names) > 4
     for name in names[::2]:
         disk.remove(f"/data/{TOPIC}-0/{name}")
@@ -270,5 +267,5 @@ def test_a_missing_index_is_made_again(disk: SimulatedDisk) -> None:
         overwrite(disk, f"/data/{TOPIC}-0/{name}", 0, b"\x00\x00\x00\x07" * 6)
     hand.open()
     assert [values(hand.partition)[offset] for offset in (0, 50, 99)] == [b"%d" % number * 10 for number in (0, 50, 99)]
-    assert [value for _, _, _, value in read_records(hand.partition, 77)][0] == b"77" * 10
+    assert read_records(hand.partition, 77)[0][3] == b"77" * 10
     assert hand.partition.offset_for_timestamp(stamp) == expected

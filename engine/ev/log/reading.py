@@ -212,7 +212,7 @@ def read_batches(plan: Plan, source: Source) -> Found:
 def locate(plan: Plan, source: Source, segment: Segment, end: int) -> int:
     """Where the first batch begins that ends at or after the plan's offset; `end` when there is none."""
     entry = source.index(segment).before_offset(plan.offset)
-    if entry is not None and (entry[1] >= end or not entry_holds(source.read(segment, HEADER_SIZE, entry[1]), entry[0])):
+    if entry is not None and not (0 <= entry[1] < end and entry_holds(source.read(segment, HEADER_SIZE, entry[1]), entry[0])):
         entry = source.without_index(segment).before_offset(plan.offset)
     start = entry[1] if entry is not None else 0
     scan = Scan(

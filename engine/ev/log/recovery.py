@@ -136,6 +136,7 @@ class Recovery:
         found: Found,
         kafka: KafkaCheckpoints,
         entries: Sequence[Entry],
+        epoch_max: int | None,
         now_ms: int,
     ) -> None:
         self.services = services
@@ -148,6 +149,7 @@ class Recovery:
         self.directory = found.directory
         self.kafka = kafka
         self.entries = entries
+        self.epoch_max = epoch_max  # the newest leader epoch that any batch can have; None when it is not known
         self.now_ms = now_ms
         self.name = f"{topic}-{index}"
         self.epochs = LeaderEpochs()
@@ -329,10 +331,22 @@ class Recovery:
         segment.written_from = position
         scan = Scan(file.read_at, position, segment.size, offset, contiguous=not self.config.compacted)
         for place, fields in scan:
+            if self.found.checkpoint is not None and not self._epoch_is_plausible(fields[2]):
+                fields = self._mend_epoch(file, place, fields)
             self._take(segment, place, fields)
         if segment.sealed:
             segment.seal()
         return scan
+
+    def _epoch_is_plausible(self, epoch: int) -> bool:
+        return epoch >= self.epochs.latest and (self.epoch_max is None or epoch <= self.epoch_max)
+
+    def _mend_epoch(self, file: File, position: int, fields: Fields) -> Fields:
+        """The leader epoch is the one field that no checksum covers and no neighbour contradicts; the batch itself is whole."""
+        epoch = max(self.epochs.latest, 0)
+        self._report(f"the batch at offset {fields[0]} said leader epoch {fields[2]}, which never was; it was set to {epoch}")
+        file.write_at([epoch.to_bytes(4, "big")], position + LOG_OVERHEAD)
+        return (*fields[:2], epoch, *fields[3:])
 
     def _prepare_indexes(self, segment: Segment, file: File, position: int, offset: int) -> None:
         """Indexes that hold exactly what lies before `position`."""

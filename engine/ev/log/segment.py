@@ -144,7 +144,7 @@ def load_indexes(disk: Disk, segment: Segment, file: File, interval: int, *, fro
     index = OffsetIndex(segment.base_offset, _read_or_nothing(disk, segment.path(INDEX)) if from_files else b"")
     times = TimeIndex(segment.base_offset, _read_or_nothing(disk, segment.path(TIME_INDEX)) if from_files else b"")
     last = index.entry(len(index) - 1) if len(index) else None
-    if last is not None and not entry_holds(file.read_at(HEADER.size, last[1]), last[0]):
+    if last is not None and not (0 <= last[1] < segment.size and entry_holds(file.read_at(HEADER.size, last[1]), last[0])):
         index, last = OffsetIndex(segment.base_offset), None
     position = last[1] if last is not None else 0
     if segment.size - position <= interval:

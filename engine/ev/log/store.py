@@ -95,6 +95,7 @@ class Store:
         self.topics: dict[str, StoredTopic] = {}
         self.reports: list[str] = []
         self.epoch = 0
+        self._epoch_max: int | None = None  # the newest leader epoch so far, where it is known
         self.on_chores: Callable[[], None] | None = None  # told when there is a chore earlier than was said before
         self.cluster_id = ""
         self.node_id = NODE_ID
@@ -164,11 +165,14 @@ class Store:
 
     def _read_state(self) -> None:
         path = f"{self.directory}/{STATE}"
-        state = State.parse(self.disk.read(path)) if self.disk.exists(path) else State(FORMAT, -1)
+        if not self.disk.exists(path):
+            return
+        state = State.parse(self.disk.read(path))
         if state is None:
             self._report(f"{STATE} is damaged; the leader epoch is taken from the partitions")
-            state = State(FORMAT, -1)
-        self.epoch = state.epoch + 1
+        else:
+            self._epoch_max = state.epoch
+            self.epoch = state.epoch + 1
 
     def _read_identity(self) -> None:
         path = f"{self.directory}/{META_PROPERTIES}"
@@ -231,7 +235,9 @@ class Store:
             if not entries:
                 return partition
             found = examine(self.disk, directory)
-        recovery = Recovery(self._services, topic, index, topic_id, config, found, self._kafka, entries, self.clock.wall_ms())
+        recovery = Recovery(
+            self._services, topic, index, topic_id, config, found, self._kafka, entries, self._epoch_max, self.clock.wall_ms()
+        )
         return recovery.run()
 
     def _examined(self, directory: str, topic_id: bytes) -> Found | None:
@@ -495,8 +501,7 @@ class Store:
 
     def close(self, clean: bool = True) -> None:
         """Sync everything, note it, mark the directory clean; or, not `clean`, just let go. Raises OSError."""
-        settled = clean and self._settle()
-        if settled:
+        if clean and self._settle():
             works = []
             for partition in self.partitions():
                 if not partition.untouched:
@@ -511,6 +516,9 @@ class Store:
                 self.disk.replace(f"{self.directory}/{name}", data)
             self.committer.close()
             self.disk.replace(f"{self.directory}/{CLEAN_SHUTDOWN}", CLEAN_SHUTDOWN_TEXT)
+        elif self.committer.journal is not None:
+            for half in self.committer.journal.halves:
+                half.file.release()
         for partition in self.partitions():
             partition.close()
         self._lock.release()

@@ -70,7 +70,7 @@ def _start(segment: Segment, source: Source, timestamp: int, read: Callable[[int
     """A place before which every record is older. The indexes are believed only where the log agrees."""
     older = source.times(segment).before(timestamp)
     entry = source.index(segment).before_offset(older[1]) if older is not None else None
-    if older is None or entry is None or not entry_holds(read(HEADER_SIZE, entry[1]), entry[0]):
+    if older is None or entry is None or not 0 <= entry[1] < segment.size or not entry_holds(read(HEADER_SIZE, entry[1]), entry[0]):
         return 0
     scan = Scan(read, entry[1], segment.size, None, contiguous=False, checked=False)
     for _, fields in scan:
