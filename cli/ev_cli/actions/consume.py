@@ -56,8 +56,8 @@ def consume(options: Any) -> int:
     wanted = Wanted(options)
     renderer = renderer_of(options)
     session = Session(options)
-    interrupts = Interrupts().install()
     consumer = session.consumer(**_settings(options, session))
+    interrupts = Interrupts().install()
     try:
         run = Run(options, wanted, renderer, session, consumer, interrupts)
         return run.to_the_end()
@@ -218,7 +218,7 @@ class Run:
         except Interrupted:
             pass
         finally:
-            self._commit(self.policy.all())
+            self._commit_the_rest()
         return self.interrupts.status
 
     def _complete(self) -> bool:
@@ -348,21 +348,46 @@ class Run:
 
     # -- commits -------------------------------------------------------------------------------------------------------------------
 
-    def _commit(self, offsets: dict[Partition, int]) -> None:
+    def _commit(self, offsets: dict[Partition, int], *, last: bool = False) -> None:
+        """Commit, and wait for the answer. What cannot be committed now is kept for the next time, unless this is the last one."""
         if not offsets:
             return
-        from ev.errors import KafkaError
+        from ev.errors import KafkaError, TimedOutError, UnreachableError
 
         try:
-            self.consumer.commit({partition: (offset, "") for partition, offset in offsets.items()}, sync=True)
+            self.consumer.commit(
+                {partition: (offset, "") for partition, offset in offsets.items()}, True, timeout_ms=self.session.timeout_ms
+            )
         except KafkaError as error:
-            if error.code == REBALANCE_IN_PROGRESS:
-                for (topic, index), offset in offsets.items():
-                    self.policy.wrote(topic, index, offset)
-            elif error.code in TAKEN_AWAY:
+            if error.code in TAKEN_AWAY:
                 self.session.talk("the group gave our partitions away before their offsets were committed; some records will be read again")
-            else:
+            elif last or error.code != REBALANCE_IN_PROGRESS:
                 raise
+            else:
+                self._keep(offsets)
+        except (TimedOutError, UnreachableError):
+            if last:
+                raise
+            self._keep(offsets)
+
+    def _commit_the_rest(self) -> None:
+        """The last commit. A group that rebalances just now takes it when it has settled; what is fetched meanwhile is not written."""
+        from ev.errors import KafkaError
+
+        offsets = self.policy.all()
+        give_up_at = time.monotonic() + self.session.timeout_ms / 1000
+        while True:
+            try:
+                self._commit(offsets, last=True)
+                return
+            except KafkaError as error:
+                if error.code != REBALANCE_IN_PROGRESS or time.monotonic() > give_up_at:
+                    raise
+            self.consumer.poll_batches(POLL_MS)
+
+    def _keep(self, offsets: dict[Partition, int]) -> None:
+        for (topic, index), offset in offsets.items():
+            self.policy.wrote(topic, index, offset)
 
 
 def _policy(options: Any) -> CommitWritten:

@@ -47,8 +47,8 @@ def produce(options: Any) -> int:
     _check(options)
     if 0 in output.closed and any(source.is_stdin for source in sources):
         output.need_stdin()
-    interrupts = Interrupts().install()
     sending = Sending(session, options, topic)
+    interrupts = Interrupts().install()
     try:
         for source in sources:
             _feed(source, reading, sending, interrupts)
@@ -382,6 +382,8 @@ class Sending:
             self._tell(delivery)
 
     def _tell(self, delivery: Delivery) -> None:
+        if delivery.base_offset < 0:  # acks=0: nobody says where the records went
+            return
         for offset in range(delivery.base_offset, delivery.base_offset + delivery.count):
             if self._report is not None:
                 output.write(self._report % {b"t": delivery.topic.encode(), b"p": delivery.partition, b"o": offset})
