@@ -18,6 +18,7 @@ from ev.broker.renewal import Renewal
 from ev.broker.replay import newest
 from ev.broker.topics import OFFSETS_TOPIC
 from ev.coordinators.decision import Caller, Decision, Now
+from ev.coordinators.group_records import is_group_key
 from ev.coordinators.groups import Groups
 from ev.errors import ErrorCode, KafkaError, MalformedError
 
@@ -143,6 +144,9 @@ class GroupRuntime:
                 for key, value in records:
                     self.groups.replay(key, value, now)
                 self._renewal(partition).appended()
+        if refusal is None:
+            for group_id in dict.fromkeys(record.group_id for record in decision.records if is_group_key(record.key)):
+                logger.info("group %r %s", group_id, self.groups.summary(group_id))
         return refusal
 
     def _renewal(self, partition: Partition) -> Renewal:

@@ -102,6 +102,10 @@ def group_key(group_id: str) -> bytes:
     return _prefixed(GROUP_METADATA, encode(GroupMetadataKey(group=group_id), 0))
 
 
+def is_group_key(key: bytes) -> bool:
+    return _int16(key) == GROUP_METADATA
+
+
 def group_value(group: ClassicGroup, assignments: dict[str, bytes], now_ms: int) -> bytes:
     """The group as it will be known after a restart."""
     value = GroupMetadataValue(

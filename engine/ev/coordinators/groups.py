@@ -15,7 +15,16 @@ from ev.coordinators.classic_replies import left
 from ev.coordinators.classic_requests import ClassicRequests, leaving
 from ev.coordinators.deadlines import Deadlines
 from ev.coordinators.decision import Caller, Decision, Now, Record
-from ev.coordinators.group_records import GroupKey, OffsetKey, group_key, read_group_value, read_key, read_member, read_offset_value
+from ev.coordinators.group_records import (
+    GroupKey,
+    OffsetKey,
+    group_key,
+    is_group_key,
+    read_group_value,
+    read_key,
+    read_member,
+    read_offset_value,
+)
 from ev.coordinators.offsets import Offsets, Topics, commit_error
 from ev.errors import ErrorCode
 from ev.wire.messages.k15_describe_groups import DescribedGroup, DescribedGroupMember, DescribeGroupsResponse
@@ -304,6 +313,13 @@ class Groups:
     def group_ids(self) -> list[str]:
         return list(self._groups)
 
+    def summary(self, group_id: str) -> str:
+        """The group in a few words, for the log."""
+        group = self._groups.get(group_id)
+        if group is None:
+            return "is forgotten"
+        return f"is {group.state} in generation {group.generation} with {len(group.members)} members"
+
     def records_of(self, group_id: str) -> list[Record]:
         """Everything that the log must say of a group."""
         group = self._groups.get(group_id)
@@ -327,7 +343,7 @@ class Groups:
     def refused(self, decision: Decision, error_code: int, now: Now) -> Decision:
         """The log took none of the decision's records: everybody in it gets an error, and rebalances in it start over."""
         outcome = Decision(decision.groups)
-        groups_hit = dict.fromkeys(record.group_id for record in decision.records if isinstance(read_key(record.key), GroupKey))
+        groups_hit = dict.fromkeys(record.group_id for record in decision.records if is_group_key(record.key))
         if error_code not in (ErrorCode.MESSAGE_TOO_LARGE, ErrorCode.RECORD_LIST_TOO_LARGE):
             answer = ErrorCode.COORDINATOR_NOT_AVAILABLE
         else:
