@@ -88,6 +88,11 @@ def is_terminal(number: int) -> bool:
     return number not in closed and os.isatty(number)
 
 
+def has_colour() -> bool:
+    """Whether stdout is a terminal that takes colour, and nobody has asked for none."""
+    return is_terminal(1) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
 def safe(text: str) -> str:
     """Text from a cluster, harmless to a terminal: control characters and direction overrides become escapes."""
     if text.isascii() and text.isprintable():

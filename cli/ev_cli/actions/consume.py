@@ -155,7 +155,7 @@ def renderer_of(options: Any) -> Renderer:
         "value": lambda: Renderer(delimiter, null_bytes),
         "raw": lambda: Renderer(b"", null_bytes),
         "json": lambda: JsonRenderer(bool(options.embed_json)),
-        "pretty": lambda: PrettyRenderer(output.is_terminal(1) and "NO_COLOR" not in os.environ),
+        "pretty": lambda: PrettyRenderer(output.has_colour()),
         "lp32": LengthPrefixedRenderer,
         "kv": lambda: FormatRenderer("", null_bytes, [Verb("k", None), b"\t", Verb("v", None), delimiter]),
         "hex": lambda: FormatRenderer("", null_bytes, [Verb("v", "hex"), delimiter]),
