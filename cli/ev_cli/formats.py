@@ -12,6 +12,7 @@ column per verb, so that a record costs one `%`.
 
 from __future__ import annotations
 
+import os
 from itertools import repeat
 
 from ev_cli.failures import UsageFailure
@@ -57,8 +58,6 @@ def unescape(text: str) -> bytes:
 
 def lex(text: str, *, verbs: bool = True) -> list[bytes | Verb]:
     """The format as literals and verbs, neighbouring literals joined."""
-    import os
-
     found: list[bytes | Verb] = []
     literal = b""
     position = 0

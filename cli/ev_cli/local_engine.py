@@ -187,13 +187,24 @@ class LocalEngine:
                     self.cluster_id = field(self.file_text(), "cluster_id")
                     return answer.split()[1], True
                 self._raise_unless_locked(answer)
-                if time.monotonic() > deadline:
-                    raise Failure(
-                        f"another process holds {self.data_dir} but does not answer", "`ev server status` shows which", code=UNREACHABLE
-                    )
-                time.sleep(0.05)
+                address = self._wait_for_other(deadline)
+                if address is not None:
+                    return address, False
         finally:
             os.close(starting)
+
+    def _wait_for_other(self, deadline: float) -> str | None:
+        """Another process has the directory, and starts or stops just now: its address, or None when it has let go."""
+        while self.lock_holder():
+            address = self._answering_address()
+            if address is not None:
+                return address
+            if time.monotonic() > deadline:
+                raise Failure(
+                    f"another process holds {self.data_dir} but does not answer", "`ev server status` shows which", code=UNREACHABLE
+                )
+            time.sleep(0.02)
+        return None
 
     def command(self, *, log_file: str | None, ready_fd: int | None = None) -> list[str]:
         """The daemon's command line. Every path in it is absolute."""

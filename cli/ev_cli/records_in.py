@@ -6,6 +6,8 @@ into columns. Both know nothing of files or topics. The plain case, lines that a
 
 from __future__ import annotations
 
+import os
+
 from ev_cli.failures import Failure, UsageFailure
 from ev_cli.formats import Verb, lex, number_width, unescape, unknown_modifier
 
@@ -431,8 +433,6 @@ def _from_hex(data: bytes) -> bytes:
 
 def header(text: str) -> tuple[str, bytes | None]:
     """-H NAME=VALUE or NAME:VALUE, cut at whichever comes first; NAME alone has the value null."""
-    import os
-
     places = [place for place in (text.find("="), text.find(":")) if place >= 0]
     if not places:
         return text, None
