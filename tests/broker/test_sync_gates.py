@@ -325,3 +325,20 @@ def test_an_idle_engine_has_no_timer_that_ticks(stage: Stage) -> None:
         stage.world.settle()
     waits_ms = [timer.deadline_ms - stage.engine.clock.monotonic_ms() for timer in stage.world.armed]
     assert all(wait_ms > 60_000 for wait_ms in waits_ms)
+
+
+def test_a_search_by_time_that_needs_the_disk_leaves_the_loop(stage: Stage) -> None:
+    """After a restart the indexes are not in memory: the search is handed to a reader, others are served, and the answer follows."""
+    stage.create("t")
+    for number in range(3):
+        stage.ask(produce_request("t", -1, timestamp=stage.engine.clock.wall_ms() + number), 9)
+    wanted = stage.engine.clock.wall_ms() + 1
+    engine = stage.restarted()
+    client = engine.connect()
+    token = client.send(offsets_request("t", wanted), 7)
+    assert engine.world.reads, "the loop waited for the disk"
+    assert token not in client.replies
+    engine.world.settle()
+    answer = client.replies[token].topics[0].partitions[0]
+    assert (answer.error_code, answer.offset, answer.timestamp) == (0, 1, wanted)
+    assert engine.ask(offsets_request("t", wanted + 100), 7).topics[0].partitions[0].offset == -1

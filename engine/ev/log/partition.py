@@ -29,6 +29,7 @@ from ev.wire.records import CODEC_MASK, HEADER_SIZE, encode_batch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import TypeAlias
 
     from ev.disk import Disk, File
     from ev.log.commit import Committer
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from ev.log.segment import OpenFiles
     from ev.wire.primitives import Buffer
 
+    Search: TypeAlias = Callable[[CachedSource | WaitingSource], tuple[int, int] | None]
+
 HEAD = Struct(">qii")
 HEAD_SIZE = HEAD.size
 CURSORS_MAX = 64
@@ -45,7 +48,7 @@ FLUSH_MARK_BYTES = 64 << 10
 OUT_OF_SPACE = (errno.ENOSPC, errno.EDQUOT)
 LATEST_VERSION = 1 << 15
 
-__all__ = ["Appended", "Partition", "Read", "ReadLater", "Services"]
+__all__ = ["Appended", "Partition", "Read", "ReadLater", "SearchLater", "Services"]
 
 
 class Appended(NamedTuple):
@@ -306,6 +309,8 @@ class Partition:
         if (
             file is None
             or not segment.writable
+            or segment.index is None
+            or len(segment.index.data) >= self._index_bytes_max
             or segment.size + size > self._segment_bytes
             or (max_timestamp - segment.roll_timestamp > self._segment_ms and segment.roll_timestamp >= 0)
             or segment.roll_timestamp < 0
@@ -625,32 +630,48 @@ class Partition:
 
     def offset_for_timestamp(self, timestamp: int, *, end_offset: int | None = None) -> tuple[int, int] | None:
         """(offset, timestamp) of the first record that is not older than `timestamp`; None when there is none. May wait for the disk."""
-        limit = self.high_watermark if end_offset is None else end_offset
-        start, report = self.log_start_offset, self.services.report
-        return self._search(lambda source: first_at_or_after(self.segments, source, timestamp, start, limit, report))
+        return self._search(self._search_for(timestamp, end_offset))
 
     def max_timestamp(self) -> tuple[int, int] | None:
         """(offset, timestamp) of the first record that has the largest timestamp. May wait for the disk."""
+        return self._search(self._search_for(None, None))
+
+    def search_by_time(self, timestamp: int | None) -> tuple[int, int] | SearchLater | None:
+        """`offset_for_timestamp`, or `max_timestamp` for None, without waiting: a SearchLater when it has to wait for the disk."""
+        search = self._search_for(timestamp, None)
+        try:
+            return search(_CACHED)
+        except Cold:
+            return SearchLater(self, search, WaitingSource(self.services.disk, self._index_interval))
+
+    def _search_for(self, timestamp: int | None, end_offset: int | None) -> Search:
+        """The search, on a copy of what it needs, so that a thread may do it."""
+        segments, start, report = list(self.segments), self.log_start_offset, self.services.report
+        limit = self.high_watermark if end_offset is None else end_offset
 
         def search(source: CachedSource | WaitingSource) -> tuple[int, int] | None:
-            largest = max(largest_timestamp(segment, source) for segment in self.segments)
-            if largest < 0:
+            wanted = max(largest_timestamp(segment, source) for segment in segments) if timestamp is None else timestamp
+            if timestamp is None and wanted < 0:
                 return None
-            return first_at_or_after(self.segments, source, largest, self.log_start_offset, self.high_watermark, self.services.report)
+            return first_at_or_after(segments, source, wanted, start, limit, report)
 
-        return self._search(search)
+        return search
 
-    def _search(self, search: Callable[[CachedSource | WaitingSource], tuple[int, int] | None]) -> tuple[int, int] | None:
+    def _search(self, search: Search) -> tuple[int, int] | None:
         """Search in memory if that will do, else on the disk."""
         try:
             return search(_CACHED)
         except Cold:
-            source = WaitingSource(self.services.disk, self._index_interval)
+            later = SearchLater(self, search, WaitingSource(self.services.disk, self._index_interval))
             try:
-                return search(source)
+                return later.run()
             finally:
-                for arrival in source.arrivals.values():
-                    self._adopt(arrival)
+                later.learn()
+
+    def adopt(self, source: WaitingSource) -> None:
+        """Take over what was opened elsewhere."""
+        for arrival in source.arrivals.values():
+            self._adopt(arrival)
 
     def epoch_end_offset(self, epoch: int) -> tuple[int, int]:
         """(the largest leader epoch up to `epoch`, the offset at which it ended); (-1, -1) when it is not known."""
@@ -852,6 +873,25 @@ class Partition:
         self._learn_arrivals()
         for segment in self.segments:
             self.services.files.close(segment)
+
+
+class SearchLater:
+    """A search by time that has to wait for the disk: `run` it once, in a thread, then `learn` on the loop, whatever came of it."""
+
+    __slots__ = ("_partition", "_search", "_source")
+
+    def __init__(self, partition: Partition, search: Search, source: WaitingSource) -> None:
+        self._partition = partition
+        self._search = search
+        self._source = source
+
+    def run(self) -> tuple[int, int] | None:
+        """The result of the search. Raises OSError."""
+        return self._search(self._source)
+
+    def learn(self) -> None:
+        """Let the partition keep what was opened."""
+        self._partition.adopt(self._source)
 
 
 class IndexSave:

@@ -12,11 +12,13 @@ v2 isolation level, v4 leader epochs, v6 flexible, v10 a timeout for remote stor
 
 from __future__ import annotations
 
-from collections import Counter
-from typing import TYPE_CHECKING, Final
+from collections import Counter, deque
+from typing import TYPE_CHECKING, Any, Final
 
 from ev.errors import ErrorCode, KafkaError
+from ev.log.partition import SearchLater
 from ev.wire.messages.k02_list_offsets import (
+    ListOffsetsPartition,
     ListOffsetsPartitionResponse,
     ListOffsetsRequest,
     ListOffsetsResponse,
@@ -53,36 +55,76 @@ def _round_at_arrival(broker: Broker, request: ListOffsetsRequest) -> int:
 
 
 def _answer(broker: Broker, call: Call, request: ListOffsetsRequest) -> None:
-    counts = Counter((topic.name, asked.partition_index) for topic in request.topics for asked in topic.partitions)
-    topics = []
-    for topic in request.topics:
-        answers = []
-        for asked in topic.partitions:
-            answer = ListOffsetsPartitionResponse(partition_index=asked.partition_index)
-            answers.append(answer)
-            try:
-                if counts[topic.name, asked.partition_index] > 1:
-                    raise KafkaError(ErrorCode.INVALID_REQUEST)
-                if asked.timestamp < EARLIEST_PENDING_UPLOAD or call.version < VERSION_MIN.get(asked.timestamp, 0):
-                    raise KafkaError(ErrorCode.UNSUPPORTED_VERSION)
-                partition = broker.partition(topic.name, asked.partition_index, asked.current_leader_epoch)
-                answer.offset, answer.timestamp, answer.leader_epoch = _look_up(partition, asked.timestamp)
-            except KafkaError as error:
-                answer.error_code = error.code
-        topics.append(ListOffsetsTopicResponse(name=topic.name, partitions=answers))
-    call.reply(ListOffsetsResponse(topics=topics), broker.metadata_round)
+    Lookups(broker, call, request).run()
 
 
-def _look_up(partition: Partition, timestamp: int) -> tuple[int, int, int]:
-    """(offset, timestamp, leader epoch), each -1 when there is none. Raises KafkaError."""
+class Lookups:
+    """The lookups of one request, one after the other; a search that has to wait for the disk leaves the loop."""
+
+    __slots__ = ("_answers", "_broker", "_call", "_open")
+
+    def __init__(self, broker: Broker, call: Call, request: ListOffsetsRequest) -> None:
+        self._broker = broker
+        self._call = call
+        counts = Counter((topic.name, asked.partition_index) for topic in request.topics for asked in topic.partitions)
+        self._open: deque[tuple[Partition, int, ListOffsetsPartitionResponse]] = deque()
+        self._answers = [
+            ListOffsetsTopicResponse(
+                name=topic.name,
+                partitions=[self._begin(topic.name, asked, counts[topic.name, asked.partition_index] > 1) for asked in topic.partitions],
+            )
+            for topic in request.topics
+        ]
+
+    def _begin(self, name: str, asked: ListOffsetsPartition, duplicate: bool) -> ListOffsetsPartitionResponse:
+        """Check one lookup. It is done in `run`."""
+        answer = ListOffsetsPartitionResponse(partition_index=asked.partition_index)
+        try:
+            if duplicate:
+                raise KafkaError(ErrorCode.INVALID_REQUEST)
+            if asked.timestamp < EARLIEST_PENDING_UPLOAD or self._call.version < VERSION_MIN.get(asked.timestamp, 0):
+                raise KafkaError(ErrorCode.UNSUPPORTED_VERSION)
+            partition = self._broker.partition(name, asked.partition_index, asked.current_leader_epoch)
+        except KafkaError as error:
+            answer.error_code = error.code
+        else:
+            self._open.append((partition, asked.timestamp, answer))
+        return answer
+
+    def run(self) -> None:
+        """Go on with what is open, then answer."""
+        while self._open:
+            partition, timestamp, answer = self._open.popleft()
+            found = _look_up(partition, timestamp)
+            if isinstance(found, SearchLater):
+                later = found
+                self._broker.runtime.world.read(later.run, lambda result: self._searched(partition, answer, later, result))  # noqa: B023
+                return
+            answer.offset, answer.timestamp, answer.leader_epoch = found
+        self._call.reply(ListOffsetsResponse(topics=self._answers), self._broker.metadata_round)
+
+    def _searched(self, partition: Partition, answer: ListOffsetsPartitionResponse, later: SearchLater, result: Any) -> None:
+        later.learn()
+        if isinstance(result, OSError):
+            answer.error_code = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION if partition.gone else ErrorCode.KAFKA_STORAGE_ERROR
+        elif isinstance(result, KafkaError):
+            answer.error_code = result.code
+        elif result is not None:
+            answer.offset, answer.timestamp = result
+            answer.leader_epoch = partition.epochs.at(answer.offset)
+        self.run()
+
+
+def _look_up(partition: Partition, timestamp: int) -> tuple[int, int, int] | SearchLater:
+    """(offset, timestamp, leader epoch), each -1 when there is none."""
     if timestamp == LATEST:
         return partition.high_watermark, -1, partition.leader_epoch
     if timestamp in (EARLIEST, EARLIEST_LOCAL):
         return partition.log_start_offset, -1, partition.epochs.at(partition.log_start_offset)
     if timestamp in (LATEST_TIERED, EARLIEST_PENDING_UPLOAD):
         return NOTHING
-    try:
-        found = partition.max_timestamp() if timestamp == MAX_TIMESTAMP else partition.offset_for_timestamp(timestamp)
-    except OSError as error:
-        raise KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, f"the log could not be searched: {error}") from error
-    return NOTHING if found is None else (*found, partition.epochs.at(found[0]))
+    found = partition.search_by_time(None if timestamp == MAX_TIMESTAMP else timestamp)
+    if found is None or isinstance(found, SearchLater):
+        return NOTHING if found is None else found
+    offset, at_ms = found
+    return offset, at_ms, partition.epochs.at(offset)
