@@ -179,6 +179,18 @@ def test_many_partitions_are_all_read(make_topic: MakeTopic, make_consumer: Make
         assert [row[2] for row in rows if row[1] == partition] == list(range(200))
 
 
+def test_an_idle_partition_does_not_slow_a_busy_one_down(make_topic: MakeTopic, make_consumer: MakeConsumer, produce: Send) -> None:
+    """While records of one wait to be taken, the other is not long-polled alone: the busy one would have to wait behind that."""
+    topic = make_topic(2)
+    for number in range(20):
+        produce(topic, b"%d" % number * 1000, partition=1)
+    consumer = make_consumer(max_wait_ms=20_000, partition_max_bytes=5_000)
+    consumer.assign([(topic, 0), (topic, 1)])
+    taken: list[int] = []
+    wait_for(lambda: taken.extend(r.offset for r in consumer.poll(500, records_max=1)) or len(taken) == 20, "all", 10, pause_s=0)  # type: ignore[func-returns-value]
+    assert taken == list(range(20))
+
+
 def test_beginning_end_and_times(admin: Admin, make_topic: MakeTopic, make_consumer: MakeConsumer, produce: Send) -> None:
     """Offsets at both ends, after records were deleted, too; the first record that is not older than a time; None after the last."""
     topic = make_topic()

@@ -202,9 +202,31 @@ def test_two_processes_with_one_instance_id_fence_each_other_once(
     new = Member(bootstrap, group, [topic], group_instance_id="i")
     members.append(new)
     poll_until([new], lambda: len(new.partitions) == 2, "the place")
-    with pytest.raises(KafkaError) as caught:
-        wait_for(old.poll, "being fenced")
-    assert caught.value.code == ErrorCode.FENCED_INSTANCE_ID
+    for _ in range(2):
+        with pytest.raises(KafkaError) as caught:
+            wait_for(old.poll, "being fenced")
+        assert caught.value.code == ErrorCode.FENCED_INSTANCE_ID
+    new.poll()
+    assert len(new.partitions) == 2
+
+
+def test_a_member_can_leave_while_the_group_waits_for_others(
+    bootstrap: str, make_topic: MakeTopic, fresh: Callable[[str], str], members: list[Member], admin: Admin
+) -> None:
+    """Its JoinGroup is parked because the other member does not join again: close does not wait for that, and the place is free."""
+    topic, group = make_topic(1), fresh("group")
+    absent = Member(bootstrap, group, [topic], heartbeat_interval_ms=2_000)
+    members.append(absent)
+    poll_until([absent], lambda: absent.partitions, "the partition")
+    waiting = Consumer(bootstrap, group=group, client_id="waiting")
+    waiting.subscribe([topic])
+    wait_for(
+        lambda: waiting.poll_batches(50) or admin.describe_groups([group])[0].state == "PreparingRebalance", "the rebalance", pause_s=0
+    )
+    started = waiting._cluster.now_ms()
+    waiting.close()
+    assert waiting._cluster.now_ms() - started < 4_000
+    poll_until([absent], lambda: len(admin.describe_groups([group])[0].members) == 1, "the other to be alone")
 
 
 def test_new_partitions_are_shared_out(

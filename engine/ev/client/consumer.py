@@ -18,7 +18,15 @@ from ev.client.cluster import Cluster
 from ev.client.commits import Commits
 from ev.client.coordinator import Coordinator
 from ev.client.fetcher import MAX_BYTES, MAX_WAIT_MS, PARTITION_MAX_BYTES, READ_COMMITTED, READ_UNCOMMITTED, Fetcher, Target
-from ev.client.offsets import FETCH_VERSION_MAX, FETCH_VERSION_OF_MANY_GROUPS, fetch_request, fetched_offsets, list_request, listed_offsets
+from ev.client.offsets import (
+    FETCH_VERSION_MAX,
+    FETCH_VERSION_OF_MANY_GROUPS,
+    fetch_request,
+    fetched_offsets,
+    list_request,
+    listed_offsets,
+    unsettled_code,
+)
 from ev.client.placement import Placement
 from ev.client.positions import EARLIEST, LATEST, RESET_TIMESTAMPS, SETTLED, Positions
 from ev.client.results import CommittedOffset, FoundOffset
@@ -325,7 +333,7 @@ class Consumer:
         answer = ask_coordinator(
             self._coordinator,
             fetch_request(self.group, wanted, FETCH_VERSION_OF_MANY_GROUPS, require_stable=self._isolation == READ_COMMITTED),
-            lambda response: fetched_offsets(response)[0],
+            unsettled_code,
             self.timeout_ms if timeout_ms is None else timeout_ms,
             FETCH_VERSION_MAX,
         )
@@ -423,18 +431,26 @@ class Consumer:
             self._cluster.request_update()
 
     def _send_fetches(self, now_ms: int) -> None:
-        """One request to each broker that leads something readable and has none on its way."""
+        """One request to each broker that leads something readable, has none on its way, and of which nothing is left to hand out.
+
+        The last condition is for the partitions that are: a request without them could be a long poll, which they would have to wait for.
+        """
         targets: dict[int, list[Target]] = {}
+        busy = set(self._fetching)
         for position in self._positions:
-            if not position.readable(now_ms):
+            if not (position.buffered or position.readable(now_ms)):
                 continue
             where = leader_and_epoch(self._cluster, position.topic, position.index)
-            if where is None:
-                self._cluster.request_update()
-            elif where[0] not in self._fetching:
+            if position.buffered:
+                busy.update(where[:1] if where else ())
+            elif where is None:
+                self._placement.leaderless(position)
+            elif where[0] not in busy:
                 topic_id = self._cluster.metadata.topics[position.topic].topic_id
                 targets.setdefault(where[0], []).append(Target(position, where[1], topic_id))
         for node, wanted in targets.items():
+            if node in busy:
+                continue
             request, asked = self._fetcher.request(wanted)
             self._fetching.add(node)
             self._cluster.send(request, node, callback=lambda ticket, node=node, asked=asked: self._fetched(ticket, node, asked))  # type: ignore[misc]

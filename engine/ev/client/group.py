@@ -48,7 +48,6 @@ if TYPE_CHECKING:
 
 LEAVE_TIMEOUT_MS = 5_000
 STEP_MS = 500
-"""How long the consumer may wait elsewhere before it looks here again."""
 THREAD_STEP_MS = 200
 """How long the thread may be deaf to the wish to stop."""
 
@@ -82,7 +81,7 @@ class GroupSession:
         with self.lock:
             now_ms = self.cluster.now_ms()
             membership.polled(now_ms)
-            failure, membership.failure = membership.failure, None
+            failure = membership.failure  # it is raised at every poll from now on: this member will not come back
             lost = membership.lost
             membership.partitions_lost_told()
             coordinator_lost, membership.coordinator_lost = membership.coordinator_lost, False
@@ -147,7 +146,12 @@ class GroupSession:
             self.cluster.watch(topics)
             missing = [topic for topic in topics if topic not in self.cluster.metadata.topics]
             if missing:
-                self.cluster.retry(lambda: self.cluster.refresh(missing), membership.session_timeout_ms // 2)
+                try:
+                    self.cluster.retry(lambda: self.cluster.refresh(missing), membership.session_timeout_ms // 2)
+                except (KafkaError, UnreachableError, TimedOutError):
+                    with self.lock:
+                        membership.back_to_unjoined("the partitions of a topic could not be found out", self.cluster.now_ms() + STEP_MS)
+                    return
             self.counts = self.partition_counts(topics)
             self.metadata_version = self.cluster.metadata.version
         with self.lock:
@@ -187,8 +191,13 @@ class GroupSession:
         self.heartbeats.stop()
         with self.lock:
             request = self.membership.leave_request("the consumer was closed") if leave else None
-        if request is not None and self.coordinator.node is not None:
-            self.cluster.wait_for(self.cluster.send(request, self.coordinator.node, timeout_ms=LEAVE_TIMEOUT_MS))
+        if request is None:
+            return
+        if self.ticket is not None and not self.ticket.done:
+            self.coordinator.forget()  # the broker would look at what comes behind a JoinGroup only when it has answered that
+        node = self.coordinator.find_or_wait(LEAVE_TIMEOUT_MS)
+        if node is not None:
+            self.cluster.wait_for(self.cluster.send(request, node, timeout_ms=LEAVE_TIMEOUT_MS))
 
 
 class Heartbeats:

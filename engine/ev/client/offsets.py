@@ -97,6 +97,12 @@ def fetched_offsets(response: OffsetFetchResponse) -> tuple[int, dict[TopicParti
     return code, found
 
 
+def unsettled_code(response: OffsetFetchResponse) -> int:
+    """The error of the whole group, else one of a partition that passes (an open transaction holds its offset), else none."""
+    code, found = fetched_offsets(response)
+    return code or next((item.error.code for item in found.values() if item.error is not None and item.error.retriable), 0)
+
+
 def list_request(wanted: Mapping[TopicPartition, tuple[int, int]], isolation: int, timeout_ms: int) -> ListOffsetsRequest:
     """The offsets of timestamps: (timestamp, leader epoch) per partition of one broker."""
     from ev.wire.messages.k02_list_offsets import ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic  # noqa: PLC0415

@@ -63,6 +63,14 @@ class Placement:
         message = f"offset {position.fetch_offset} of {position.topic}/{position.index} is out of range, and offset_reset is none"
         self.problems.append(KafkaError(ErrorCode.OFFSET_OUT_OF_RANGE, message))
 
+    def leaderless(self, position: Position) -> None:
+        """Nobody is known to lead it: ask again, unless the answer was that it is none of our business."""
+        position.not_before_ms = self.cluster.now_ms() + BACKOFF_MS
+        self.cluster.request_update()
+        code = self.cluster.metadata.topic_errors.get(position.topic)
+        if code in (ErrorCode.TOPIC_AUTHORIZATION_FAILED, ErrorCode.INVALID_TOPIC_EXCEPTION):
+            self.problems.append(KafkaError(code, f"{KafkaError(code).message}: {position.topic!r}"))
+
     def step(self, now_ms: int, timeout_ms: int) -> None:
         """Ask for what is wanted and not asked for yet."""
         wanting = self.positions.wanting(WANTS_COMMITTED, now_ms)
@@ -131,8 +139,7 @@ class Placement:
                 continue
             where = leader_and_epoch(self.cluster, position.topic, position.index)
             if where is None:
-                position.not_before_ms = now_ms + BACKOFF_MS
-                self.cluster.request_update()
+                self.leaderless(position)
             else:
                 by_leader.setdefault(where[0], {})[position.topic, position.index] = (timestamp, where[1])
         for node, wanted in by_leader.items():

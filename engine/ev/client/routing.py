@@ -10,7 +10,7 @@ from ev.errors import ErrorCode, EvError, KafkaError, TimedOutError, Unreachable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from typing import Any, Protocol, TypeVar
 
     from ev.client.cluster import Cluster
@@ -55,7 +55,11 @@ def ask_leaders(
     attempt = 0
     cluster.watch({topic for topic, _ in left})
     while True:
-        problem = ask_leaders_once(cluster, left, found, build, read, refuse, max(1, deadline_ms - cluster.now_ms()))
+        problem: EvError | None = None
+        if attempt or any(leader_and_epoch(cluster, *partition) is None for partition in left):
+            problem = refreshed(cluster, left, max(1, deadline_ms - cluster.now_ms()))
+        if problem is None:
+            problem = ask_leaders_once(cluster, left, found, build, read, refuse, max(1, deadline_ms - cluster.now_ms()))
         for partition, answer in found.items():
             error = answer.error
             if error is None or not error.retriable or error.code == ErrorCode.UNKNOWN_TOPIC_OR_PARTITION:
@@ -71,6 +75,15 @@ def ask_leaders(
         cluster.pause(pause_ms)
 
 
+def refreshed(cluster: Cluster, partitions: Iterable[TopicPartition], timeout_ms: int) -> EvError | None:
+    """Ask for the metadata of these again; what kept it from coming."""
+    try:
+        cluster.refresh(sorted({topic for topic, _ in partitions}), timeout_ms=timeout_ms)
+    except (TimedOutError, UnreachableError) as error:
+        return error
+    return None
+
+
 def ask_leaders_once(
     cluster: Cluster,
     left: dict[TopicPartition, V],
@@ -81,11 +94,6 @@ def ask_leaders_once(
     timeout_ms: int,
 ) -> EvError | None:
     """One round over all brokers concerned, at the same time. Returns what kept some of them from answering."""
-    if found or any(leader_and_epoch(cluster, *partition) is None for partition in left):
-        try:
-            cluster.refresh(sorted({topic for topic, _ in left}), timeout_ms=timeout_ms)
-        except (TimedOutError, UnreachableError) as error:
-            return error
     by_leader: dict[int, dict[TopicPartition, tuple[V, int]]] = {}
     problem: EvError | None = None
     for (topic, index), value in left.items():
@@ -145,8 +153,7 @@ def ask_coordinator(
 def ask_controller(cluster: Cluster, message: Message, codes_of: Callable[[Any], list[int]], timeout_ms: int) -> Any:
     """Ask the controller, or, where brokers pass such requests on, the broker that says it is. Repeats what met a controller that moved."""
     deadline_ms = cluster.now_ms() + timeout_ms
-    if cluster.metadata.controller_id not in cluster.metadata.brokers:
-        cluster.retry(lambda: cluster.refresh(()), timeout_ms)
+    cluster.retry(lambda: cluster.refresh(()), timeout_ms)
 
     def ask() -> Any:
         known = cluster.metadata.controller_id
