@@ -188,9 +188,6 @@ CODECS: Final = ("uncompressed", "zstd", "lz4", "snappy", "gzip", "producer")
 class Settings:
     """The settings of one engine; immutable once it runs."""
 
-    # ---- who and where
-    node_id = Number("node.id", 1, "The id of this broker.", high=INT_MAX, alias="broker.id")
-
     # ---- topics
     num_partitions = Number("num.partitions", 1, "Partitions of a topic that is created without saying how many.", low=1, high=10_000)
     auto_create_topics_enable = Switch(
@@ -204,7 +201,7 @@ class Settings:
         "log.segment.bytes", GIB, "The largest size of one segment file; a fuller one is sealed.", low=1024, high=INT_MAX, unit="bytes"
     )
     log_roll_ms = Number("log.roll.ms", 7 * DAY_MS, "A segment is sealed when its first record is older than this.", low=1, unit="ms")
-    log_roll_jitter_ms = Number("log.roll.jitter.ms", 0, "The most that is taken off log.roll.ms at random.", unit="ms")
+    log_roll_jitter_ms = Number("log.roll.jitter.ms", 0, "Kept for Kafka's tools; segments are sealed at log.roll.ms exactly.", unit="ms")
     log_index_interval_bytes = Number(
         "log.index.interval.bytes", 4096, "An index entry is written once per this many bytes of log.", high=INT_MAX, unit="bytes"
     )

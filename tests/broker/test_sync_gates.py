@@ -27,11 +27,19 @@ from support.simulated_broker import SimulatedBroker, SimulatedClient
 from support.simulated_disk import SimulatedDisk
 
 
+class FoldingDisk(SimulatedDisk):
+    """A file system that makes no difference between a and A, as those of macOS and Windows."""
+
+    def exists(self, path: str) -> bool:
+        parent, _, name = path.rpartition("/")
+        return super().exists(path) or name.casefold() in (other.casefold() for other in self.list(parent))
+
+
 class Stage:
     """A broker on a disk in memory, and a client of it."""
 
-    def __init__(self) -> None:
-        self.disk = SimulatedDisk(["/data"])
+    def __init__(self, disk: SimulatedDisk | None = None) -> None:
+        self.disk = disk or SimulatedDisk(["/data"])
         self.engine = SimulatedBroker(self.disk)
         self.world = self.engine.world
         self.client = self.engine.connect()
@@ -310,6 +318,16 @@ def test_partitions_that_cannot_be_made_are_taken_back(stage: Stage) -> None:
     assert 2 <= there < 6
     assert stage.ask(grown, 3).results[0].error_code == 0
     assert len(stage.ask(metadata_request("t"), 9).topics[0].partitions) == 6
+
+
+def test_topics_that_would_share_a_directory_collide() -> None:
+    """On such a file system Orders would take the place of orders; elsewhere both may be."""
+    stage = Stage(FoldingDisk(["/data"]))
+    assert stage.create("orders").error_code == 0
+    assert stage.create("Orders").error_code == ErrorCode.INVALID_TOPIC_EXCEPTION
+    assert stage.create("other").error_code == 0
+    stage = Stage()
+    assert [stage.create(name).error_code for name in ("orders", "Orders")] == [0, 0]
 
 
 def test_an_idle_engine_has_no_timer_that_ticks(stage: Stage) -> None:

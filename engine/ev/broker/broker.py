@@ -36,6 +36,7 @@ from ev.broker.upkeep import Upkeep
 from ev.broker.waiting import Waiting
 from ev.errors import ErrorCode, KafkaError
 from ev.log.config import TopicConfig
+from ev.log.store import LOCK
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
     from ev.randomness import Randomness
     from ev.settings import Settings
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("ev.broker")
 
 PARTITIONS_PER_TOPIC_MAX = 10_000
 
@@ -68,6 +69,7 @@ class Broker:
         self.apis = load()
         self.topics = Topics()
         self.producer_ids = ProducerIds()
+        self._case_matters = not store.disk.exists(f"{store.directory}/{LOCK.upper()}")
         self._replay_metadata()
         self._open_topics()
         self.groups = GroupRuntime(self)
@@ -136,12 +138,19 @@ class Broker:
         check_topic_name(name)
         if name in self.topics:
             raise KafkaError(ErrorCode.TOPIC_ALREADY_EXISTS, f"Topic '{name}' already exists.")
-        other = self.topics.collision(name)
+        other = self.topics.collision(name) or self._same_directory(name)
         if other is not None:
             raise KafkaError(ErrorCode.INVALID_TOPIC_EXCEPTION, f"Topic '{name}' collides with existing topic: {other}")
         count = self.settings.num_partitions if partition_count == -1 else partition_count
         self.check_partition_count(count, count)
         return Topic(name, self.randomness.uuid(), count, checked(self.settings, config))
+
+    def _same_directory(self, name: str) -> str | None:
+        """The topic whose directory a topic of this name would take, where the file system makes no difference between a and A."""
+        if self._case_matters:
+            return None
+        folded = name.casefold()
+        return next((topic.name for topic in self.topics if topic.name.casefold() == folded), None)
 
     def new_offsets_topic(self) -> Topic:
         """The topic that groups keep their state in, as it is when it is created for them."""

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from ev.settings import Settings, topic_values
 from ev.wire.compression import codec_name
 
+LIBRARY_LEVEL = -1
 CODECS = {codec_name(codec): codec for codec in range(5)}
 
 
@@ -30,6 +32,7 @@ class TopicConfig:
     message_timestamp_after_max_ms: int = 3600 * 1000
     cleanup_policy: tuple[str, ...] = ("delete",)
     compression_type: str = "producer"
+    compression_level: int | None = None
     file_delete_delay_ms: int = 60_000
     min_insync_replicas: int = 1
     validate_deep: bool = False
@@ -51,6 +54,7 @@ class TopicConfig:
             message_timestamp_after_max_ms=values["message.timestamp.after.max.ms"],
             cleanup_policy=tuple(values["cleanup.policy"]),
             compression_type=values["compression.type"],
+            compression_level=_level(values),
             file_delete_delay_ms=values["file.delete.delay.ms"],
             min_insync_replicas=values["min.insync.replicas"],
             validate_deep=settings.ev_validate_records == "deep",
@@ -83,3 +87,9 @@ class TopicConfig:
     def keeps_batches_as_they_are(self) -> bool:
         """Whether a batch goes to the log without its records being looked at."""
         return not (self.compacted or self.log_append_time or self.validate_deep or self.codec is not None)
+
+
+def _level(values: Mapping[str, Any]) -> int | None:
+    """The level for the codec that the log insists upon; None leaves it to the library."""
+    level: int | None = values.get(f"compression.{values['compression.type']}.level")
+    return None if level == LIBRARY_LEVEL and values["compression.type"] == "gzip" else level

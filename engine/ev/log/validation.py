@@ -95,7 +95,7 @@ def rewritten(batch: Buffer, config: TopicConfig, now_ms: int) -> tuple[Buffer, 
             raise KafkaError(ErrorCode.INVALID_RECORD, str(problem)) from problem
         _check_records(columns, fields, config, now_ms)
         if target != codec:
-            batch = _recompressed(columns, fields, target)
+            batch = _recompressed(columns, fields, target, config.compression_level)
             size_problem = _size_refusal(len(batch), config)
             if size_problem is not None:
                 raise size_problem
@@ -119,7 +119,7 @@ def _check_records(columns: Columns, fields: Fields, config: TopicConfig, now_ms
         raise KafkaError(ErrorCode.INVALID_TIMESTAMP, f"the batch says its largest timestamp is {fields[8]}, it is {largest}")
 
 
-def _recompressed(columns: Columns, fields: Fields, codec: int) -> bytes:
+def _recompressed(columns: Columns, fields: Fields, codec: int, level: int | None) -> bytes:
     keys = None if not any(key is not None for key in columns.keys) else columns.keys
     headers = columns.headers if any(columns.headers) else None
     return encode_batch(
@@ -128,6 +128,7 @@ def _recompressed(columns: Columns, fields: Fields, codec: int) -> bytes:
         headers=headers,
         timestamps=columns.timestamps,
         compression=codec,
+        level=level,
         producer_id=fields[9],
         producer_epoch=fields[10],
         base_sequence=fields[11],

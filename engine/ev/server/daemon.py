@@ -144,9 +144,9 @@ class Readiness:
     def say(self, line: str) -> None:
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError):  # the spawner has gone
                 os.write(descriptor, " ".join(line.split()).encode() + b"\n")
-                os.close(descriptor)
+            os.close(descriptor)
 
 
 class Engine:

@@ -18,7 +18,7 @@ FILE_BYTES_MAX = 10 << 20
 FILE_COUNT = 5
 LINES_WAITING_MAX = 10_000
 LINE_BYTES_MAX = 8 << 10
-CLOSE_WAIT_S = 1.0
+CLOSE_WAIT_S = 0.5
 
 # What a client sent may end up in a message: no line breaks, no terminal escapes. Tabs and the newlines of tracebacks stay readable.
 ESCAPES = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))}

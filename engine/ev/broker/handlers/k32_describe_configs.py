@@ -70,7 +70,8 @@ def _place(broker: Broker, call: Call) -> dict[str, str]:
     """What is known only at run time, by Kafka's names."""
     host, port = broker.advertised(call)
     url = f"PLAINTEXT://[{host}]:{port}" if ":" in host else f"PLAINTEXT://{host}:{port}"
-    return {"advertised.listeners": url, "log.dirs": broker.store.directory}
+    node = str(broker.node_id)
+    return {"advertised.listeners": url, "broker.id": node, "log.dirs": broker.store.directory, "node.id": node}
 
 
 def _line(entry: configs.Entry, request: DescribeConfigsRequest) -> DescribeConfigsResourceResult:
