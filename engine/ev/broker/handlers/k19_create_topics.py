@@ -120,7 +120,9 @@ def _result(broker: Broker, topic: Topic, *, shown_id: bool) -> CreatableTopicRe
         CreatableTopicConfigs(name=entry.name, value=entry.value, read_only=False, config_source=entry.source, is_sensitive=False)
         for entry in describe_topic(broker.settings, topic.config)
     ]
-    result = CreatableTopicResult(name=topic.name, num_partitions=topic.partition_count, replication_factor=1, configs=configs)
+    result = CreatableTopicResult(
+        name=topic.name, error_message=None, num_partitions=topic.partition_count, replication_factor=1, configs=configs
+    )
     if shown_id:
         result.topic_id = topic.id
     return result

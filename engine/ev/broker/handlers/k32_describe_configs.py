@@ -39,7 +39,7 @@ def handle(broker: Broker, call: Call) -> None:
 
 
 def _described(broker: Broker, call: Call, request: DescribeConfigsRequest, resource: DescribeConfigsResource) -> DescribeConfigsResult:
-    result = DescribeConfigsResult(resource_type=resource.resource_type, resource_name=resource.resource_name)
+    result = DescribeConfigsResult(error_message=None, resource_type=resource.resource_type, resource_name=resource.resource_name)
     try:
         entries = _entries(broker, call, resource)
     except KafkaError as error:
