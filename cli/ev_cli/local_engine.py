@@ -1,10 +1,10 @@
 """The engine of this machine: found by its data directory, started when it is needed, stopped by a signal.
 
 The holder of the lock on DATA_DIR/.lock is the engine; it writes DATA_DIR/engine.json when it listens. A client believes that
-file when something accepts connections at its address and somebody holds the lock; whether the cluster id is the same it asks when it
-speaks to it. Otherwise one command at a time (DATA_DIR/.starting) starts the daemon, and those that came meanwhile find it running:
+file when somebody holds the lock and took it before the file was written; whether the cluster id is the same it sees when it speaks to
+it. Otherwise one command at a time (DATA_DIR/.starting) starts the daemon, and those that came meanwhile find it running:
 
-    engine.json answers? -- yes --> use it
+    engine.json holds? -- yes --> use it
          | no
     lock .starting, look again, spawn the daemon
          |-- ready ADDRESS          use it
@@ -71,7 +71,7 @@ class LocalEngine:
     def address_for_use(self) -> str:
         """The address of the running engine; starts one when none runs, unless EV_AUTOSTART=0."""
         self.check_owner()
-        address = self._answering_address()
+        address = self._listening_address()
         if address is not None:
             return address
         if os.environ.get("EV_AUTOSTART", "1").lower() in ("0", "no", "false", "off"):
@@ -97,44 +97,44 @@ class LocalEngine:
                 "run ev as its owner, or name another directory with EV_DATA_DIR",
             )
 
-    def file_text(self) -> str:
-        """engine.json as it stands, empty when there is none."""
+    def _file(self) -> tuple[str, int]:
+        """engine.json as it stands, and when it was written; empty when there is none."""
         try:
             with open(os.path.join(self.data_dir, "engine.json"), encoding="utf-8") as file:
-                return file.read(65536)
+                return file.read(65536), os.fstat(file.fileno()).st_mtime_ns
         except (OSError, UnicodeDecodeError):
-            return ""
+            return "", 0
 
     def described(self) -> dict[str, Any]:
         """engine.json parsed; empty when there is none, or none that parses."""
         import json
 
         try:
-            found = json.loads(self.file_text() or "{}")
+            found = json.loads(self._file()[0] or "{}")
         except ValueError:
             return {}
         return found if isinstance(found, dict) else {}
 
-    def lock_holder(self) -> bool:
-        """Whether some process holds the data directory's lock."""
+    def held_since_ns(self) -> int | None:
+        """When the holder of the data directory's lock took it; None when nobody holds it."""
         import fcntl
 
         try:
             lock = os.open(os.path.join(self.data_dir, LOCK), os.O_RDONLY | os.O_CLOEXEC)
         except OSError:
-            return False
+            return None
         try:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except OSError:
-            return True
+            return os.fstat(lock).st_mtime_ns
         finally:
             os.close(lock)
-        return False
+        return None
 
     def running(self) -> dict[str, Any] | None:
         """engine.json of the engine that holds the lock now, None when none does or it does not listen yet."""
         self.check_owner()
-        if not self.lock_holder():
+        if self.held_since_ns() is None:
             return None
         found = self.described()
         pid = found.get("pid")
@@ -160,13 +160,16 @@ class LocalEngine:
                 return True
         return False
 
-    def _answering_address(self) -> str | None:
-        text = self.file_text()
-        address = field(text, "address")
-        if not address or not accepts(address) or not self.lock_holder():
+    def _listening_address(self) -> str | None:
+        """The address that the holder of the lock has written since it took it; None when there is no holder, or not yet an address."""
+        held_since_ns = self.held_since_ns()
+        if held_since_ns is None:
+            return None
+        text, written_ns = self._file()
+        if written_ns < held_since_ns:
             return None
         self.cluster_id = field(text, "cluster_id")
-        return address
+        return field(text, "address")
 
     # -- starting it -----------------------------------------------------------------------------------------------------
 
@@ -177,14 +180,14 @@ class LocalEngine:
         starting = self._wait_for_turn(deadline)
         try:
             while True:
-                address = self._answering_address()
+                address = self._listening_address()
                 if address is not None:
                     return address, False
                 if by_itself:
                     self._refuse_after_failed_fsync()
                 answer = self._spawn(deadline)
                 if answer.startswith("ready "):
-                    self.cluster_id = field(self.file_text(), "cluster_id")
+                    self.cluster_id = field(self._file()[0], "cluster_id")
                     return answer.split()[1], True
                 self._raise_unless_locked(answer)
                 address = self._wait_for_other(deadline)
@@ -195,8 +198,8 @@ class LocalEngine:
 
     def _wait_for_other(self, deadline: float) -> str | None:
         """Another process has the directory, and starts or stops just now: its address, or None when it has let go."""
-        while self.lock_holder():
-            address = self._answering_address()
+        while self.held_since_ns() is not None:
+            address = self._listening_address()
             if address is not None:
                 return address
             if time.monotonic() > deadline:
@@ -371,7 +374,7 @@ class LocalEngine:
         self.check_owner()
         deadline = time.monotonic() + STOP_TIMEOUT_MS / 1000
         asked: int | None = None
-        while self.lock_holder():
+        while self.held_since_ns() is not None:
             found = self.running()
             if found is not None and found["pid"] != asked:
                 asked = int(found["pid"])
@@ -398,28 +401,6 @@ def field(text: str, name: str) -> str | None:
         return None
     value = rest.lstrip(": \t\r\n")
     return value[1:].partition('"')[0] if value[:1] == '"' else None
-
-
-def split_address(address: str) -> tuple[str, int]:
-    host, _, port = address.rpartition(":")
-    return host.strip("[]"), int(port)
-
-
-def accepts(address: str) -> bool:
-    """Whether something accepts connections at the address."""
-    # The C module, as in the client: `socket` around it would cost more than the connection.
-    import _socket
-
-    host, port = split_address(address)
-    probe = _socket.socket(_socket.AF_INET6 if ":" in host else _socket.AF_INET, _socket.SOCK_STREAM)
-    try:
-        probe.settimeout(2)
-        probe.connect((host, port))
-    except OSError:
-        return False
-    finally:
-        probe.close()
-    return True
 
 
 def _become_daemon(command: list[str], environ: dict[str, str], ready_fd: int) -> None:

@@ -14,6 +14,7 @@ from ev.errors import EvError
 from ev_cli import output
 from ev_cli.failures import DONE, FAILED, Failure, Interrupted, UsageFailure, as_failure
 from ev_cli.interrupts import Interrupts
+from ev_cli.lines import RECORD_BYTES_MAX, KeyedShaper, LineSplitter, NullShaper, Shaper, WholeSplitter
 from ev_cli.session import Session
 
 TYPE_CHECKING = False
@@ -22,12 +23,14 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ev.client.producer import Delivery, Producer
-    from ev_cli.records_in import Columns, LineSplitter, Shaper, SizedSplitter, WholeSplitter
+    from ev_cli.lines import Columns
+    from ev_cli.records_in import SizedSplitter
+
+    Splitter = LineSplitter | SizedSplitter | WholeSplitter
 
 BLOCK = 1 << 20
 PIPE_BYTES = 1 << 16
 """What a pipe holds unless it is widened (Linux)."""
-RECORD_BYTES_MAX = 100 << 20
 CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
 PROPERTIES = {
     "acks": ("acks", "str"),
@@ -136,26 +139,30 @@ class Reading:
         self._left -= len(taken)
         return taken
 
-    def parts(self, source: Source) -> tuple[LineSplitter | SizedSplitter | WholeSplitter, Shaper]:
-        from ev_cli import records_in as forms
-        from ev_cli.formats import unescape
+    def parts(self, source: Source) -> tuple[Splitter, Shaper]:
+        splitter, shaper = self._splitter_and_shaper()
+        if source.whole:
+            splitter = WholeSplitter(self._size_max)
+        if self._options.empty_is_null:
+            shaper = NullShaper(shaper, b"")
+        if self._options.null is not None:
+            shaper = NullShaper(shaper, os.fsencode(self._options.null))
+        return splitter, shaper
 
+    def _splitter_and_shaper(self) -> tuple[Splitter, Shaper]:
+        """Plain lines need nothing but `lines`; what was asked for beyond them is imported when it was."""
         options = self._options
-        delimiter = forms.delimiter(options.delimiter, options.zero)
         form = "json" if options.json_records else options.format or "value"
+        asked = (options.delimiter, options.key_delimiter)
+        if form == "value" and asked == (None, None):
+            return LineSplitter(b"\0" if options.zero else b"\n", self._size_max), Shaper()
+        from ev_cli.formats import unescape
+        from ev_cli.records_in import delimiter, splitter_and_shaper
+
         if options.key_delimiter is not None and form != "value":
             raise UsageFailure(f"-K and -f {form} are two forms", "give one of them")
-        splitter: LineSplitter | SizedSplitter | WholeSplitter
-        splitter, shaper = forms.splitter_and_shaper(form, delimiter, self._size_max)
-        if options.key_delimiter is not None:
-            shaper = forms.KeyedShaper(unescape(options.key_delimiter))
-        if source.whole:
-            splitter = forms.WholeSplitter(self._size_max)
-        if options.empty_is_null:
-            shaper = forms.NullShaper(shaper, b"")
-        if options.null is not None:
-            shaper = forms.NullShaper(shaper, os.fsencode(options.null))
-        return splitter, shaper
+        splitter, shaper = splitter_and_shaper(form, delimiter(options.delimiter, options.zero), self._size_max)
+        return splitter, shaper if options.key_delimiter is None else KeyedShaper(unescape(options.key_delimiter))
 
 
 def _feed(source: Source, reading: Reading, sending: Sending, interrupts: Interrupts) -> None:
