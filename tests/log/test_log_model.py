@@ -182,7 +182,7 @@ class LogMachine(RuleBasedStateMachine):
 
 
 LogMachine.TestCase.settings = settings(
-    max_examples=60,
+    max_examples=30,
     stateful_step_count=40,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
     deadline=None,

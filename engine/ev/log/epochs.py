@@ -14,17 +14,14 @@ from collections.abc import Iterable
 class LeaderEpochs:
     """(epoch, first offset) in rising order of both."""
 
-    __slots__ = ("changed", "entries")
+    __slots__ = ("changed", "entries", "latest")
 
     def __init__(self, entries: Iterable[tuple[int, int]] = ()) -> None:
         self.entries: list[tuple[int, int]] = []
+        self.latest = -1
         for epoch, start_offset in entries:
             self.begin(epoch, start_offset)
         self.changed = False
-
-    @property
-    def latest(self) -> int:
-        return self.entries[-1][0] if self.entries else -1
 
     def begin(self, epoch: int, start_offset: int) -> None:
         """`epoch` begins at `start_offset`; an epoch that would begin there or later never got a record and is forgotten."""
@@ -33,6 +30,7 @@ class LeaderEpochs:
         while self.entries and self.entries[-1][1] >= start_offset:
             self.entries.pop()
         self.entries.append((epoch, start_offset))
+        self.latest = epoch
         self.changed = True
 
     def at(self, offset: int) -> int:
@@ -59,3 +57,4 @@ class LeaderEpochs:
         while self.entries and self.entries[-1][1] >= offset:
             self.entries.pop()
             self.changed = True
+        self.latest = self.entries[-1][0] if self.entries else -1

@@ -331,7 +331,7 @@ class Recovery:
         segment.written_from = position
         scan = Scan(file.read_at, position, segment.size, offset, contiguous=not self.config.compacted)
         for place, fields in scan:
-            if self.found.checkpoint is not None and not self._epoch_is_plausible(fields[2]):
+            if fields[2] != self.epochs.latest and self.found.checkpoint is not None and not self._epoch_is_plausible(fields[2]):
                 fields = self._mend_epoch(file, place, fields)
             self._take(segment, place, fields)
         if segment.sealed:
@@ -376,7 +376,8 @@ class Recovery:
         """A sound batch is part of the log."""
         last_offset = fields[0] + fields[6]
         segment.indexed(last_offset, position, fields[1] + LOG_OVERHEAD, fields[8], self.config.index_interval_bytes)
-        self.epochs.begin(fields[2], fields[0])
+        if fields[2] != self.epochs.latest:
+            self.epochs.begin(fields[2], fields[0])
         if fields[9] >= 0 and fields[11] >= 0:
             append_time = fields[8] if fields[5] & 8 else -1
             self.producers.append(fields[9], fields[10], fields[11], fields[12], fields[0], last_offset, append_time, self.now_ms)

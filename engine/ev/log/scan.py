@@ -52,33 +52,46 @@ class Scan:
         self.problem: str | None = None
 
     def __iter__(self) -> Iterator[tuple[int, Fields]]:
-        """(position, header fields) of each sound batch."""
+        """(position, header fields) of each sound batch. `position` and `offset` are settled when it ends by itself."""
         chunk: Buffer = b""
-        start = self.position
+        position, end, offset = self.position, self.end, self.offset
+        start = position
         wanted = HEADER_SIZE
-        while self.position < self.end:
-            local = self.position - start
+        while position < end:
+            local = position - start
             if len(chunk) - local < wanted:
-                start, local = self.position, 0
-                chunk = memoryview(self.read(min(max(self.chunk_bytes, wanted), self.end - start), start))
+                start, local = position, 0
+                chunk = memoryview(self.read(min(max(self.chunk_bytes, wanted), end - start), start))
                 if len(chunk) < wanted:
                     self.problem = f"the file ends in the middle of a batch, {len(chunk)} of {wanted} bytes are there"
-                    return
+                    break
             fields: Fields = HEADER.unpack_from(chunk, local)
+            base_offset = fields[0]
             size = fields[1] + LOG_OVERHEAD
-            self.problem = self._header_problem(fields, size)
-            if self.problem is not None:
-                return
-            if self.checked and len(chunk) - local < size:
-                wanted = size
-                continue
-            wanted = HEADER_SIZE
-            if self.checked and crc32c(chunk[local + CRC_START : local + size]) != fields[4]:
-                self.problem = "a batch does not match its checksum"
-                return
-            yield self.position, fields
-            self.position += size
-            self.offset = fields[0] + fields[6] + 1
+            # One look at everything; what was wrong is found out only if something was.
+            if (
+                base_offset != offset
+                or fields[3] != MAGIC
+                or not HEADER_SIZE <= size <= end - position
+                or fields[6] < 0
+                or self.epochs is not None
+            ):
+                self.position, self.offset = position, offset
+                self.problem = self._header_problem(fields, size)
+                if self.problem is not None:
+                    break
+            if self.checked:
+                if len(chunk) - local < size:
+                    wanted = size
+                    continue
+                wanted = HEADER_SIZE
+                if crc32c(chunk[local + CRC_START : local + size]) != fields[4]:
+                    self.problem = "a batch does not match its checksum"
+                    break
+            yield position, fields
+            position += size
+            offset = base_offset + fields[6] + 1
+        self.position, self.offset = position, offset
 
     def _header_problem(self, fields: Fields, size: int) -> str | None:
         base_offset = fields[0]
