@@ -266,6 +266,30 @@ def test_interrupted_while_idle(ten: CommandLine) -> None:
     assert committed(ten, "g") == {"t/0": 10}
 
 
+def test_an_engine_that_goes_and_comes_again(ten: CommandLine) -> None:
+    """The reader says that nobody answers, goes on trying, and reads on at the same address; nothing comes twice."""
+    reader = ten.start("consume", "t", "-g", "g", "-b", ten.address)
+    reader.wait_for(b"10\n")
+    address = ten.address
+    ten("down")
+    reader.wait_for(b"does not answer")
+    ten("up", "--listen", address)
+    ten("produce", "t", data=b"11\n")
+    reader.wait_for(b"11\n")
+    reader.signal(signal.SIGINT)
+    done = reader.end()
+    assert (done.status, done.out) == (130, numbers(1, 11))
+    assert "again" in done.err
+
+
+def test_interrupted_while_waiting_for_a_topic(ev: CommandLine) -> None:
+    """--wait ends as everything does."""
+    reader = ev.start("consume", "later", "--wait")
+    reader.wait_for(b"waiting for topic")
+    reader.signal(signal.SIGINT)
+    assert reader.end().status == 130
+
+
 def test_terminated(ten: CommandLine) -> None:
     """SIGTERM is exit 143, and commits too."""
     reader = ten.start("consume", "t", "-g", "g")

@@ -35,6 +35,7 @@ POLL_MS = 200
 PARTITION_BYTES = 2 << 20
 """Twice what a client asks for by default: measured, a fetch then costs a fifth less per record, and more brings nothing."""
 WRITE_BYTES = 256 << 10
+LOST_AFTER_S = 2.0
 WAIT_FOR_TOPIC_MS = 200
 ASSIGNORS = {"range": "range", "roundrobin": "roundrobin", "cooperative-sticky": "cooperative-sticky", "sticky": "cooperative-sticky"}
 PROPERTIES = {
@@ -61,6 +62,8 @@ def consume(options: Any) -> int:
     try:
         run = Run(options, wanted, renderer, session, consumer, interrupts)
         return run.to_the_end()
+    except Interrupted:
+        return interrupts.status
     finally:
         consumer.close()
 
@@ -189,6 +192,8 @@ class Run:
         self.open: set[Partition] = set()
         """Partitions that have not reached their end."""
         self._assigned = False
+        self._connected_at = time.monotonic()
+        self._told_lost = False
         self.policy = _policy(options)
         self.writing = Writing(renderer, self.policy, interrupts, wanted.count)
 
@@ -209,6 +214,7 @@ class Run:
                     heard = now
                 else:
                     self.writing.check_reader()
+                    self._watch_connection(now)
                 self._close_reached()
                 self._commit(self.policy.due(int(now * 1000)))
                 if self.interrupts:
@@ -225,6 +231,16 @@ class Run:
         if self.writing.left == 0:
             return True
         return self.wanted.end is not None and self._assigned and not self.open
+
+    def _watch_connection(self, now: float) -> None:
+        """Tell a person that nobody answers, once it has lasted a while, and when somebody does again. The client goes on trying."""
+        if self.consumer.connected:
+            if self._told_lost:
+                self.session.talk(f"connected to {self.session.where} again")
+            self._connected_at, self._told_lost = now, False
+        elif not self._told_lost and now - self._connected_at > LOST_AFTER_S:
+            self.session.talk(f"{self.session.where} does not answer; trying again until it does, Ctrl-C ends")
+            self._told_lost = True
 
     def _close_reached(self) -> None:
         """Partitions that have come to their end are read no further."""

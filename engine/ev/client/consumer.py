@@ -207,6 +207,11 @@ class Consumer:
         return () if self._subscription is None else self._subscription.wanted
 
     @property
+    def connected(self) -> bool:
+        """Whether one of the cluster's brokers is connected at the moment."""
+        return any(self._cluster.connection_is_ready(node) for node in self._cluster.metadata.brokers)
+
+    @property
     def cluster_id(self) -> str | None:
         """What the cluster calls itself; None before a broker has answered."""
         return self._cluster.metadata.cluster_id
