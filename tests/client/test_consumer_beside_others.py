@@ -93,10 +93,10 @@ def test_a_group_of_two_kinds_of_members_shares_a_topic(
 
 
 @pytest.mark.java
-def test_aborted_transactions_are_hidden_from_who_reads_committed(apache: Kafka) -> None:
+def test_aborted_transactions_are_hidden_from_who_reads_committed(apache: Kafka, fresh: Fresh) -> None:
     """On Apache Kafka: the aborted records are there for read_uncommitted, and markers are shown to nobody."""
     with Admin(apache.bootstrap) as admin:
-        topic = f"transactions-{len(admin.topics())}"
+        topic = fresh("transactions")
         confluent = confluent_kafka.Producer({"bootstrap.servers": apache.bootstrap, "transactional.id": topic})
         confluent.init_transactions(20)
         for number, ends_well in enumerate([True, False, True, False, False, True]):
@@ -125,9 +125,9 @@ def test_aborted_transactions_are_hidden_from_who_reads_committed(apache: Kafka)
 
 
 @pytest.mark.java
-def test_an_open_transaction_ends_what_read_committed_sees(apache: Kafka) -> None:
+def test_an_open_transaction_ends_what_read_committed_sees(apache: Kafka, fresh: Fresh) -> None:
     """Records behind it wait, also for end_offsets, until it is over."""
-    topic = "open-transaction"
+    topic = fresh("open")
     confluent = confluent_kafka.Producer({"bootstrap.servers": apache.bootstrap, "transactional.id": topic})
     confluent.init_transactions(20)
     confluent.begin_transaction()
