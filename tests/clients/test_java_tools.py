@@ -1,0 +1,67 @@
+"""Apache Kafka's own command line tools, which are its Java clients, on the engine."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import subprocess
+
+import pytest
+
+from support import apache_kafka
+
+pytestmark = pytest.mark.java
+
+
+def tool(name: str, *arguments: str, stdin: str = "") -> str:
+    """What the tool printed; it must succeed."""
+    command = apache_kafka.tool_command(apache_kafka.LATEST, name, *arguments)
+    ended = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=100, check=False)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return ended.stdout
+
+
+def test_topics_are_managed(address: str, topic: str) -> None:
+    """Created with a configuration, described, altered, grown, deleted."""
+    server = ("--bootstrap-server", address)
+    assert "Created topic" in tool("topics", *server, "--create", "--topic", topic, "--partitions", "3", "--config", "retention.ms=12345")
+    described = tool("topics", *server, "--describe", "--topic", topic)
+    assert "PartitionCount: 3" in described
+    assert "retention.ms=12345" in described
+    assert described.count("Leader: 1") == 3
+    tool("topics", *server, "--alter", "--topic", topic, "--partitions", "5")
+    entity = ("--entity-type", "topics", "--entity-name", topic)
+    tool("configs", *server, *entity, "--alter", "--add-config", "segment.bytes=1048576", "--delete-config", "retention.ms")
+    configured = tool("configs", *server, *entity, "--describe")
+    assert "segment.bytes=1048576" in configured
+    assert "retention.ms" not in configured
+    assert "PartitionCount: 5" in tool("topics", *server, "--describe", "--topic", topic)
+    tool("topics", *server, "--delete", "--topic", topic)
+    assert topic not in tool("topics", *server, "--list").split()
+
+
+def test_records_go_in_and_come_out_through_a_group(address: str, topic: str, tmp_path: pathlib.Path) -> None:
+    """The Java producer, idempotent as it is by default, the Java consumer in a group, its lag, and records that are deleted."""
+    server = ("--bootstrap-server", address)
+    tool("topics", *server, "--create", "--topic", topic)
+    lines = [f"line {number}" for number in range(1000)]
+    tool("console-producer", *server, "--topic", topic, stdin="\n".join(lines) + "\n")
+    assert f"{topic}:0:1000" in tool("get-offsets", *server, "--topic", topic).split()
+    consumed = tool("console-consumer", *server, "--topic", topic, "--from-beginning", "--max-messages", "1000", "--group", f"g-{topic}")
+    assert consumed.splitlines() == lines
+    described = tool("consumer-groups", *server, "--describe", "--group", f"g-{topic}")
+    (row,) = [line.split() for line in described.splitlines() if topic in line.split()]
+    assert row[3:6] == ["1000", "1000", "0"]
+    places = tmp_path / "delete.json"
+    places.write_text(json.dumps({"partitions": [{"topic": topic, "partition": 0, "offset": 400}], "version": 1}))
+    assert "low_watermark: 400" in tool("delete-records", *server, "--offset-json-file", str(places))
+    assert f"{topic}:0:400" in tool("get-offsets", *server, "--topic", topic, "--time", "-2").split()
+
+
+def test_the_broker_and_the_cluster_describe_themselves(address: str) -> None:
+    """The tools that ask what there is."""
+    server = ("--bootstrap-server", address)
+    assert "Cluster ID: " in tool("cluster", "cluster-id", *server)
+    versions = tool("broker-api-versions", *server)
+    assert "Produce(0): 0 to 11" in versions
+    assert "message.max.bytes=1048588" in tool("configs", *server, "--entity-type", "brokers", "--entity-name", "1", "--describe", "--all")
