@@ -18,7 +18,8 @@ SENDING = "How it is sent"
 def produce(
     topic: Annotated[str | None, typer.Argument(metavar="TOPIC", help="The topic; -t is the other way to name it.")] = None,
     files: Annotated[
-        list[str] | None, typer.Argument(metavar="FILE…", help="Files instead of stdin, each one record unless -l; - is stdin.")
+        list[str] | None,
+        typer.Argument(metavar="FILE…", help="Files instead of stdin: one is read by lines, several are one record each; - is stdin."),
     ] = None,
     topic_option: Annotated[str | None, typer.Option("--topic", "-t", metavar="TOPIC", help="The topic.")] = None,
     value: Annotated[

@@ -1,0 +1,182 @@
+"""The input of `ev produce`: stdin and files, read as they come, cut and shaped as the options say.
+
+While a descriptor is idle its reader takes acknowledgements; a signal ends the wait. Nothing is read ahead of what has been sent.
+"""
+
+from __future__ import annotations
+
+import os
+
+from ev_cli.failures import Failure, Interrupted, UsageFailure
+from ev_cli.lines import RECORD_BYTES_MAX, KeyedShaper, LineSplitter, NullShaper, Shaper, WholeSplitter
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from ev_cli.interrupts import Interrupts
+    from ev_cli.records_in import SizedSplitter
+    from ev_cli.sending import Sending
+
+    Splitter = LineSplitter | SizedSplitter | WholeSplitter
+
+BLOCK = 1 << 20
+PIPE_BYTES = 1 << 16
+"""What a pipe holds unless it is widened (Linux)."""
+
+
+class Source:
+    """One input: stdin, a file, or the text of --value."""
+
+    def __init__(self, name: str, *, whole: bool, text: bytes | None = None) -> None:
+        self.name = name
+        self.whole = whole
+        self.text = text
+
+    @property
+    def is_stdin(self) -> bool:
+        return self.text is None and self.name == "-"
+
+    def open(self) -> int:
+        if self.is_stdin:
+            return 0
+        try:
+            return os.open(self.name, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+        except OSError as error:
+            raise Failure(f"cannot read {self.name}: {error.strerror}") from None
+
+
+class Place:
+    """Where in its source the next record begins, for the message of a run that failed."""
+
+    def __init__(self, source: Source, delimiter_size: int) -> None:
+        self.source = source
+        self.line = 1
+        self.byte = 0
+        self._delimiter_size = delimiter_size
+
+    def mark(self) -> tuple[int, int]:
+        return self.line, self.byte
+
+    def advance(self, records: list[bytes]) -> None:
+        self.line += len(records)
+        self.byte += sum(map(len, records)) + len(records) * self._delimiter_size
+
+    def of(self, mark: tuple[int, int], records: list[bytes]) -> str:
+        """The place behind these records, as people read it."""
+        line, byte = mark[0] + len(records), mark[1] + sum(map(len, records)) + len(records) * self._delimiter_size
+        name = "" if self.source.is_stdin or self.source.text is not None else f" of {self.source.name}"
+        return f"line {line}, byte {byte}{name}"
+
+
+class Reading:
+    """How the input is cut and shaped, and how much of it is wanted."""
+
+    def __init__(self, options: Any) -> None:
+        self._options = options
+        self._left: int | None = options.count
+        self._size_max = options.max_message_bytes or RECORD_BYTES_MAX
+        # Mistakes in -f and -D shall show before anything is read.
+        self.parts(Source("-", whole=False))
+
+    @property
+    def full(self) -> bool:
+        """Whether -n has been reached."""
+        return self._left == 0
+
+    def limit(self, records: list[bytes]) -> list[bytes]:
+        if self._left is None:
+            return records
+        taken = records[: self._left]
+        self._left -= len(taken)
+        return taken
+
+    def parts(self, source: Source) -> tuple[Splitter, Shaper]:
+        splitter, shaper = self._splitter_and_shaper()
+        if source.whole:
+            splitter = WholeSplitter(self._size_max)
+        if self._options.empty_is_null:
+            shaper = NullShaper(shaper, b"")
+        if self._options.null is not None:
+            shaper = NullShaper(shaper, os.fsencode(self._options.null))
+        return splitter, shaper
+
+    def _splitter_and_shaper(self) -> tuple[Splitter, Shaper]:
+        """Plain lines need nothing but `lines`; what was asked for beyond them is imported when it was."""
+        options = self._options
+        form = "json" if options.json_records else options.format or "value"
+        asked = (options.delimiter, options.key_delimiter)
+        if form == "value" and asked == (None, None):
+            return LineSplitter(b"\0" if options.zero else b"\n", self._size_max), Shaper()
+        from ev_cli.formats import unescape
+        from ev_cli.records_in import delimiter, splitter_and_shaper
+
+        if options.key_delimiter is not None and form != "value":
+            raise UsageFailure(f"-K and -f {form} are two forms", "give one of them")
+        splitter, shaper = splitter_and_shaper(form, delimiter(options.delimiter, options.zero), self._size_max)
+        return splitter, shaper if options.key_delimiter is None else KeyedShaper(unescape(options.key_delimiter))
+
+
+class Waiting:
+    """Reads a descriptor. While it is idle, acknowledgements are taken; a signal ends the wait."""
+
+    def __init__(self, descriptor: int, sending: Sending, interrupts: Interrupts) -> None:
+        import stat
+
+        self._descriptor = descriptor
+        self._sending = sending
+        self._interrupts = interrupts
+        mode = os.fstat(descriptor).st_mode
+        self._is_file = stat.S_ISREG(mode)
+        self._is_wide = not stat.S_ISFIFO(mode)
+
+    def blocks(self, source: Source) -> Iterator[bytes]:
+        terminal = source.is_stdin and os.isatty(0)
+        if terminal:
+            self._sending.on_terminal()
+        while True:
+            if not self._is_file:
+                self._wait()
+            elif self._interrupts:
+                raise Interrupted
+            try:
+                block = os.read(self._descriptor, BLOCK)
+            except OSError as error:
+                raise Failure(f"cannot read {'stdin' if source.is_stdin else source.name}: {error.strerror}") from None
+            if not block:
+                return
+            if len(block) == PIPE_BYTES and not self._is_wide:
+                self._widen()
+            yield block
+            self._sending.take_deliveries(0)
+
+    def _widen(self) -> None:
+        """A pipe that was full is given more room, where the system can: fewer and larger reads, a third less work per record."""
+        import fcntl
+
+        self._is_wide = True
+        set_size = getattr(fcntl, "F_SETPIPE_SZ", None)
+        if set_size is not None:
+            try:
+                fcntl.fcntl(self._descriptor, set_size, BLOCK)
+            except OSError:
+                return  # the system's bound for pipes is lower, or it is somebody else's pipe
+
+    def _wait(self) -> None:
+        """Until the descriptor can be read, or has ended."""
+        import select
+
+        poll = select.poll()
+        poll.register(self._descriptor, select.POLLIN)
+        while True:
+            if self._sending.outstanding:
+                if poll.poll(0):
+                    return
+                self._sending.take_deliveries(5)
+                if self._interrupts or self._sending.failure is not None:
+                    raise Interrupted
+            else:
+                with self._interrupts.waiting():
+                    poll.poll()
+                    return

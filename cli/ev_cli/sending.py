@@ -1,0 +1,287 @@
+"""Records on their way to a topic, and what has become of each of them.
+
+Every call of produce_many is a Run of neighbouring input records; acknowledgements are counted per run, so that a run that fails can be
+told as `acked N of M, first unacknowledged: line L, byte B`.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from ev.errors import EvError
+from ev_cli import output
+from ev_cli.failures import DONE, FAILED, Failure, UsageFailure, as_failure
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ev.client.producer import Delivery, Producer
+    from ev_cli.lines import Columns
+    from ev_cli.reading import Place
+    from ev_cli.session import Session
+
+PROPERTIES = {
+    "acks": ("acks", "str"),
+    "batch.size": ("batch_bytes", "int"),
+    "client.id": ("client_id", "str"),
+    "compression.type": ("compression", "str"),
+    "delivery.timeout.ms": ("delivery_timeout_ms", "int"),
+    "linger.ms": ("linger_ms", "int"),
+    "max.in.flight.requests.per.connection": ("in_flight", "int"),
+    "partitioner": ("partitioner", "str"),
+    "request.timeout.ms": ("request_timeout_ms", "int"),
+}
+
+
+class Run:
+    """Neighbouring records of the input that went out in one call."""
+
+    __slots__ = ("acked", "count", "failed_at", "in_order", "mark", "place", "records")
+
+    def __init__(self, place: Place, mark: tuple[int, int], records: list[bytes], in_order: bool) -> None:
+        self.place = place
+        self.mark = mark
+        self.records = records
+        self.count = len(records)
+        self.in_order = in_order
+        """All went to one partition, so that what was acknowledged is the beginning of the run."""
+        self.acked = 0
+        self.failed_at: int | None = None
+
+    def first_unacknowledged(self) -> str:
+        """Its place, exact in one partition; over several the run's first record is the safe answer."""
+        if not self.in_order:
+            return f"at or after {self.place.of(self.mark, [])}"
+        return self.place.of(self.mark, self.records[: self.acked if self.failed_at is None else self.failed_at])
+
+
+class Sending:
+    """The producer, and what has become of every record that was read."""
+
+    def __init__(self, session: Session, options: Any, topic: str) -> None:
+        self.options = options
+        self.failure: Failure | None = None
+        self._session = session
+        self._topic = topic
+        self._status = DONE
+        self._read = 0
+        self._acked = 0
+        self._runs: dict[object, Run] = {}
+        """By tag, in the order of the input."""
+        self._next_tag = 0
+        self._show = options.verbose > 0
+        self._report = _report_format(options.report)
+        self._key = None if options.key is None else os.fsencode(options.key)
+        self._headers = _fixed_headers(options)
+        self._timestamp = _timestamp(options)
+        self._known: set[str] = set()
+        self._partitions = 0
+        self._producer = self._open()
+        try:
+            self._find(topic)
+        except BaseException:
+            self._producer.cluster.close()
+            raise
+
+    @property
+    def outstanding(self) -> bool:
+        return bool(self._runs)
+
+    def on_terminal(self) -> None:
+        """A person types: say how to end, show where each line went."""
+        if not self.options.quiet:
+            output.say("one event per line, Ctrl-D ends")
+            self._show = True
+
+    def complain(self, failure: Failure) -> None:
+        output.say(f"ev: {failure.line()}")
+        self._status = failure.code
+
+    def send(self, columns: Columns, records: list[bytes], place: Place) -> None:
+        """Hand the records to the producer; this blocks while its buffer is full."""
+        if columns.topics is None and columns.partitions is None:
+            self._send_run(self._topic, self.options.partition, columns, 0, len(records), records, place)
+            return
+        topics = columns.topics or [None] * len(records)
+        partitions = columns.partitions or [None] * len(records)
+        start = 0
+        for end in range(1, len(records) + 1):
+            if end == len(records) or (topics[end], partitions[end]) != (topics[start], partitions[start]):
+                topic = topics[start] or self._topic
+                partition = self.options.partition if partitions[start] is None else partitions[start]
+                self._send_run(topic, partition, columns, start, end, records[start:end], place)
+                start = end
+
+    def _send_run(
+        self, topic: str, partition: int | None, columns: Columns, start: int, end: int, records: list[bytes], place: Place
+    ) -> None:
+        self._find(topic)
+        run = Run(place, place.mark(), records, partition is not None or self._partitions == 1)
+        place.advance(records)
+        self._read += run.count
+        tag = self._next_tag
+        self._next_tag += 1
+        self._runs[tag] = run
+        whole = start == 0 and end == len(columns.values)
+        values = columns.values if whole else columns.values[start:end]
+        keys = [self._key] * run.count if columns.keys is None and self._key is not None else _part(columns.keys, start, end)
+        headers = [self._headers] * run.count if columns.headers is None and self._headers else _part(columns.headers, start, end)
+        timestamps = [self._timestamp] * run.count if self._timestamp is not None else _timestamps(columns, start, end)
+        try:
+            self._producer.produce_many(topic, values, keys=keys, headers=headers, timestamps=timestamps, partition=partition, tag=tag)
+        except EvError as error:
+            self.failure = self.failure or as_failure(error, self._session.where)
+            raise self.failure from None
+
+    def take_deliveries(self, timeout_ms: int) -> None:
+        """Note what was acknowledged, and what was refused; the first refusal ends the run."""
+        for delivery in self._producer.poll(timeout_ms):
+            if delivery.error is not None:
+                self.failure = self.failure or as_failure(delivery.error, self._session.where)
+                run = self._runs[delivery.tag]
+                run.failed_at = run.acked if run.failed_at is None else run.failed_at
+                continue
+            self._acknowledged(delivery)
+
+    def _acknowledged(self, delivery: Delivery) -> None:
+        run = self._runs[delivery.tag]
+        run.acked += delivery.count
+        self._acked += delivery.count
+        if run.acked == run.count:
+            del self._runs[delivery.tag]
+        if self._show or self._report is not None:
+            self._tell(delivery)
+
+    def _tell(self, delivery: Delivery) -> None:
+        if delivery.base_offset < 0:  # acks=0: nobody says where the records went
+            return
+        for offset in range(delivery.base_offset, delivery.base_offset + delivery.count):
+            if self._report is not None:
+                output.write(self._report % {b"t": delivery.topic.encode(), b"p": delivery.partition, b"o": offset})
+            if self._show:
+                output.say(f"\u2192 {output.safe(delivery.topic)}/{delivery.partition}@{offset}")
+
+    def finish(self) -> int:
+        """Wait for what is on its way, say what was not acknowledged, and return the exit status."""
+        try:
+            if self.failure is None or self.failure.code != 4:
+                self._producer.flush()
+            self.take_deliveries(0)
+        except EvError as error:
+            self.failure = self.failure or as_failure(error, self._session.where)
+        finally:
+            self._producer.close()
+        if self.failure is None and not self._runs:
+            return self._status
+        failure = self.failure or Failure("not everything was acknowledged", code=FAILED)
+        failure.message += self._account()
+        raise failure
+
+    def _account(self) -> str:
+        """`; acked N of M, first unacknowledged: line L, byte B`, when anything was read."""
+        if not self._read:
+            return ""
+        text = f"; acked {self._acked} of {self._read}"
+        if self._runs:
+            text += f", first unacknowledged: {next(iter(self._runs.values())).first_unacknowledged()}"
+        return text
+
+    # -- opening it --------------------------------------------------------------------------------------------------------------
+
+    def _open(self) -> Producer:
+        options = self.options
+        settings: dict[str, Any] = {"acks": options.acks or "all", "linger_ms": 0, "request_timeout_ms": self._session.timeout_ms}
+        if options.compression is not None:
+            settings["compression"] = options.compression
+        if options.partitioner is not None:
+            settings["partitioner"] = options.partitioner
+        if options.no_idempotence or settings["acks"] not in ("all", "-1"):
+            settings["idempotence"] = False
+        if options.linger is not None:
+            from ev_cli.times import duration_ms
+
+            settings["linger_ms"] = duration_ms(options.linger, "--linger")
+        if options.batch_size is not None:
+            settings["batch_bytes"] = options.batch_size
+        settings["metadata_timeout_ms"] = self._session.timeout_ms
+        settings.update(self._session.properties(PROPERTIES))
+        return self._session.producer(**settings)
+
+    def _find(self, topic: str) -> None:
+        """See to it that the topic is there: made on the local engine, and on a cluster when --create says so."""
+        if topic in self._known:
+            return
+        from ev.errors import UnknownTopicError
+
+        try:
+            self._partitions = len(self._producer.partitions(topic, timeout_ms=0))
+        except UnknownTopicError as error:
+            if not self._session.target.is_local and self.options.create is None:
+                from ev_cli.naming import with_nearest
+
+                failure = with_nearest(error, self._session)
+                failure.hint = failure.hint if error.nearest else "--create makes it"
+                raise failure from None
+            self._create(topic)
+            self._partitions = len(self._producer.partitions(topic, timeout_ms=self._session.timeout_ms))
+        if not self._known:
+            self._session.verify(self._producer.cluster.metadata.cluster_id)
+        self._known.add(topic)
+
+    def _create(self, topic: str) -> None:
+        from ev.client.results import NewTopic
+        from ev.errors import ErrorCode
+
+        with self._session.admin() as admin:
+            created = admin.create_topics([NewTopic(topic, self.options.create or -1)])[0]
+        if created.error is None:
+            self._session.talk(f"created topic {output.safe(topic)} on {self._session.where}")
+        elif created.error.code != ErrorCode.TOPIC_ALREADY_EXISTS:
+            raise created.error
+
+
+def _part(column: Any, start: int, end: int) -> Any:
+    return column if column is None or (start == 0 and end == len(column)) else column[start:end]
+
+
+def _timestamps(columns: Columns, start: int, end: int) -> list[int] | None:
+    found = _part(columns.timestamps, start, end)
+    if found is None or all(timestamp is None for timestamp in found):
+        return None
+    now_ms = int(time.time() * 1000)
+    return [now_ms if timestamp is None else timestamp for timestamp in found]
+
+
+def _fixed_headers(options: Any) -> list[tuple[str, bytes | None]]:
+    if not options.headers:
+        return []
+    from ev_cli.records_in import header
+
+    return [header(text) for text in options.headers]
+
+
+def _timestamp(options: Any) -> int | None:
+    if options.timestamp is None:
+        return None
+    from ev_cli.times import timestamp_ms
+
+    return timestamp_ms(options.timestamp, int(time.time() * 1000))
+
+
+def _report_format(text: str | None) -> bytes | None:
+    """--report as a template for `%`: %t %p %o and literals; a line end is added when there is none."""
+    if text is None:
+        return None
+    from ev_cli.formats import lex
+
+    template = b""
+    for part in lex(text):
+        if isinstance(part, bytes):
+            template += part.replace(b"%", b"%%")
+        elif part.letter in "tpo" and part.modifier is None:
+            template += b"%%(%b)%s" % (part.letter.encode(), b"s" if part.letter == "t" else b"d")
+        else:
+            raise UsageFailure(f"{part!r} does not go into --report", "%t %p %o do")
+    return template if template.endswith((b"\n", b"\0")) else template + b"\n"

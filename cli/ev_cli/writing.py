@@ -1,0 +1,137 @@
+"""Rendered batches on their way to stdout, and exactly how far they came.
+
+Each write(2) that returned is told to the commit policy, up to the last record that it carried whole, also when it ended in the middle
+of a batch: a reader that left, a disk that is full, a signal while the pipe was full.
+"""
+
+from __future__ import annotations
+
+import os
+from itertools import islice
+
+from ev_cli import output
+from ev_cli.failures import Interrupted, StdoutClosed
+from ev_cli.formats import filled
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ev.client.fetched import FetchedBatch
+    from ev_cli.commit import CommitWritten
+    from ev_cli.formats import Renderer
+    from ev_cli.interrupts import Interrupts
+
+WRITE_BYTES = 256 << 10
+
+
+class Writing:
+    """Rendered batches on their way to stdout."""
+
+    def __init__(self, renderer: Renderer, policy: CommitWritten, interrupts: Interrupts, left: int | None) -> None:
+        import select
+        import stat
+
+        self.left = left
+        """How many records may still be written; None when there is no bound."""
+        self._renderer = renderer
+        self._policy = policy
+        self._interrupts = interrupts
+        self._waiting: list[tuple[FetchedBatch, list[bytes]]] = []
+        self._size = 0
+        mode = os.fstat(1).st_mode
+        self._is_pipe = stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
+        self._room = select.poll()
+        self._room.register(1, select.POLLOUT)
+        self._gone = select.poll()
+        self._gone.register(1, 0)
+
+    def add(self, batch: FetchedBatch, end: int | None) -> None:
+        """Render what is wanted of a batch."""
+        if self.left == 0:
+            return
+        pieces = self._renderer.pieces(batch)
+        if end is not None and batch.next_offset > end:
+            offsets = batch.columns.offsets
+            pieces = list(islice(pieces, sum(offset < end for offset in offsets)))
+        if self.left is not None:
+            pieces = pieces[: self.left]
+            self.left -= len(pieces)
+        if not pieces:
+            return
+        self._waiting.append((batch, pieces))
+        self._size += batch.size
+        if self._size >= WRITE_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what waits, and tell the policy what went out."""
+        waiting, self._waiting, self._size = self._waiting, [], 0
+        if not waiting:
+            return
+        try:
+            data = self._joined(waiting)
+        except TypeError:  # a null among plain values; looking for one in every batch would cost more than all the rest here
+            null = self._renderer.null
+            waiting = [(batch, filled(pieces, null)) for batch, pieces in waiting]
+            data = self._joined(waiting)
+        self._write(memoryview(data), waiting)
+
+    def _joined(self, waiting: list[tuple[FetchedBatch, list[bytes]]]) -> bytes:
+        """All pieces, each with the delimiter behind it."""
+        joined = [piece for _, pieces in waiting for piece in pieces] if len(waiting) > 1 else list(waiting[0][1])
+        joined.append(b"")
+        return self._renderer.delimiter.join(joined)
+
+    def check_reader(self) -> None:
+        """While there is nothing to write: has the reader of our pipe gone?"""
+        import select
+
+        if self._is_pipe and any(events & (select.POLLERR | select.POLLHUP) for _, events in self._gone.poll(0)):
+            raise StdoutClosed
+
+    def _write(self, data: memoryview, waiting: list[tuple[FetchedBatch, list[bytes]]]) -> None:
+        written = 0
+        try:
+            while written < len(data):
+                if self._is_pipe:
+                    with self._interrupts.waiting():
+                        self._room.poll()
+                written += output.write_some(data[written:])
+                if self._interrupts:
+                    raise Interrupted
+        except Interrupted:
+            # The record that is half out is finished, or its reader would take a piece for the whole.
+            end = self._end_of_record(written, waiting)
+            while written < end:
+                written += output.write_some(data[written:end])
+            raise
+        finally:
+            self._tell(written, written == len(data), waiting)
+
+    def _end_of_record(self, written: int, waiting: list[tuple[FetchedBatch, list[bytes]]]) -> int:
+        """The end of the record in which `written` lies."""
+        end = 0
+        extra = len(self._renderer.delimiter)
+        for _, pieces in waiting:
+            for piece in pieces:
+                if end >= written:
+                    return end
+                end += len(piece) + extra
+        return end
+
+    def _tell(self, written: int, everything: bool, waiting: list[tuple[FetchedBatch, list[bytes]]]) -> None:
+        """Tell the policy up to which record each partition has been written."""
+        extra = len(self._renderer.delimiter)
+        for batch, pieces in waiting:
+            whole = len(pieces)
+            if not everything:
+                whole = 0
+                for piece in pieces:
+                    written -= len(piece) + extra
+                    if written < 0:
+                        break
+                    whole += 1
+            if whole:
+                last = whole == len(batch) and batch.next_offset
+                self._policy.wrote(batch.topic, batch.partition, last or batch.columns.offsets[whole - 1] + 1)
+            if whole < len(pieces):
+                return
