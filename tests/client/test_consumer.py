@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pathlib
+import shutil
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,6 +15,7 @@ from ev.client.fetched import FetchedBatch
 from ev.client.producer import Producer
 from ev.client.results import CommittedOffset
 from ev.errors import ClosedError, ErrorCode, KafkaError, SettingError, TimedOutError, UnknownTopicError, UnreachableError
+from support.engine import Engine
 from support.waiting import wait_for
 
 MakeTopic = Callable[..., str]
@@ -358,6 +361,44 @@ def test_assigning_again_keeps_the_positions_of_what_stays(make_topic: MakeTopic
     consumer.assign([(topic, 1)])
     with pytest.raises(KafkaError, match="not assigned"):
         consumer.position((topic, 0))
+
+
+@pytest.mark.parametrize("policy", ["earliest", "none"])
+def test_a_log_that_was_cut_back_is_noticed(tmp_path: pathlib.Path, policy: str) -> None:
+    """Ten records were read, then the engine comes back from a copy that has five (KIP-320).
+
+    Reading goes on at the sixth, not at the eleventh nor from the start; without a policy the consumer says what happened.
+    """
+    directory, copy = tmp_path / "engine", tmp_path / "copy"
+    with Engine(directory) as engine:
+
+        def fill(*values: bytes) -> None:
+            with Producer(engine.address) as producer:
+                producer.produce_many("t", list(values))
+                producer.flush(timeout_ms=20_000)
+
+        with Producer(engine.address, create_topics=True) as producer:
+            producer.produce_many("t", [b"kept"] * 5)
+            producer.flush(timeout_ms=20_000)
+        engine.stop()
+        shutil.copytree(directory, copy)
+        engine.start()
+        fill(*[b"lost"] * 5)
+        with Consumer(engine.address, max_wait_ms=50, offset_reset=policy) as consumer:
+            consumer.assign({("t", 0): 0})
+            assert len(read(consumer, 10)) == 10
+            engine.kill()
+            shutil.rmtree(directory)
+            copy.rename(directory)
+            engine.start()
+            engine.stop()
+            engine.start()
+            fill(*[b"new"] * 7)
+            if policy == "none":
+                with pytest.raises(KafkaError, match="cut back to offset 5"):
+                    wait_for(lambda: consumer.poll_batches(100), "the truncation")
+                consumer.seek(("t", 0), 5)
+            assert values(read(consumer, 7)) == [b"new"] * 7
 
 
 def test_what_cannot_be_meant_is_refused_at_once() -> None:

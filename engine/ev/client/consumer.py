@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from ev.client.fetched import FetchedBatch, Record
     from ev.client.fetcher import Asked
     from ev.client.group import GroupSession
+    from ev.client.positions import Position
     from ev.client.subscription import Subscription
 
     TopicPartition = tuple[str, int]
@@ -441,6 +442,8 @@ class Consumer:
         The last condition is for the partitions that are: a request without them could be a long poll, which they would have to wait for.
         """
         targets: dict[int, list[Target]] = {}
+        unchecked: dict[int, list[Position]] = {}
+        epochs: dict[TopicPartition, int] = {}
         busy = set(self._fetching)
         for position in self._positions:
             if not (position.buffered or position.readable(now_ms)):
@@ -450,9 +453,14 @@ class Consumer:
                 busy.update(where[:1] if where else ())
             elif where is None:
                 self._placement.leaderless(position)
+            elif position.needs_check(where[1]):
+                unchecked.setdefault(where[0], []).append(position)
+                epochs[position.topic, position.index] = where[1]
             elif where[0] not in busy:
                 topic_id = self._cluster.metadata.topics[position.topic].topic_id
                 targets.setdefault(where[0], []).append(Target(position, where[1], topic_id))
+        for node, positions in unchecked.items():
+            self._placement.check(positions, node, epochs)
         for node, wanted in targets.items():
             if node in busy:
                 continue

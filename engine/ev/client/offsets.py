@@ -1,4 +1,4 @@
-"""The three requests about offsets, built from plain mappings and read back into them: commit, fetch what is committed, look up by time."""
+"""Requests about offsets, built from plain mappings and read back into them: commit, fetch what is committed, look up by time or epoch."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ev.wire.messages.k02_list_offsets import ListOffsetsRequest, ListOffsetsResponse
     from ev.wire.messages.k08_offset_commit import OffsetCommitRequest, OffsetCommitResponse
     from ev.wire.messages.k09_offset_fetch import OffsetFetchRequest, OffsetFetchResponse
+    from ev.wire.messages.k23_offset_for_leader_epoch import OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse
 
     TopicPartition = tuple[str, int]
     V = TypeVar("V")
@@ -119,6 +120,30 @@ def listed_offsets(response: ListOffsetsResponse) -> dict[TopicPartition, FoundO
         (topic.name, item.partition_index): FoundOffset(
             item.offset, item.timestamp, item.leader_epoch, KafkaError(item.error_code) if item.error_code else None
         )
+        for topic in response.topics
+        for item in topic.partitions
+    }
+
+
+def epoch_request(wanted: Mapping[TopicPartition, tuple[int, int]]) -> OffsetForLeaderEpochRequest:
+    """Where epochs ended: (current leader epoch, epoch asked about) per partition of one broker."""
+    from ev.wire.messages.k23_offset_for_leader_epoch import (  # noqa: PLC0415
+        OffsetForLeaderEpochRequest,
+        OffsetForLeaderPartition,
+        OffsetForLeaderTopic,
+    )
+
+    topics = [
+        OffsetForLeaderTopic(topic, [OffsetForLeaderPartition(index, current, epoch) for index, (current, epoch) in items])
+        for topic, items in grouped(wanted).items()
+    ]
+    return OffsetForLeaderEpochRequest(replica_id=-1, topics=topics)
+
+
+def epoch_ends(response: OffsetForLeaderEpochResponse) -> dict[TopicPartition, tuple[int, int, int]]:
+    """Error code, epoch and the offset at which it ended."""
+    return {
+        (topic.topic, item.partition): (item.error_code, item.leader_epoch, item.end_offset)
         for topic in response.topics
         for item in topic.partitions
     }

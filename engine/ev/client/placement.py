@@ -1,15 +1,27 @@
 """Finds out where reading begins: what the group has committed, or which offset the reset policy means. Never waits; `step` sends and goes.
 
+A new leader is asked whether it has what was read from the old one. Where it has less, reading goes on at the point where the two logs
+part, or, without a policy, an error says so.
+
 A partition that wants its committed offset asks the coordinator; where nothing is committed, or where an offset is out of range, the
 policy (earliest, latest or none) makes it ask its leader for the offset of an end, or raises.
 """
 
 from __future__ import annotations
 
-from ev.client.offsets import FETCH_VERSION_MAX, FETCH_VERSION_OF_MANY_GROUPS, fetch_request, fetched_offsets, list_request, listed_offsets
-from ev.client.positions import RESET_TIMESTAMPS, WANTS_COMMITTED, WANTS_RESET
+from ev.client.offsets import (
+    FETCH_VERSION_MAX,
+    FETCH_VERSION_OF_MANY_GROUPS,
+    epoch_ends,
+    epoch_request,
+    fetch_request,
+    fetched_offsets,
+    list_request,
+    listed_offsets,
+)
+from ev.client.positions import RESET_TIMESTAMPS, SETTLED, UNKNOWN, WANTS_COMMITTED, WANTS_RESET
 from ev.client.routing import COORDINATOR_MOVED, leader_and_epoch
-from ev.errors import ErrorCode, EvError, KafkaError, TimedOutError, UnreachableError
+from ev.errors import ErrorCode, EvError, KafkaError, TimedOutError, UnreachableError, UnsupportedApiError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -169,7 +181,57 @@ class Placement:
         if answer is not None and answer.error is not None and not answer.error.retriable:
             self.problems.append(answer.error)
 
-    # ---- both ----
+    # ---- new leaders ----
+
+    def check(self, positions: list[Position], node: int, leader_epoch: dict[TopicPartition, int]) -> None:
+        """Ask the leader of these where the epochs ended in which they were read."""
+        asked = {
+            (p.topic, p.index): (leader_epoch[p.topic, p.index], p.epoch) for p in positions if (p.topic, p.index) not in self.looking_up
+        }
+        if not asked:
+            return
+        seeks = {partition: self.positions[partition].seeks for partition in asked}
+        self.looking_up.update(asked)
+        epochs = {partition: current for partition, (current, _) in asked.items()}
+        request = epoch_request(asked)
+        self.cluster.send(request, node, callback=lambda ticket: self.checked(ticket, seeks, epochs))
+
+    def checked(self, ticket: Ticket, seeks: Seeks, epochs: dict[TopicPartition, int]) -> None:
+        self.looking_up.difference_update(seeks)
+        if isinstance(ticket.error, UnsupportedApiError):
+            answers = dict.fromkeys(seeks, (ErrorCode.NONE, UNKNOWN, UNKNOWN))
+        elif ticket.error is not None:
+            self.put_off(seeks)
+            self.cluster.request_update()
+            if not isinstance(ticket.error, (UnreachableError, TimedOutError)):
+                self.problems.append(ticket.error)
+            return
+        else:
+            answers = epoch_ends(ticket.response)
+        for position in self.still_wanting(seeks, SETTLED):
+            partition = position.topic, position.index
+            self.judge(position, epochs[partition], *answers.get(partition, (ErrorCode.UNKNOWN_SERVER_ERROR, UNKNOWN, UNKNOWN)))
+
+    def judge(self, position: Position, leader_epoch: int, code: int, epoch: int, end_offset: int) -> None:
+        """The leader's word: `epoch`, the newest it has that is not above ours, ends at `end_offset`; -1 when it has no word to say."""
+        if code:
+            position.not_before_ms = self.cluster.now_ms() + BACKOFF_MS
+            self.cluster.request_update()
+            if not KafkaError(code).retriable and code != ErrorCode.UNKNOWN_SERVER_ERROR:
+                self.problems.append(KafkaError(code))
+        elif end_offset < 0 or end_offset >= position.offset:
+            position.checked_epoch = leader_epoch
+        elif self.offset_reset in RESET_TIMESTAMPS:
+            position.seek(end_offset, epoch)
+            position.checked_epoch = leader_epoch
+        else:
+            position.not_before_ms = self.cluster.now_ms() + BACKOFF_MS
+            message = (
+                f"{position.topic}/{position.index} was cut back to offset {end_offset}, after it had been read up to {position.offset}"
+            )
+            self.problems.append(KafkaError(ErrorCode.OFFSET_OUT_OF_RANGE, message))
+
+    # ---- all ----
 
     def put_off(self, seeks: Seeks) -> None:
         for partition in seeks:

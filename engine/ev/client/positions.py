@@ -4,6 +4,9 @@ A partition has two offsets. `offset` is what the application will be given next
 `fetch_offset` runs ahead of it by what was fetched and not yet handed out. A seek sets both and makes whatever is on its way
 worthless: `seeks` counts them, and an answer that was asked for under another count is dropped.
 
+`epoch` is the leader epoch in which the record before `offset` was written. A leader of a later epoch may have lost that record
+(KIP-320): before it is read from, it is asked where `epoch` ended. `checked_epoch` is the last one that was asked.
+
 A partition is read when it has an offset, is not paused, has nothing fetched left over and no fetch on its way. Without an offset it first
 waits for the group's committed one, or for the broker to say which offset the reset policy means.
 """
@@ -32,6 +35,7 @@ class Position:
 
     __slots__ = (
         "buffered",
+        "checked_epoch",
         "epoch",
         "fetch_offset",
         "fetching",
@@ -54,6 +58,7 @@ class Position:
         self.offset = UNKNOWN
         self.fetch_offset = UNKNOWN
         self.epoch = UNKNOWN
+        self.checked_epoch = UNKNOWN
         self.state = WANTS_RESET
         self.reset_timestamp: int | None = None
         self.paused = False
@@ -69,6 +74,7 @@ class Position:
         """Read from here on. What was fetched for another place is dropped where it arrives."""
         self.offset = self.fetch_offset = offset
         self.epoch = epoch
+        self.checked_epoch = UNKNOWN
         self.state = SETTLED
         self.seeks += 1
         self.buffered = 0
@@ -88,6 +94,10 @@ class Position:
         """The application has been given everything before `next_offset`."""
         self.offset = next_offset
         self.epoch = epoch
+
+    def needs_check(self, leader_epoch: int) -> bool:
+        """Whether a leader of this epoch has to be asked whether it has what was read before."""
+        return UNKNOWN < self.epoch < leader_epoch != self.checked_epoch
 
     def readable(self, now_ms: int) -> bool:
         return self.state == SETTLED and not (self.paused or self.fetching or self.buffered) and now_ms >= self.not_before_ms
