@@ -93,6 +93,8 @@ def arranged(arguments: list[str]) -> tuple[list[str], list[str]]:
             position += 1
             break
         position += 1
+    if not words:
+        leading = []  # without a command there is nothing that they could be about: what is left gets the root's help
     return words, [*leading, *[BARE.get(argument, argument) for argument in arguments[position:]]]
 
 

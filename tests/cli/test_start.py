@@ -68,7 +68,15 @@ def test_the_hot_verbs_import_nothing_heavy(ev: CommandLine, arguments: tuple[st
 
 @pytest.mark.parametrize(
     "arguments",
-    [("--help",), ("-h",), ("produce", "--help"), ("topic", "-h"), ("topic", "create", "--help"), ("-b", "h:1", "consume", "-h")],
+    [
+        ("--help",),
+        ("-h",),
+        ("produce", "--help"),
+        ("topic", "-h"),
+        ("topic", "create", "--help"),
+        ("-b", "h:1", "consume", "-h"),
+        ("-b", "h:1", "--help"),
+    ],
 )
 def test_help_goes_to_stdout(ev: CommandLine, arguments: tuple[str, ...]) -> None:
     """And it starts no engine."""
