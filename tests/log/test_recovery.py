@@ -269,3 +269,94 @@ def test_a_missing_index_is_made_again(disk: SimulatedDisk) -> None:
     assert [values(hand.partition)[offset] for offset in (0, 50, 99)] == [b"%d" % number * 10 for number in (0, 50, 99)]
     assert read_records(hand.partition, 77)[0][3] == b"77" * 10
     assert hand.partition.offset_for_timestamp(stamp) == expected
+
+
+def test_damage_is_still_damage_after_more_restarts(disk: SimulatedDisk) -> None:
+    """No checkpoint, chore or stop makes the log's end of it: every file stays as it was found, however often the engine starts."""
+    hand = store(disk)
+    for number in range(10):
+        hand.append(batch(hand, b"%d" % number * 10))
+    hand.checkpoint()
+    hand.store.close(clean=False)
+    size = disk.size(LOG) // 2 + 10
+    file = disk.open(LOG)
+    file.truncate(size)
+    file.sync_all()
+    for clean in (True, False, True):
+        hand.open()
+        assert hand.partition.damaged is not None
+        assert len(values(hand.partition)) == 5
+        hand.clock.advance(400_000)
+        hand.chores()
+        hand.chores()
+        hand.store.close(clean=clean)
+        assert disk.size(LOG) == size
+
+
+def test_what_the_journal_has_behind_damage_is_kept(disk: SimulatedDisk) -> None:
+    """Acknowledged batches that a damaged log cannot take are put into a file before the journal begins anew."""
+    hand = store(disk, "journal")
+    for number in range(5):
+        hand.append(batch(hand, b"%d" % number * 10))
+    hand.checkpoint()
+    hand.append(batch(hand, b"acknowledged"))
+    hand.store.close(clean=False)
+    file = disk.open(LOG)
+    file.truncate(100)
+    file.sync_all()
+    hand.open()
+    assert hand.partition.damaged is not None
+    (kept,) = [name for name in disk.list(f"/data/{TOPIC}-0") if name.endswith(".journal")]
+    assert b"acknowledged" in disk.read(f"/data/{TOPIC}-0/{kept}")
+
+
+def test_a_missing_segment_is_damage(disk: SimulatedDisk) -> None:
+    """Records do not vanish from the middle of a log without a word: reading across the gap is refused, what lies around it is served."""
+    hand = store(disk)
+    for number in range(60):
+        hand.append(batch(hand, b"%d" % number * 10))
+    hand.checkpoint()
+    hand.store.close()
+    bases = [segment.base_offset for segment in hand.partition.segments]
+    disk.rename(f"/data/{TOPIC}-0/{bases[1]:020d}.log", f"/data/{TOPIC}-0/lost")
+    hand.open()
+    assert read(hand.partition, 0).next_offset == bases[1]
+    with pytest.raises(KafkaError) as refused:
+        read(hand.partition, bases[1])
+    assert refused.value.code == ErrorCode.CORRUPT_MESSAGE
+    assert read(hand.partition, bases[2]).next_offset > bases[2]
+    assert hand.partition.damaged is not None
+
+
+def test_a_lost_newest_segment_is_damage(disk: SimulatedDisk) -> None:
+    """The segment that the checkpoint names was on disk: without it nothing is appended, and nothing else is touched."""
+    hand = store(disk)
+    for number in range(60):
+        hand.append(batch(hand, b"%d" % number * 10))
+    hand.checkpoint()
+    hand.store.close(clean=False)
+    disk.remove(hand.partition.active.path(".log"))
+    names = disk.list(f"/data/{TOPIC}-0")
+    hand.open()
+    assert hand.partition.damaged is not None
+    assert len(values(hand.partition)) == hand.partition.end_offset > 40
+    hand.store.close(clean=True)
+    assert set(disk.list(f"/data/{TOPIC}-0")) >= set(names)
+
+
+def test_a_dropped_segment_is_no_loss(disk: SimulatedDisk) -> None:
+    """Retention may take the very segment that the last checkpoint names; the next start knows that from what is left."""
+    hand = store(disk)
+    for number in range(60):
+        hand.append(batch(hand, b"%d" % number * 10))
+    hand.partition.delete_records(-1, 0)
+    hand.flush()
+    hand.store.close(clean=False)
+    hand.open()
+    assert hand.partition.damaged is None
+    assert hand.partition.end_offset == 60
+    hand.checkpoint()
+    assert hand.partition.delete_records(-1, 0) == 60
+    hand.restart(clean=True)
+    assert (hand.partition.log_start_offset, hand.partition.end_offset) == (60, 60)
+    assert hand.append(batch(hand, b"next")) == 60

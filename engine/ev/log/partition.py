@@ -484,6 +484,9 @@ class Partition:
             mark = marks.popleft()
         if mark.offset < self._hw.offset <= offset:
             mark = self._hw
+        first = self.segments[0]
+        if mark.segment.base_offset < first.base_offset:
+            mark = Mark(first.base_offset, first, 0)  # it lay in a segment that was dropped
         if mark.offset > self._recovery.offset:
             before, self._recovery = self._recovery, mark
             rest = 0 if mark.segment is before.segment else before.segment.size
@@ -706,6 +709,8 @@ class Partition:
         segment = self.segments.pop(0)
         if segment in self._unsaved:
             self._unsaved.remove(segment)
+        if self._recovery.segment is segment:
+            self._recovery = Mark(self.segments[0].base_offset, self.segments[0], 0)
         self._cursors = {offset: mark for offset, mark in self._cursors.items() if mark.segment is not segment}
         self.services.files.close(segment)
         if self.services.on_dropped is not None:
@@ -715,6 +720,8 @@ class Partition:
     def enforce_retention(self, now_ms: int) -> list[Segment]:
         """Drop what is too old or too much. Only whole segments below the high watermark go; returns them."""
         dropped: list[Segment] = []
+        if self.damaged is not None:
+            return dropped  # until somebody has looked at it
         if self.config.deleted_by_age:
             self._roll_if_expired(now_ms)
             while self._first_may_go() and now_ms - self._age_of(self.segments[0]) > self.config.retention_ms:
@@ -783,13 +790,20 @@ class Partition:
                 services.on_dirty()
 
     def checkpoint(self) -> Checkpoint | None:
-        """What has to be written so that recovery need not look at what is on disk already; None when nothing has."""
+        """What has to be written so that recovery need not look at what is on disk already; None when nothing has.
+
+        A damaged partition keeps the checkpoint that it has: a newer one would make the damage look like the log's end.
+        """
         mark = self._recovery
-        if self.gone or (
-            mark.offset == self._saved_offset
-            and self.log_start_offset == self._saved_log_start
-            and not self._unsaved
-            and self not in self.services.dirty
+        if (
+            self.gone
+            or self.damaged is not None
+            or (
+                mark.offset == self._saved_offset
+                and self.log_start_offset == self._saved_log_start
+                and not self._unsaved
+                and self not in self.services.dirty
+            )
         ):
             return None
         indexes = [save for segment in [*self._unsaved, mark.segment] for save in _index_saves(segment, mark)]
@@ -844,7 +858,8 @@ class Partition:
     @property
     def untouched(self) -> bool:
         """Whether what is on disk about the partition is up to date."""
-        return self._saved_offset == self.end_offset and self not in self.services.dirty and not self._unsaved
+        up_to_date = self._saved_offset == self.end_offset and self not in self.services.dirty and not self._unsaved
+        return up_to_date or self.damaged is not None
 
     def finish(self) -> None:
         """What Kafka writes at a clean stop: the time index's last entry, the producers at the very end."""

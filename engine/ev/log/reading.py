@@ -142,10 +142,10 @@ class WaitingSource:
         return arrival.indexes
 
     def index(self, segment: Segment) -> OffsetIndex:
-        return segment.index or self._loaded(segment)[0]
+        return segment.index if segment.index is not None else self._loaded(segment)[0]
 
     def times(self, segment: Segment) -> TimeIndex:
-        return segment.time_index or self._loaded(segment)[1]
+        return segment.time_index if segment.time_index is not None else self._loaded(segment)[1]
 
     def without_index(self, segment: Segment) -> OffsetIndex:
         """An index that was made from the .log alone, because the one in the file is wrong."""
@@ -284,7 +284,7 @@ def _first_size(plan: Plan, segment: Segment, data: Buffer, position: int, end: 
     size: int = fields[1] + LOG_OVERHEAD
     if fields[3] != MAGIC or not HEADER_SIZE <= size <= end - position or fields[0] + fields[6] < plan.offset:
         raise Damage(segment, position, "no batch begins here that could hold the offset that was asked for")
-    if fields[0] > plan.offset and plan.contiguous and plan.offset >= segment.base_offset:
+    if fields[0] > plan.offset and plan.contiguous:
         raise Damage(segment, position, f"a batch begins at offset {fields[0]}, offset {plan.offset} is missing")
     return size
 

@@ -46,6 +46,7 @@ from ev.wire.records import LOG_OVERHEAD
 LOG_NAME = re.compile(r"\d{20}\.log")
 SNAPSHOT_NAME = re.compile(r"\d{20}\.snapshot")
 TORN = ".torn"
+KEPT = ".journal"
 
 
 @dataclass(slots=True)
@@ -390,14 +391,21 @@ class Recovery:
         self.damaged = f"{segment.path(LOG)} has {segment.size} bytes; {position} were on disk"
         self._report(self.damaged)
         scan = self._scan(segment, 0, segment.base_offset)
-        segment.size = segment.written_from = scan.position
+        self._end_at(segments, number, scan.position)
+        return scan.offset if scan.offset is not None else segment.base_offset
+
+    def _end_at(self, segments: list[Segment], number: int, position: int) -> None:
+        """Serve a damaged log up to here, and leave every file as it is."""
+        segments[number].size = segments[number].written_from = position
         for later in segments[number + 1 :]:
             self._report(f"{later.path(LOG)} lies behind the damage and is not served")
         del segments[number + 1 :]
-        return scan.offset if scan.offset is not None else segment.base_offset
 
     def _cut(self, segments: list[Segment], number: int, position: int, problem: str, offset: int) -> None:
         """Cut the log at a place behind the recovery point, keeping aside what is cut off."""
+        if self.damaged is not None:
+            self._end_at(segments, number, position)
+            return
         self.changed = self.names_changed = True
         segment = segments[number]
         for later in reversed(segments[number + 1 :]):
@@ -410,7 +418,9 @@ class Recovery:
                 kept = f"{segment.path(LOG)}.{position}{TORN}"
                 _write(self.disk, kept, tail)
                 self._sync_file(kept)
-                self._report(f"the log was cut at offset {offset}, {len(tail)} bytes that were promised to nobody are in {kept}: {problem}")
+                self._report(
+                    f"the log was cut at offset {offset}, {len(tail)} bytes that were not known to be on disk are in {kept}: {problem}"
+                )
             file.truncate(position)
             segment.size = position
         segment.sealed = False
@@ -444,11 +454,8 @@ class Recovery:
     def _apply_journal(self, segments: list[Segment], end: int) -> int:
         """Append the journal's batches that continue the log. Returns the offset at which it ends then."""
         applied = 0
-        for entry in self._continuing(end):
+        for entry in self._continuing(end) if self.damaged is None else ():
             fields: Fields = HEADER.unpack_from(entry.batch)
-            if self.damaged is not None:
-                self._report(f"the journal has offset {entry.base_offset}, which cannot be appended to a damaged log")
-                return end
             segment = self._room(segments, len(entry.batch), fields[0] + fields[6], end)
             position = segment.size
             self._open(segment).write_at([entry.batch], position)
@@ -459,7 +466,17 @@ class Recovery:
         if applied:
             self.changed = self.names_changed = True
             self._report(f"{applied} batches came from the commit journal; the log ends at offset {end}")
+        self._keep_entries([entry for entry in self.entries if entry.base_offset >= end])
         return end
+
+    def _keep_entries(self, entries: list[Entry]) -> None:
+        """Batches that the journal has and the log cannot take. The journal is about to begin anew, so they are kept in a file."""
+        if entries:
+            kept = f"{self.directory}/{entries[0].base_offset:020d}{KEPT}"
+            _write(self.disk, kept, b"".join(entry.batch for entry in entries))
+            self._sync_file(kept)
+            self.names_changed = self.changed = True
+            self._report(f"{len(entries)} batches from the commit journal do not continue the log; they are in {kept}")
 
     def _continuing(self, end: int) -> Iterable[Entry]:
         for entry in self.entries:

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from ev.clock import Clock
@@ -116,6 +116,7 @@ class Store:
         self._kafka = KafkaCheckpoints()
         self._entries: dict[tuple[bytes, int], list[Entry]] = {}
         self._clean = False
+        self._deleted: frozenset[bytes] = frozenset()
         self._doomed: list[tuple[int, str]] = []  # (when, what) is to be unlinked
         self._checkpointing = False
         self._unlinking = False
@@ -187,8 +188,12 @@ class Store:
         path = f"{self.directory}/{name}"
         return parse_offsets(self.disk.read(path)) if self.disk.exists(path) else {}
 
-    def open_topics(self, topics: Mapping[str, tuple[bytes, int, TopicConfig]]) -> None:
-        """Recover every partition of these topics (id, partition count, configuration), then begin to accept appends."""
+    def open_topics(self, topics: Mapping[str, tuple[bytes, int, TopicConfig]], deleted: Collection[bytes] = ()) -> None:
+        """Recover every partition of these topics (id, partition count, configuration), then begin to accept appends.
+
+        `deleted` are the ids of topics whose deletion is on record: what is left of them goes, everything else is kept.
+        """
+        self._deleted = frozenset(deleted)
         for name, (topic_id, count, config) in topics.items():
             partitions = [self._open_partition(name, index, topic_id, config) for index in range(count)]
             self.topics[name] = StoredTopic(name, topic_id, config, partitions)
@@ -250,11 +255,22 @@ class Store:
             if found.topic_id != topic_id:
                 found.checkpoint = None
             return found
+        if found is not None and found.topic_id in self._deleted:
+            self._finish_deletion(directory)
+            return None
         aside = self._free_name(directory, "stray")
         self.disk.rename(directory, aside)
         self._renames_unsynced = True
         self._report(f"{directory} belongs to another topic; it was renamed to {aside} and is not served")
         return None
+
+    def _finish_deletion(self, directory: str) -> None:
+        """Its topic was deleted, and the engine ended before the directory was renamed away."""
+        aside = self._free_name(directory, "delete")
+        self.disk.rename(directory, aside)
+        self._renames_unsynced = True
+        self._doomed.append((0, aside))
+        logger.info("%s is what was left of a deleted topic", directory)
 
     def _free_name(self, directory: str, suffix: str) -> str:
         """`directory` with Kafka's suffix for a special state, within the limit on names."""
@@ -268,6 +284,10 @@ class Store:
             if DELETED_DIRECTORY.fullmatch(name):
                 self._doomed.append((0, f"{self.directory}/{name}"))
             elif name not in known and name not in OWN_NAMES and PARTITION_NAME.fullmatch(name):
+                path = f"{self.directory}/{name}"
+                if self._deleted and self.disk.is_directory(path) and examine(self.disk, path).topic_id in self._deleted:
+                    self._finish_deletion(path)
+                    continue
                 self._report(f"{self.directory}/{name} belongs to no topic; it is kept and not served")
 
     def _report(self, text: str) -> None:
