@@ -6,6 +6,7 @@ The real broker on a disk in memory; a commit round is done when the test says s
 from __future__ import annotations
 
 import errno
+from random import Random
 from typing import Any
 
 import pytest
@@ -160,6 +161,28 @@ def test_a_topic_created_and_deleted_in_one_round_leaves_nothing(stage: Stage) -
     assert created in stage.client.replies
     assert stage.directories() == []
     assert stage.ask(metadata_request(), 9).topics == []
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_what_a_power_cut_left_of_a_deleted_topic_goes_at_the_next_start(stage: Stage, again: bool) -> None:
+    """The deletion was on disk, the directory still in its place: nobody needs it, whether or not the name is in use again."""
+    stage.create("t", 2)
+    stage.create("bystander")
+    stage.client.send(delete_request("t"), 6)
+    if again:
+        stage.client.send(create_request("t", 1), 7)
+    stage.hold()
+    work, _ = stage.world.commits.popleft()
+    work()
+    after = SimulatedBroker(stage.disk.crash_image(Random(1)))
+    after.world.settle()
+    for _ in range(3):
+        after.world.advance(1000)
+        after.world.settle()
+    left = [name for name in after.store.disk.list("/data") if not name.startswith((".", "__"))]
+    served = ["bystander-0", "t-0"] if again else ["bystander-0"]
+    assert [name for name in left if "-" in name and after.store.disk.is_directory(f"/data/{name}")] == served
+    assert after.store.reports == []
 
 
 def test_nobody_hears_of_a_topic_before_it_is_on_disk(stage: Stage) -> None:

@@ -117,7 +117,9 @@ class Broker:
     # Topics.
 
     def _open_topics(self) -> None:
-        self.store.open_topics({topic.name: (topic.id, topic.partition_count, self.config_of(topic)) for topic in self.topics})
+        topics = {topic.name: (topic.id, topic.partition_count, self.config_of(topic)) for topic in self.topics}
+        self.store.open_topics(topics, self.topics.deleted)
+        self.topics.deleted.clear()
 
     def config_of(self, topic: Topic) -> TopicConfig:
         """What the topic's log is told to do."""
@@ -234,6 +236,7 @@ class Broker:
             self.store.delete_topic(topic.name)
         except OSError as error:
             logger.error("topic %s is deleted, but its files are still in their place: %s", topic.name, error)
+        self.topics.deleted.discard(topic.id)
         for partition in gone:
             if partition is not None:
                 self.waiting.gone(partition)

@@ -97,6 +97,7 @@ class Topics:
         self._by_id: dict[bytes, Topic] = {}
         self._by_metric_name: dict[str, set[str]] = {}
         self.partition_count = 0
+        self.deleted: set[bytes] = set()  # ids of topics whose deletion is on record, as far as the log goes back
 
     def __len__(self) -> int:
         return len(self._by_name)
@@ -140,6 +141,8 @@ class Topics:
             del self._by_id[old.id]
             self._by_metric_name[_metric_name(name)].discard(name)
             self.partition_count -= old.partition_count
+        if old is not None and (state is None or id_from_text(state["id"]) != old.id):
+            self.deleted.add(old.id)
         if state is None:
             return
         topic = Topic(name, id_from_text(state["id"]), state["partitions"], state["config"])
