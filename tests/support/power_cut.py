@@ -102,6 +102,7 @@ class Life:
         self.counts = Counts()
         self.problems: list[str] = []
         self.clock = ManualClock()
+        self.lies = frozenset(lies)
         self.disk = SimulatedDisk(["/data"], lies=lies)
         self.disk.before_change = self.moment
         self.incarnations: list[TopicFacts] = []
@@ -113,9 +114,9 @@ class Life:
         self.clients: list[SimulatedClient] = []
 
     def run(self, steps: int = 200) -> None:
-        """Start a broker and let clients do things, until the images are used up or the steps are."""
-        self.broker = SimulatedBroker(self.disk, seed=self.seed, settings=self.settings, clock=self.clock)
-        self.clients = [self.broker.connect(), self.broker.connect()]
+        """Start a broker and let clients do things, until the images are used up or the steps are. Now and then the power really goes
+        (or the engine is stopped), and life goes on with what that left."""
+        self.boot()
         self.send(0, FindCoordinatorRequest(key=GROUP, key_type=0), 2, None)
         self.settle()
         self.create(NAMES[0])
@@ -123,10 +124,69 @@ class Life:
         deeds = [self.produce] * 8 + [self.resend] * 3 + [self.commit] * 3 + [self.turn] * 6 + [self.settle] * 2
         deeds += [self.pass_time] * 4 + [self.delete_records, self.delete] + [self.create_any] * 2
         for _ in range(steps):
-            self.random.choice(deeds)()
-            if self.images_left <= 0:
-                break
+            if self.images_left <= 0 or self.problems:
+                return
+            if self.random.random() < 0.015:
+                self.start_again()
+            else:
+                self.random.choice(deeds)()
         self.settle()
+
+    def boot(self) -> None:
+        self.broker = SimulatedBroker(self.disk, seed=self.random.getrandbits(32), settings=self.settings, clock=self.clock)
+        self.clients = [self.broker.connect(), self.broker.connect()]
+        self.waiting = []
+
+    def start_again(self) -> None:
+        """Stop cleanly, or lose power for good; then take what is found for what was promised: it has been shown to consumers."""
+        assert self.broker is not None
+        if self.random.random() < 0.4:
+            self.settle()
+            self.broker.broker.upkeep.stop()
+            self.broker.store.close(clean=True)
+            self.harvest()
+            if self.random.random() < 0.5:
+                self.disk = self.disk.crash_image(Random(self.random.getrandbits(32)))
+        else:
+            self.disk = self.disk.crash_image(Random(self.random.getrandbits(32)))
+        self.broker = None
+        self.disk.locked.clear()
+        self.disk.lies = self.lies
+        self.disk.before_change = self.moment
+        self.clock = ManualClock(self.clock.wall_ms() + 1000)
+        self.boot()
+        self.disk.before_change = None  # what follows only looks
+        self.take_stock()
+        self.disk.before_change = self.moment
+
+    def take_stock(self) -> None:
+        """Let the facts be what the recovered engine shows, which was judged to be within the promises."""
+        assert self.broker is not None
+        self.problems.extend(f"seed {self.seed}, after a restart: {problem}" for problem in judge(self, self.broker, None, thorough=False))
+        for topic in self.incarnations:
+            known = self.broker.broker.topics.get(topic.name)
+            alive = topic.created and known is not None and known.id == topic.id
+            topic.deleted = topic.delete_asked = not alive
+            for index, facts in enumerate(topic.partitions if alive else ()):
+                self.take_stock_of(topic, index, facts)
+        known_ids = {topic.id for topic in self.incarnations}
+        for known in list(self.broker.broker.topics):
+            if known.name in NAMES and known.id not in known_ids:  # asked for, never answered, and there
+                found = TopicFacts(known.name, dict(known.config), known.partition_count, known.id, created=True)
+                self.incarnations.append(found)
+
+    def take_stock_of(self, topic: TopicFacts, index: int, facts: PartitionFacts) -> None:
+        assert self.broker is not None
+        partition = self.broker.store.partition(topic.name, index)
+        if partition is None:
+            return
+        facts.batches = [batch for batch in facts.batches if batch.last < partition.end_offset]
+        for batch in facts.batches:
+            batch.acked = True
+        facts.acked_end = partition.end_offset
+        request = OffsetFetchRequest(group_id=GROUP, topics=[OffsetFetchRequestTopic(name=topic.name, partition_indexes=[index])])
+        offset = self.broker.ask(request, 7).topics[0].partitions[0].committed_offset
+        facts.commits, facts.commit_answered = ([offset], 0) if offset >= 0 else ([], -1)
 
     # Crashes.
 
@@ -161,10 +221,10 @@ class Life:
         except (EvError, AssertionError, BufferError, OSError, LookupError, TypeError, ValueError) as problem:
             self.problems.append(f"{where}: the recovered engine fails: {problem!r}\n{''.join(format_exception(problem))}")
 
-    def start_offsets(self) -> dict[tuple[bytes, int], int]:
+    def start_offsets(self) -> dict[tuple[bytes, int], int] | None:
         """Where each log starts now, in memory: retention and DeleteRecords have not gone further."""
         if self.broker is None:
-            return {}
+            return None
         found = {}
         for topic in self.incarnations:
             for index in range(topic.count):
@@ -338,7 +398,7 @@ def produce_request(topic: TopicFacts, index: int, batch: Batch, now_ms: int) ->
     return ProduceRequest(acks=-1, timeout_ms=30_000, topic_data=[data])
 
 
-def judge(life: Life, found: SimulatedBroker, starts: dict[tuple[bytes, int], int], *, thorough: bool) -> Iterator[str]:
+def judge(life: Life, found: SimulatedBroker, starts: dict[tuple[bytes, int], int] | None, *, thorough: bool) -> Iterator[str]:
     """Everything that is wrong with a recovered broker."""
     for name in NAMES:
         mine = [topic for topic in life.incarnations if topic.name == name]
@@ -356,7 +416,8 @@ def judge(life: Life, found: SimulatedBroker, starts: dict[tuple[bytes, int], in
         if current.deleted:
             yield f"topic {name} is back after its deletion was answered"
         for index, known in enumerate(current.partitions):
-            yield from judge_partition(found, current, index, known, starts.get((topic.id, index), 0))
+            start = starts.get((topic.id, index), 0) if starts is not None else None
+            yield from judge_partition(found, current, index, known, start)
         yield from judge_offsets(found, name, current)
         if thorough and not current.delete_asked:
             for index, known in enumerate(current.partitions):
@@ -385,7 +446,7 @@ def read(found: SimulatedBroker, name: str, index: int, start: int) -> Iterator[
         offset = result.next_offset
 
 
-def judge_partition(found: SimulatedBroker, topic: TopicFacts, index: int, facts: PartitionFacts, start: int) -> Iterator[str]:
+def judge_partition(found: SimulatedBroker, topic: TopicFacts, index: int, facts: PartitionFacts, start: int | None) -> Iterator[str]:
     partition = found.store.partition(topic.name, index)
     place = f"{topic.name}-{index}"
     if partition is None or partition.damaged:
@@ -393,7 +454,7 @@ def judge_partition(found: SimulatedBroker, topic: TopicFacts, index: int, facts
             yield f"{place} is not served: {partition and partition.damaged}"
         return
     assert topic.id is not None
-    if partition.log_start_offset > start:
+    if start is not None and partition.log_start_offset > start:
         yield f"{place} starts at {partition.log_start_offset}, before the crash it started at {start}"
     if partition.high_watermark != partition.end_offset:
         yield f"{place} ends at {partition.end_offset} but shows {partition.high_watermark}"
