@@ -97,7 +97,7 @@ def test_settings_do_not_change_while_the_engine_runs() -> None:
     """Whoever holds the settings may rely on them."""
     settings = Settings()
     with pytest.raises(AttributeError):
-        settings.log_segment_bytes = 1  # type: ignore[misc]
+        settings.log_segment_bytes = 1
 
 
 def test_a_topic_falls_back_to_the_broker_and_then_to_the_default() -> None:
