@@ -82,6 +82,7 @@ def test_a_clean_end_leaves_no_address_behind(engine: Engine) -> None:
         assert time.monotonic() - begin < 10
         assert client.closed()
     assert not (engine.directory / "engine.json").exists()
+    assert (engine.directory / ".kafka_cleanshutdown").exists()
     assert "closed; the loop's longest stall was" in engine.log()
 
 

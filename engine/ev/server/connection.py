@@ -242,7 +242,12 @@ class Connection(asyncio.Protocol):
         self._stopping = True
         self._pause_or_resume()
 
+    def finish(self) -> None:
+        """Close when what was answered has been sent, because the engine stops."""
+        if self._transport is not None:
+            self._transport.close()
+
     def abort(self) -> None:
-        """Close without a word, because the engine stops."""
+        """Close now, whatever is still to be sent."""
         if self._transport is not None:
             self._transport.abort()

@@ -65,6 +65,7 @@ EXIT_DISK: Final = 74
 
 CLOSE_WITHIN_S: Final = 10.0
 REPLIES_LEAVE_WITHIN_S: Final = 3.0
+ANSWERS_TAKEN_WITHIN_S: Final = 1.0
 DESCRIPTORS_KEPT: Final = 48  # sockets that listen, pipes, the lock, the journal, directories being synced, reader threads
 SEGMENTS_OPEN_MAX: Final = 1000
 ENGINE_FILE: Final = "engine.json"
@@ -305,6 +306,7 @@ class Engine:
             listener.stop_taking()
         broker.upkeep.stop()
         await _settled(broker)
+        await _sent(self.listeners)
         for listener in self.listeners:
             listener.abort_connections()
         await asyncio.sleep(0)
@@ -325,6 +327,16 @@ async def _settled(broker: Broker) -> None:
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(done.wait(), REPLIES_LEAVE_WITHIN_S)
     await asyncio.sleep(0)
+
+
+async def _sent(listeners: Sequence[Listener]) -> None:
+    """Give the clients a moment to take what they were answered."""
+    for listener in listeners:
+        listener.finish_connections()
+    for _ in range(round(ANSWERS_TAKEN_WITHIN_S / 0.01)):
+        if not any(listener.connections for listener in listeners):
+            return
+        await asyncio.sleep(0.01)
 
 
 def _log_unhandled(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

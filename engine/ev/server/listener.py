@@ -142,6 +142,11 @@ class Listener:
         for connection in self.connections:
             connection.stop_reading()
 
+    def finish_connections(self) -> None:
+        """Close every connection when its answers have been sent."""
+        for connection in list(self.connections):
+            connection.finish()
+
     def abort_connections(self) -> None:
         for connection in list(self.connections):
             connection.abort()
