@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import pathlib
 import shlex
 from typing import Any, get_args
@@ -15,27 +14,17 @@ from ev_cli import __main__ as start
 from ev_cli import app, output
 from ev_cli import options as declarations
 from ev_cli.summaries import ALIASES, COMMANDS, NOUNS, VERB_ALIASES
+from generate import parser_tables
 from support.engine import ROOT
-
-TABLES = ROOT / "cli" / "ev_cli" / "tables"
-
-
-def generator() -> Any:
-    spec = importlib.util.spec_from_file_location("parser_tables", ROOT / "cli" / "generate" / "parser_tables.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def test_the_tables_are_those_of_the_tree() -> None:
-    """A command that was changed and whose table was not fails here: run cli/generate/parser_tables.py."""
-    wanted = generator().tables()
-    there = {path.name: path.read_text() for path in TABLES.glob("*.py") if path.name != "__init__.py"}
+    """A command that was changed and whose table was not fails here: run python -m generate.parser_tables."""
+    wanted = parser_tables.tables()
+    there = {path.name: path.read_text() for path in parser_tables.TABLES.glob("*.py") if path.name != "__init__.py"}
     assert sorted(there) == sorted(wanted)
     for name, source in wanted.items():
-        assert there[name] == source, f"{name} is stale: run cli/generate/parser_tables.py"
+        assert there[name] == source, f"{name} is stale: run python -m generate.parser_tables"
 
 
 def test_the_global_options_are_those_that_are_declared() -> None:
