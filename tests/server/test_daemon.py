@@ -470,6 +470,25 @@ def test_after_readiness_it_imports_nothing(tmp_path: pathlib.Path) -> None:
     assert [line for line in said.splitlines() if line.startswith("IMPORT")] == []
 
 
+@pytest.mark.strace
+@pytest.mark.skipif(sys.platform != "linux", reason="strace is Linux's")
+def test_after_readiness_it_opens_nothing_outside_its_data_directory(engine: Engine, tmp_path: pathlib.Path) -> None:
+    """No file of the package, no time zone, no codec: only its own data, from readiness to the clean end."""
+    trace, said = tmp_path / "trace.txt", tmp_path / "strace.txt"
+    with said.open("wb") as stderr:
+        command = ["strace", "-f", "-o", str(trace), "-e", "trace=open,openat,openat2", "-p", str(engine.pid)]
+        tracer = subprocess.Popen(command, stderr=stderr)
+    wait_for(lambda: b"attached" in said.read_bytes() or tracer.poll() is not None, "strace to attach")
+    if tracer.poll() is not None:
+        pytest.skip(f"strace may not attach here: {said.read_text()}")
+    exercise(engine.address)
+    assert engine.stop() == 0
+    tracer.wait(20)
+    opened = [line for line in trace.read_text().splitlines() if "open" in line]
+    assert opened
+    assert [line for line in opened if str(engine.directory) not in line] == []
+
+
 def exercise(address: str) -> None:
     """Something of everything: each codec, topics made and deleted, groups, bad frames, searches by time."""
     with RawClient(address) as client:
