@@ -421,7 +421,9 @@ class Store:
 
     def next_chore_ms(self, now_ms: int) -> int | None:
         """When `chores` will have something to do, by the monotonic clock; None while there is nothing that has a deadline."""
-        times = [when for when, _ in self._doomed] if not self._unlinking else []
+        unsaved = self._unsaved_directories()
+        doomed = [when for when, path in self._doomed if path.rpartition("/")[0] not in unsaved]
+        times = doomed if not self._unlinking else []
         if self._services.dirty and not self._checkpointing:
             times.append(self._checkpoint_due_ms())
         if self._renames_unsynced or self._retention_at_once:
@@ -460,7 +462,7 @@ class Store:
         if self._renames_unsynced:
             self._renames_unsynced = False
             chores.append(SyncDirectory(self.disk, self.directory, _nothing))
-        if not self._unlinking and any(when <= now_ms for when, _ in self._doomed):
+        if not self._unlinking and self._unlinkable(now_ms):
             chores.append(self._unlink(now_ms))
         if self._wants_reserve() and now_ms >= self._reserve_due_ms:
             self._making_reserve = True
@@ -500,9 +502,22 @@ class Store:
             HIGH_WATERMARKS: encode_offsets({(each.topic, each.index): each.high_watermark for each in everything}),
         }
 
+    def _unsaved_directories(self) -> set[str]:
+        """Where nothing may be unlinked yet: a checkpoint first has to say from where on the log goes. A full disk cannot wait for it."""
+        if not self._services.writable:
+            return set()
+        return {partition.directory for partition in self._services.dirty}
+
+    def _unlinkable(self, now_ms: int) -> set[str]:
+        """What may be unlinked now."""
+        if self._checkpointing and self._services.writable:
+            return set()
+        unsaved = self._unsaved_directories()
+        return {path for when, path in self._doomed if when <= now_ms and path.rpartition("/")[0] not in unsaved}
+
     def _unlink(self, now_ms: int) -> Unlink:
-        due = [path for when, path in self._doomed if when <= now_ms]
-        self._doomed = [(when, path) for when, path in self._doomed if when > now_ms]
+        due = self._unlinkable(now_ms)
+        self._doomed = [(when, path) for when, path in self._doomed if path not in due]
         self._unlinking = True
 
         def finished() -> None:
