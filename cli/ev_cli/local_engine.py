@@ -211,10 +211,12 @@ class LocalEngine:
 
     def command(self, *, log_file: str | None, ready_fd: int | None = None) -> list[str]:
         """The daemon's command line. Every path in it is absolute."""
-        arguments = [sys.executable, "-P", "-m", "ev.server.daemon", "--data-dir", self.data_dir, "--listen", self.listen]
-        advertise = getattr(self.options, "advertise", None) or self._configured("advertise")
-        if advertise:
-            arguments += ["--advertise", str(advertise)]
+        arguments = [sys.executable, "-P", "-m", "ev.server.daemon", "--data-dir", self.data_dir]
+        for address in self.listen.split(","):
+            arguments += ["--listen", address]
+        advertise = self.options.advertise or self._configured("advertise")
+        for address in str(advertise).split(",") if advertise else ():
+            arguments += ["--advertise", address]
         for name, value in self.settings().items():
             arguments += ["--set", f"{name}={value}"]
         if log_file is not None:
@@ -239,7 +241,7 @@ class LocalEngine:
             raise UsageFailure(f"server.settings in {config_path(self.options)} is no table", "write [server.settings]")
         found = {name: _setting_text(value) for name, value in _flat(configured).items()}
         found.update(_settings_from_environment())
-        for item in getattr(self.options, "settings", None) or ():
+        for item in self.options.settings or ():
             name, equals, value = item.partition("=")
             if not equals:
                 raise UsageFailure(f"--set {item!r} sets nothing", "write --set NAME=VALUE")

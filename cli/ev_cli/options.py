@@ -29,7 +29,12 @@ DataDir = Annotated[
 ]
 Listen = Annotated[
     str | None,
-    typer.Option("--listen", metavar="HOST:PORT", help="Where a local engine shall listen; port 0 is any.", rich_help_panel=ENGINE),
+    typer.Option(
+        "--listen",
+        metavar="HOST:PORT",
+        help="Where a local engine shall listen, several with commas; port 0 is any.",
+        rich_help_panel=ENGINE,
+    ),
 ]
 ConfigFile = Annotated[
     str | None, typer.Option("--config-file", "-F", metavar="FILE", help="Another configuration file.", rich_help_panel=ENGINE)

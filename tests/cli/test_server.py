@@ -244,6 +244,17 @@ def test_the_log_is_shown_and_followed(ev: CommandLine) -> None:
     assert follower.end().status == 130
 
 
+def test_several_listeners_with_an_address_for_each(ev: CommandLine) -> None:
+    """Commas separate them; each listener tells its clients its own address."""
+    with socket.create_server(("127.0.0.1", 0)) as first, socket.create_server(("127.0.0.1", 0)) as second:
+        ports = [server.getsockname()[1] for server in (first, second)]
+    addresses = [f"127.0.0.1:{port}" for port in ports]
+    ev("up", "--listen", ",".join(addresses), "--advertise", ",".join(addresses))
+    for address in addresses:
+        ev("-b", address, "produce", "t", "--create", data=b"x\n")
+    assert ev("consume", "t", "-e").out == b"x\nx\n"
+
+
 def test_server_commands_are_about_the_local_engine_alone(ev: CommandLine) -> None:
     """Whatever EV_BOOTSTRAP says."""
     ev("up", EV_BOOTSTRAP="127.0.0.1:1")
