@@ -240,6 +240,27 @@ def test_an_offset_out_of_range_follows_the_policy(admin: Admin, make_topic: Mak
     assert values(read(latest, 1)) == [b"e"]
 
 
+def test_one_bad_partition_is_reported_and_does_not_stop_the_others(
+    make_topic: MakeTopic, make_consumer: MakeConsumer, produce: Send
+) -> None:
+    """While one is busy, the other's offset is out of range and there is no policy: the error comes up, and between errors records do."""
+    topic = make_topic(2)
+    produce(topic, *[b"x"] * 10, partition=0)
+    consumer = make_consumer(offset_reset="none")
+    consumer.assign({(topic, 0): 0, (topic, 1): 77})
+    seen, errors = 0, 0
+
+    def both() -> bool:
+        nonlocal seen, errors
+        try:
+            seen += sum(len(batch) for batch in consumer.poll_batches(100))
+        except KafkaError as error:
+            errors += error.code == ErrorCode.OFFSET_OUT_OF_RANGE
+        return seen == 10 and errors > 1
+
+    wait_for(both, "records and errors", pause_s=0)
+
+
 def test_without_an_offset_and_without_a_policy_it_raises(
     make_topic: MakeTopic, make_consumer: MakeConsumer, fresh: Callable[[str], str]
 ) -> None:

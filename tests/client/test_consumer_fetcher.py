@@ -195,6 +195,15 @@ def test_small_bites_leave_the_rest_for_later_and_ask_for_nothing_new() -> None:
     assert talk.position.readable(0)
 
 
+def test_bytes_that_are_no_batch_are_reported_and_asked_for_again() -> None:
+    """A length that cannot be: the error names the place, and the partition does not hang."""
+    talk = Conversation(backoff_ms=100)
+    talk.ask()
+    talk.answer(bytes(70))
+    assert "t/0@0" in str(talk.fetcher.failures.pop())
+    assert talk.position.readable(100)
+
+
 def test_a_wrong_checksum_stops_before_the_batch_until_somebody_seeks_past_it() -> None:
     """The good batch before it is shown; the damage is reported each time, never passed over in silence."""
     talk = Conversation(check_crcs=True)
@@ -217,7 +226,7 @@ def test_an_offset_out_of_range_waits_for_the_policy() -> None:
     talk = Conversation(offset=1000)
     talk.ask()
     talk.answer(error_code=ErrorCode.OFFSET_OUT_OF_RANGE)
-    assert talk.fetcher.out_of_range == [talk.position]
+    assert talk.fetcher.out_of_range == [(talk.position, talk.position.seeks)]
     talk.position.want_reset(None)
     assert talk.position.state == WANTS_RESET
 

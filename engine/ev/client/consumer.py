@@ -31,7 +31,7 @@ from ev.client.placement import Placement
 from ev.client.positions import EARLIEST, LATEST, RESET_TIMESTAMPS, SETTLED, Positions
 from ev.client.results import CommittedOffset, FoundOffset
 from ev.client.routing import ask_coordinator, ask_leaders, leader_and_epoch
-from ev.errors import ClosedError, EvError, KafkaError, SettingError, TimedOutError, UnreachableError
+from ev.errors import ClosedError, CorruptBatchError, EvError, KafkaError, SettingError, TimedOutError, UnreachableError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -236,12 +236,10 @@ class Consumer:
         while True:
             now_ms = self._cluster.now_ms()
             self._advance(now_ms, deadline_ms)
+            self._raise_problem()
             batches, moved = self._fetcher.drain(DRAIN_BYTES_MAX if bytes_max is None else bytes_max)
             self._send_fetches(now_ms)
-            if batches or moved:
-                return batches
-            self._raise_problem()
-            if now_ms >= deadline_ms:
+            if batches or moved or now_ms >= deadline_ms:
                 return batches
             self._cluster.poll(min(deadline_ms - now_ms, self._step_ms(now_ms)))
 
@@ -259,8 +257,7 @@ class Consumer:
             if not batches and (taken or self._cluster.now_ms() >= deadline_ms):
                 break
             for batch in batches:
-                self._leftover = list(batch.records())
-                self._leftover.reverse()
+                self._leftover = self._opened(batch)
                 self._take_leftover(taken, records_max)
         return taken
 
@@ -387,7 +384,10 @@ class Consumer:
     # ---- the end ----
 
     def close(self, leave: bool = True) -> None:
-        """Commit, if the consumer does that by itself; leave the group, unless told to keep the place warm; close the connections."""
+        """Commit, if the consumer does that by itself; leave the group, unless told to keep the place warm; close the connections.
+
+        No callback is called: what an application wants to commit in the end it commits before.
+        """
         if self._closed:
             return
         try:
@@ -430,7 +430,9 @@ class Consumer:
     def _place(self, now_ms: int, left_ms: int) -> None:
         """Partitions without an offset get one; brokers that are no leaders any more are found out about."""
         while self._fetcher.out_of_range:
-            self._placement.out_of_range(self._fetcher.out_of_range.pop())
+            position, seeks = self._fetcher.out_of_range.pop()
+            if position.seeks == seeks:
+                self._placement.out_of_range(position)
         self._placement.step(now_ms, max(0, left_ms))
         if self._fetcher.metadata_is_stale:
             self._fetcher.metadata_is_stale = False
@@ -487,15 +489,27 @@ class Consumer:
         return STEP_MS
 
     def _raise_problem(self) -> None:
-        for problems in (self._placement.problems, self._fetcher.failures):
-            if problems:
-                problem: EvError = problems.pop()
-                raise problem
+        """One of those that came up since the last time. What does not pass comes up again."""
+        problems: list[EvError] = self._placement.problems + self._fetcher.failures
+        self._placement.problems.clear()
+        self._fetcher.failures.clear()
+        if problems:
+            raise problems[0]
 
     def _reset(self, timestamp: int, partitions: Iterable[TopicPartition]) -> None:
         for partition in partitions or self.assignment():
             self._positions[partition].want_reset(timestamp)
             self._forget_leftover(partition)
+
+    def _opened(self, batch: FetchedBatch) -> list[Record]:
+        """The records of a batch, the next one at the end. A batch that cannot be opened is not passed over: it comes again."""
+        try:
+            records = list(batch.records())
+        except CorruptBatchError:
+            self.seek((batch.topic, batch.partition), batch.first_offset)
+            raise
+        records.reverse()
+        return records
 
     def _take_leftover(self, taken: list[Record], records_max: int) -> None:
         while self._leftover and len(taken) < records_max:

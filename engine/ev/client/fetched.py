@@ -82,6 +82,11 @@ class FetchedBatch:
         self._columns: Columns | None = None
 
     @property
+    def first_offset(self) -> int:
+        """Where the wanted part begins: the batch may begin before the offset that was asked for."""
+        return max(self.base_offset, self._first_wanted)
+
+    @property
     def columns(self) -> Columns:
         """Offsets, timestamps, keys, values and headers. Raises CorruptBatchError when the records contradict the batch's header."""
         if self._columns is None:

@@ -9,7 +9,7 @@ what was drained last, plus one answer per broker of at most `max_bytes` (and on
 from __future__ import annotations
 
 from ev.client.fetched import FetchedBatch
-from ev.errors import CorruptBatchError, ErrorCode, EvError, KafkaError
+from ev.errors import CorruptBatchError, ErrorCode, EvError, KafkaError, MalformedError
 from ev.wire.messages.k01_fetch import FetchPartition, FetchRequest, FetchTopic
 from ev.wire.records import MAGIC, check_crc, decode_batch, headers
 
@@ -120,7 +120,8 @@ class Fetcher:
         self.backoff_ms = backoff_ms
         self.ready: list[Piece] = []
         self.metadata_is_stale = False
-        self.out_of_range: list[Position] = []
+        self.out_of_range: list[tuple[Position, int]] = []
+        """With the count of seeks: who has sought elsewhere meanwhile is not meant."""
         self.failures: list[EvError] = []
 
     # ---- asking ----
@@ -195,7 +196,12 @@ class Fetcher:
         if not data.records:
             return
         assert not isinstance(data.records, list), "a decoded message holds one buffer"
-        piece = Piece(position, offset, data.records, data)
+        try:
+            piece = Piece(position, offset, data.records, data)
+        except MalformedError as error:
+            position.not_before_ms = now_ms + self.backoff_ms
+            self.failures.append(CorruptBatchError(f"what {position.topic}/{position.index}@{offset} holds is no record batch: {error}"))
+            return
         if not piece.batches:
             message = (
                 f"the batch at {position.topic}/{position.index}@{offset} is larger than partition_max_bytes={self.partition_max_bytes}"
@@ -210,7 +216,7 @@ class Fetcher:
     def refused(self, position: Position, code: int, now_ms: int) -> None:
         position.not_before_ms = now_ms + self.backoff_ms
         if code == ErrorCode.OFFSET_OUT_OF_RANGE:
-            self.out_of_range.append(position)
+            self.out_of_range.append((position, position.seeks))
         elif code in METADATA_IS_STALE:
             self.metadata_is_stale = True
         elif code not in PASSES_BY_ITSELF:
