@@ -213,10 +213,14 @@ class Sending:
         """See to it that the topic is there: made on the local engine, and on a cluster when --create says so."""
         if topic in self._known:
             return
-        from ev.errors import UnknownTopicError
+        from ev.errors import KafkaError, UnknownTopicError
 
         try:
             self._partitions = len(self._producer.partitions(topic, timeout_ms=0))
+        except KafkaError as error:
+            if not error.retriable:
+                raise
+            self._partitions = len(self._producer.partitions(topic))  # it has no leader yet
         except UnknownTopicError as error:
             if not self._session.target.is_local and self.options.create is None:
                 from ev_cli.naming import with_nearest

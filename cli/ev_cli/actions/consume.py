@@ -12,7 +12,7 @@ import time
 
 from ev_cli import output
 from ev_cli.commit import POLICIES, CommitNothing
-from ev_cli.failures import UNMET, Failure, Interrupted, UsageFailure, no_such
+from ev_cli.failures import UNMET, Failure, Interrupted, UsageFailure
 from ev_cli.formats import FormatRenderer, JsonRenderer, LengthPrefixedRenderer, PrettyRenderer, Renderer, Verb, lex, unescape
 from ev_cli.interrupts import Interrupts
 from ev_cli.positions import END, START, STORED, TIME, Position, parse_range, resolve
@@ -73,6 +73,7 @@ def _settings(options: Any, session: Session) -> dict[str, Any]:
         "offset_reset": "earliest",
         "partition_max_bytes": PARTITION_BYTES,
         "request_timeout_ms": session.timeout_ms,
+        "timeout_ms": session.timeout_ms,
     }
     if options.group is not None:
         settings["group"] = options.group
@@ -243,11 +244,7 @@ class Run:
 
     def _close_reached(self) -> None:
         """Partitions that have come to their end are read no further."""
-        reached = []
-        for partition in self.open:
-            position = self.consumer.position(partition)
-            if position is not None and position >= self.ends[partition]:
-                reached.append(partition)
+        reached = [partition for partition in self.open if self.consumer.position(partition) >= self.ends[partition]]
         if reached:
             self.open.difference_update(reached)
             self.consumer.pause(*reached)
@@ -271,54 +268,48 @@ class Run:
 
     def _wait_for(self, topic: str) -> None:
         """Return when the topic is there; without --wait it is there or it is a failure."""
-        from ev.errors import UnknownTopicError
-
         told = False
-        while True:
-            try:
-                self.consumer.partitions_for(topic, timeout_ms=0)
-                self.session.verify(self.consumer.cluster_id)
-                return
-            except UnknownTopicError as error:
-                if not self.options.wait:
-                    from ev_cli.naming import with_nearest
-
-                    raise with_nearest(error, self.session) from None
+        while not self._is_there(topic):
             if not told:
                 self.session.talk(f"waiting for topic {output.safe(topic)!r} on {self.session.where}")
                 told = True
             with self.interrupts.waiting():
                 time.sleep(WAIT_FOR_TOPIC_MS / 1000)
 
+    def _is_there(self, topic: str) -> bool:
+        from ev.errors import KafkaError, UnknownTopicError
+
+        try:
+            self.consumer.partitions_for(topic, timeout_ms=0)
+        except UnknownTopicError as error:
+            if self.options.wait:
+                return False
+            from ev_cli.naming import with_nearest
+
+            raise with_nearest(error, self.session) from None
+        except KafkaError as error:
+            if not error.retriable:
+                raise
+            self.consumer.partitions_for(topic, timeout_ms=self.session.timeout_ms)  # it has no leader yet
+        self.session.verify(self.consumer.cluster_id)
+        return True
+
     def _topics_of_group(self) -> list[str]:
         """Without TOPIC: the topics on which the group has commits."""
-        group = self.options.group
-        admin = self.session.admin()
-        try:
+        group, where = self.options.group, self.session.where
+        with self.session.admin() as admin:
             topics = sorted({topic for topic, _ in admin.committed_offsets(group)})
-            if not topics:
-                names = sorted(listing.group for listing in admin.groups())
-                hint = f"there are commits of {', '.join(map(output.safe, names))}" if names else "name a TOPIC"
-                raise UsageFailure(f"group {group!r} has committed nothing on {self.session.where}, so it has no topics", hint)
-        finally:
-            admin.close()
+            names = [] if topics else sorted(listing.group for listing in admin.groups())
+        if not topics:
+            hint = f"there are commits of {', '.join(map(output.safe, names))}" if names else "name a TOPIC"
+            raise UsageFailure(f"group {group!r} has committed nothing on {where}, so it has no topics", hint)
         return topics
 
     def _matching(self, patterns: list[str]) -> list[str]:
-        import re
+        from ev_cli.naming import chosen
 
-        admin = self.session.admin()
-        try:
-            names = [listing.name for listing in admin.topics()]
-        finally:
-            admin.close()
-        try:
-            found = [name for name in names if any(re.fullmatch(pattern, name) for pattern in patterns)]
-        except re.error as error:
-            raise UsageFailure(f"-r: {error}") from None
-        if not found:
-            raise no_such("topic that matches", " ".join(patterns), None, self.session.where)
-        return found
+        with self.session.admin() as admin:
+            return chosen(patterns, [topic.name for topic in admin.topics()], "topic", self.session.where, regex=True)
 
     def _assign(self, topics: list[str]) -> None:
         partitions: list[Partition] = []
