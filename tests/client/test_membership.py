@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ev.client.assignors import Subscription, decode_assignment, decode_subscription, encode_assignment, encode_subscription
-from ev.client.membership import JOINED, STABLE, SYNCING, UNJOINED, Membership
+from ev.client.membership import JOINED, JOINING, STABLE, SYNCING, UNJOINED, Membership
 from ev.errors import ErrorCode, KafkaError, SettingError
 from ev.wire.messages.k11_join_group import JoinGroupResponse, JoinGroupResponseMember
 from ev.wire.messages.k14_sync_group import SyncGroupResponse
@@ -126,6 +126,25 @@ def test_the_answer_to_an_old_heartbeat_says_nothing_about_the_new_generation() 
     member.heartbeat_answered(ErrorCode.ILLEGAL_GENERATION, 1, 10)
     member.commit_refused(ErrorCode.UNKNOWN_MEMBER_ID, 1)
     assert (member.lost, member.generation, member.state) == (False, 2, STABLE)
+
+
+def test_nothing_is_committed_while_the_member_joins_again() -> None:
+    """The coordinator may be a generation ahead already: a commit would fence a member that is about to have its place again."""
+    member = stable_member(assignors=["cooperative-sticky"])
+    assert member.commit_generation() == 1
+    member.heartbeat_answered(ErrorCode.REBALANCE_IN_PROGRESS, 1, 10)
+    assert member.commit_generation() == 1
+    member.join_request(["t"], [("t", 0)])
+    with pytest.raises(KafkaError) as caught:
+        member.commit_generation()
+    assert caught.value.code == ErrorCode.REBALANCE_IN_PROGRESS
+    member.commit_refused(ErrorCode.ILLEGAL_GENERATION, 1)
+    assert (member.state, member.lost) == (JOINING, False)
+    fenced = stable_member()
+    fenced.heartbeat_answered(ErrorCode.UNKNOWN_MEMBER_ID, 1, 10)
+    with pytest.raises(KafkaError) as caught:
+        fenced.commit_generation()
+    assert caught.value.code == ErrorCode.UNKNOWN_MEMBER_ID
 
 
 def test_another_process_with_our_instance_id_ends_the_membership() -> None:

@@ -28,7 +28,8 @@ RETRIED = frozenset((
     ErrorCode.COORDINATOR_LOAD_IN_PROGRESS, ErrorCode.COORDINATOR_NOT_AVAILABLE, ErrorCode.NOT_COORDINATOR, ErrorCode.REQUEST_TIMED_OUT,
     ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
 ))  # fmt: skip
-NOT_IN_THE_GROUP = "the member has lost its place in the group: its partitions may be read by others, nothing was committed"
+FENCED = frozenset((ErrorCode.UNKNOWN_MEMBER_ID, ErrorCode.ILLEGAL_GENERATION))
+FENCED_MESSAGE = "the member has lost its place in the group: its partitions may be read by others, nothing was committed"
 
 
 class Commits:
@@ -51,8 +52,8 @@ class Commits:
         def once() -> None:
             left_ms = max(1, deadline_ms - self.cluster.now_ms())
             node = self.coordinator.find(left_ms)
-            generation = self.generation()
-            ticket = self.send(offsets, node, left_ms, generation)
+            generation, member_id = self.identity()
+            ticket = self.send(offsets, node, left_ms, generation, member_id)
             self.cluster.wait_for(ticket)
             error = self.outcome(ticket, generation)
             if error is not None:
@@ -81,14 +82,19 @@ class Commits:
             if then is not None:
                 then(UnreachableError(f"the coordinator of {self.coordinator.group} is not known at the moment"))
             return
-        generation = self.generation()
+        try:
+            generation, member_id = self.identity()
+        except KafkaError as error:
+            if then is not None:
+                then(error)
+            return
 
         def answered(ticket: Ticket) -> None:
             error = self.outcome(ticket, generation)
             if then is not None:
                 then(error)
 
-        self.unanswered.append(self.send(offsets, node, None, generation, answered))
+        self.unanswered.append(self.send(offsets, node, None, generation, member_id, answered))
 
     def wait_for_unanswered(self, deadline_ms: int) -> None:
         """What was sent before must not arrive after what is committed now."""
@@ -103,21 +109,16 @@ class Commits:
         node: int,
         timeout_ms: int | None,
         generation: int,
+        member_id: str,
         callback: Callable[[Ticket], None] | None = None,
     ) -> Ticket:
-        member_id = "" if self.session is None else self.session.identity()[1]
         instance_id = None if self.session is None else self.instance_id
         request = commit_request(self.coordinator.group, offsets, generation, member_id, instance_id)
         return self.cluster.send(request, node, timeout_ms=timeout_ms, version_max=COMMIT_VERSION_MAX, callback=callback)
 
-    def generation(self) -> int:
-        """The generation to commit in. Raises when there is a membership and it is over."""
-        if self.session is None:
-            return -1
-        generation, _ = self.session.identity()
-        if generation < 0:
-            raise KafkaError(ErrorCode.UNKNOWN_MEMBER_ID, NOT_IN_THE_GROUP)
-        return generation
+    def identity(self) -> tuple[int, str]:
+        """Generation and member id; none without a membership. Raises when the membership is over, or about to be renewed."""
+        return (-1, "") if self.session is None else self.session.identity()
 
     def outcome(self, ticket: Ticket, generation: int) -> EvError | None:
         """The worst that the answer says, which the membership is told as well."""
@@ -134,5 +135,4 @@ class Commits:
             self.coordinator.forget()
         if self.session is not None:
             self.session.commit_refused(code, generation)
-        fenced = code in (ErrorCode.UNKNOWN_MEMBER_ID, ErrorCode.ILLEGAL_GENERATION)
-        return KafkaError(code, NOT_IN_THE_GROUP if fenced else f"{KafkaError(code).message} ({topic}/{index})")
+        return KafkaError(code, FENCED_MESSAGE if code in FENCED else f"{KafkaError(code).message} ({topic}/{index})")

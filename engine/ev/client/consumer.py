@@ -423,7 +423,7 @@ class Consumer:
             self._session.step(left_ms)
         if self._auto_commit_ms and now_ms >= self._auto_commit_at_ms and self._commits is not None:
             self._auto_commit_at_ms = now_ms + self._auto_commit_ms
-            if self._session is None or self._session.identity()[0] >= 0:
+            if self._session is None or self._session.settled:
                 self._commits.commit_later(self._consumed())
         self._place(now_ms, left_ms)
 

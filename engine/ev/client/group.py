@@ -178,9 +178,14 @@ class GroupSession:
             self.membership.rejoin(reason)
 
     def identity(self) -> tuple[int, str]:
-        """Generation and member id, as a commit has to carry them."""
+        """Generation and member id, as a commit has to carry them. Raises when the member is in no state to commit."""
         with self.lock:
-            return self.membership.generation, self.membership.member_id
+            return self.membership.commit_generation(), self.membership.member_id
+
+    @property
+    def settled(self) -> bool:
+        """Whether the member has its place, and nothing is about to change."""
+        return self.membership.state == STABLE
 
     def commit_refused(self, code: int, generation: int) -> None:
         with self.lock:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 UNJOINED, JOINING, JOINED, SYNCING, STABLE = "unjoined", "joining", "joined", "syncing", "stable"
 NO_GENERATION = -1
 PROTOCOL_TYPE = "consumer"
+FENCED_MESSAGE = "the member has lost its place in the group: its partitions may be read by others, nothing was committed"
 
 COORDINATOR_MOVED = frozenset((ErrorCode.COORDINATOR_NOT_AVAILABLE, ErrorCode.NOT_COORDINATOR))
 FENCED = frozenset((ErrorCode.ILLEGAL_GENERATION, ErrorCode.UNKNOWN_MEMBER_ID))
@@ -255,12 +256,20 @@ class Membership:
 
     # ---- committing and leaving ----
 
+    def commit_generation(self) -> int:
+        """The generation to commit in. Raises when the place is lost, and while the member joins again: its generation may have passed."""
+        if self.generation == NO_GENERATION:
+            raise KafkaError(ErrorCode.UNKNOWN_MEMBER_ID, FENCED_MESSAGE)
+        if self.state != STABLE:
+            raise KafkaError(ErrorCode.REBALANCE_IN_PROGRESS)
+        return self.generation
+
     def commit_refused(self, code: int, generation: int) -> None:
         """An offset commit that was sent in `generation` came back with an error; what it says of the membership."""
         if code in COORDINATOR_MOVED or code == ErrorCode.REQUEST_TIMED_OUT:
             self.coordinator_lost = True
-        elif generation != self.generation:
-            return
+        elif generation != self.generation or self.state != STABLE:
+            return  # it was sent before the group moved on, which we know
         elif code == ErrorCode.REBALANCE_IN_PROGRESS:
             self.rejoin("the group is rebalancing")
         elif code in FENCED:
