@@ -64,7 +64,7 @@ def idle(directory: pathlib.Path, seconds: float, rounds: int) -> Iterator[Figur
     peer = EvPeer(place)
     peer.start()
     create_topic(peer, "wide", 1000)
-    command = ["kcat", "-b", peer.address, "-C", "-t", "wide", "-q", "-X", "topic.metadata.refresh.interval.ms=-1"]
+    command = ["kcat", "-b", peer.address, "-q", "-G", "idle", "wide"]  # one group: 100 partitions each, a poll each half second
     consumers = [subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for _ in range(10)]
     try:
         wait_for_quiet(peer.pid)
