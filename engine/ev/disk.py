@@ -155,6 +155,11 @@ class RealFile:
         self._references_lock = threading.Lock()
         self._sync_lock = threading.Lock()
 
+    @property
+    def descriptor(self) -> int:
+        """The file descriptor, for a write that the kernel does by itself (`ev.server.ring`)."""
+        return self._fd
+
     def write_at(self, parts: Sequence[Buffer], position: int) -> None:
         # The first try is spelled out: nearly every call is one system call, and this is the hottest write of the engine.
         if len(parts) <= PARTS_MAX:

@@ -382,6 +382,9 @@ class Settings:
         "fsync: acks=all and all metadata are on disk before they are acknowledged. os: the operating system decides when.",
         choices=("fsync", "os"),
     )
+    ev_io_uring = Switch(
+        "ev.io.uring", True, "Whether journal writes go through Linux's io_uring where there is one; a thread does them otherwise."
+    )
     ev_flush_method = Choice(
         "ev.flush.method",
         "auto",

@@ -46,13 +46,19 @@ class Injection:
 
 @pytest.mark.parametrize(
     ("method", "call", "error"),
-    [("journal", "pwritev2", "EIO"), ("file", "fdatasync", "EIO"), ("file", "fdatasync", "ENOSPC"), ("auto", "pwritev2", "EIO")],
+    [
+        ("journal", "pwritev2", "EIO"),
+        ("file", "fdatasync", "EIO"),
+        ("file", "fdatasync", "ENOSPC"),
+        ("auto", "pwritev2", "EIO"),
+        ("auto", "io_uring_enter", "EIO"),
+    ],
 )
 def test_a_failed_sync_ends_the_engine_with_status_74(
     start_engine: Callable[..., Engine], tmp_path: pathlib.Path, method: str, call: str, error: str
 ) -> None:
     """The waiter gets no reply but a closed connection, within a second; what was acknowledged before is there after the next start."""
-    engine = start_engine(settings={"ev.flush.method": method})
+    engine = start_engine(settings={"ev.flush.method": method, "ev.io.uring": str(call == "io_uring_enter").lower()})
     with RawClient(engine.address) as client:
         created = client.ask(19, 7, CreateTopicsRequest(topics=[CreatableTopic(name="t", num_partitions=1, replication_factor=1)]))
         assert created.topics[0].error_code == 0

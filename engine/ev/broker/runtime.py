@@ -185,7 +185,7 @@ class Runtime:
         if taken is None:
             return
         if taken.calls:
-            self.world.commit(taken.run, lambda: self._committed(taken))
+            self.world.commit(taken.work, lambda: self._committed(taken))
         else:
             self._committed(taken)
 

@@ -50,6 +50,20 @@ class Committed(Protocol):
     def flushed_to(self, offset: int) -> None: ...
 
 
+class SyncedWrite:
+    """One write into the journal that is on stable storage when the call returns."""
+
+    __slots__ = ("file", "parts", "position")
+
+    def __init__(self, file: File, parts: list[Buffer], position: int) -> None:
+        self.file = file
+        self.parts = parts
+        self.position = position
+
+    def __call__(self) -> None:
+        self.file.write_synced_at(self.parts, self.position)
+
+
 class Round:
     """The system calls that make the appends of one round durable. Made on the loop, run in a thread."""
 
@@ -61,6 +75,11 @@ class Round:
         self.files = files
         self.calls = calls
         self.direct = direct
+
+    @property
+    def work(self) -> Callable[[], None]:
+        """What is to be called for the round to be durable: a lone SyncedWrite if it is one, which may be done in other ways too."""
+        return self.calls[0] if len(self.calls) == 1 else self.run
 
     def run(self) -> None:
         """Make the round durable, or raise OSError: then nothing more may be written or answered."""
@@ -262,10 +281,9 @@ class Committer:
     def _body_size(self) -> int:
         return self._bytes + self._entry_count * ENTRY_HEAD.size
 
-    def _journal_write(self) -> Callable[[], None]:
+    def _journal_write(self) -> SyncedWrite:
         assert self.journal is not None
-        file, parts, position = self.journal.place(self._entries, self._entry_count, self._body_size())
-        return lambda: file.write_synced_at(parts, position)
+        return SyncedWrite(*self.journal.place(self._entries, self._entry_count, self._body_size()))
 
     def _cover(self, now_ms: int) -> None:
         """The open round's files wait for a flush from now on; each keeps one reference until then."""

@@ -48,6 +48,7 @@ from ev.server.listener import (
 )
 from ev.server.log_file import LogWriter, start_logging
 from ev.server.preload import preload
+from ev.server.ring import Ring
 from ev.server.world import LoopWorld
 from ev.settings import Settings
 
@@ -204,7 +205,7 @@ class Engine:
             process.check_owner(directory)
             self._store = Store.open(self._disk, directory, settings, self._clock, randomness, open_files_max=descriptors.segments)
             self._store.committer.covered_files_max = descriptors.segments
-            self._world = LoopWorld(loop, self._clock, self.fail)
+            self._world = LoopWorld(loop, self._clock, self.fail, Ring.open() if settings.ev_io_uring else None)
             self._broker = Broker(settings=settings, clock=self._clock, randomness=randomness, store=self._store, world=self._world)
         except DiskError as error:
             raise NotStartedError(EXIT_OTHER, self._holder() or str(error)) from error

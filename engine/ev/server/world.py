@@ -1,17 +1,23 @@
-"""The world of the runtime in a daemon: an asyncio loop, and threads that wait for the disk.
+"""The world of the runtime in a daemon: an asyncio loop, the kernel, and threads that wait for the disk.
 
-Threads run system calls that release the interpreter lock, and nothing else: one thread for commit rounds, one for
-background flushes and chores, a few for reads that the page cache cannot answer. Each is started when it is first needed.
+The write of a commit round into the journal goes to the kernel where there is io_uring (see `ev.server.ring`). Threads run
+system calls that release the interpreter lock, and nothing else: one thread for other commit rounds, one for background
+flushes and chores, a few for reads that the page cache cannot answer. Each is started when it is first needed.
 """
 
 from __future__ import annotations
 
+import errno
+import os
+import select
 import threading
 from queue import SimpleQueue
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from ev.disk import RealFile
 from ev.errors import KafkaError
+from ev.log.commit import SyncedWrite
 
 if TYPE_CHECKING:
     import asyncio
@@ -19,8 +25,10 @@ if TYPE_CHECKING:
 
     from ev.broker.runtime import Handle
     from ev.clock import Clock
+    from ev.server.ring import Ring
 
 READERS = 4
+TRY_AGAIN = frozenset((errno.EINTR, errno.EAGAIN, errno.ECANCELED))
 
 Job = tuple["Callable[[], Any]", "Callable[[Any], None]"]
 
@@ -79,14 +87,66 @@ class Worker:
         self._threads = []
 
 
+class RingWriter:
+    """Journal writes by io_uring. What the kernel does only in part, or asks to be done again, a thread finishes."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, ring: Ring, fallback: Worker) -> None:
+        self._loop = loop
+        self._ring = ring
+        self._fallback = fallback
+        self._write: SyncedWrite | None = None
+        self._size = 0
+        self._done: Callable[[Any], None] | None = None
+        loop.add_reader(ring.event_descriptor, self._completed)
+
+    def submit(self, work: Callable[[], Any], done: Callable[[Any], None]) -> None:
+        """Begin the write; `done` gets None, or the OSError, on the loop."""
+        assert isinstance(work, SyncedWrite)
+        assert isinstance(work.file, RealFile)
+        data = b"".join(work.parts)
+        self._write, self._size, self._done = work, len(data), done
+        try:
+            self._ring.write_synced(work.file.descriptor, data, work.position)
+        except OSError as error:
+            self._end(error)
+
+    def _completed(self) -> None:
+        result = self._ring.completed()
+        if result is None or self._write is None or self._done is None:
+            return
+        if result == self._size:
+            self._end(None)
+        elif result >= 0 or -result in TRY_AGAIN:
+            self._fallback.submit(self._write, self._done)
+            self._write = self._done = None
+        else:
+            self._end(OSError(-result, os.strerror(-result)))
+
+    def _end(self, result: OSError | None) -> None:
+        done, self._write, self._done = self._done, None, None
+        assert done is not None
+        done(result)
+
+    def stop(self) -> None:
+        """Wait for the write that is on its way."""
+        while self._write is not None:
+            select.select([self._ring.event_descriptor], [], [])
+            self._completed()
+        self._loop.remove_reader(self._ring.event_descriptor)
+        self._ring.close()
+
+
 class LoopWorld:
     """`World` on a running asyncio loop."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, clock: Clock, on_failure: Callable[[OSError], None]) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, clock: Clock, on_failure: Callable[[OSError], None], ring: Ring | None = None
+    ) -> None:
         self._loop = loop
         self._clock = clock
         self._on_failure = on_failure
         self._committer = Worker(loop, "commit")
+        self._journal = RingWriter(loop, ring, self._committer) if ring is not None else None
         self._flusher = Worker(loop, "flush")
         self._readers = Worker(loop, "read", READERS)
 
@@ -98,7 +158,10 @@ class LoopWorld:
         return self._loop.call_later(delay_ms / 1000, callback)
 
     def commit(self, work: Callable[[], None], done: Callable[[], None]) -> None:
-        self._committer.submit(work, lambda result: self._finish(result, done))
+        submit = self._committer.submit
+        if self._journal is not None and isinstance(work, SyncedWrite) and isinstance(work.file, RealFile):
+            submit = self._journal.submit
+        submit(work, lambda result: self._finish(result, done))
 
     def flush(self, work: Callable[[], None], done: Callable[[], None]) -> None:
         self._flusher.submit(work, lambda result: self._finish(result, done))
@@ -121,6 +184,9 @@ class LoopWorld:
         return round(1000 * max(worker.longest_stall_s for worker in (self._committer, self._flusher, self._readers)))
 
     def stop(self) -> None:
-        """Wait for everything that was handed to a thread. Its callbacks run when the loop does."""
+        """Wait for everything that was handed to a thread or the kernel. Callbacks of threads run when the loop does."""
+        if self._journal is not None:
+            self._journal.stop()
+            self._journal = None
         for worker in (self._committer, self._flusher, self._readers):
             worker.stop()
