@@ -13,6 +13,7 @@ import pytest
 from ev.client.admin import Admin
 from ev.client.consumer import Consumer
 from ev.client.producer import Producer
+from ev.client.results import NewTopic
 from support.apache_kafka import Kafka
 from support.waiting import wait_for
 
@@ -186,3 +187,25 @@ def test_offsets_are_shared_with_kafka_python(bootstrap: str, make_topic: MakeTo
     with Consumer(bootstrap, group=group) as consumer:
         found = consumer.committed([(topic, 0)])[topic, 0]
     assert (found.offset, found.metadata) == (43, "from kafka-python")
+
+
+@pytest.mark.java
+def test_groups_of_the_newer_protocol_are_described_too(apache: Kafka, fresh: Fresh) -> None:
+    """A KIP-848 group, which the older question does not see: its members and what they read (Apache Kafka)."""
+    topic, group = fresh("topic"), fresh("group")
+    with Admin(apache.bootstrap) as admin:
+        admin.create_topics([NewTopic(topic, 2, 1)])[0].or_raise()
+        member = confluent_kafka.Consumer(
+            {"bootstrap.servers": apache.bootstrap, "group.id": group, "group.protocol": "consumer", "client.id": "me"}
+        )
+        try:
+            member.subscribe([topic])
+            wait_for(lambda: member.consume(1, 0.1) or len(member.assignment()) == 2, "the assignment", 40)
+            (listing,) = [listing for listing in admin.groups() if listing.group == group]
+            assert (listing.type, listing.protocol_type) == ("consumer", "consumer")
+            (described,) = admin.describe_groups([group])
+            assert (described.state, described.error) == ("Stable", None)
+            (found,) = described.members
+            assert (found.client_id, found.topics, sorted(found.partitions)) == ("me", [topic], [(topic, 0), (topic, 1)])
+        finally:
+            member.close()
