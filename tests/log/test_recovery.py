@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -360,3 +361,27 @@ def test_a_dropped_segment_is_no_loss(disk: SimulatedDisk) -> None:
     hand.restart(clean=True)
     assert (hand.partition.log_start_offset, hand.partition.end_offset) == (60, 60)
     assert hand.append(batch(hand, b"next")) == 60
+
+
+@pytest.mark.parametrize("byte", [0, 3, 7, 11])
+def test_a_flipped_bit_in_a_time_index_drops_nothing(disk: SimulatedDisk, byte: int) -> None:
+    """Retention goes by the largest timestamp of a segment: an index that makes it look older is not believed."""
+    hand = store(disk)
+    for number in range(60):
+        hand.append(batch(hand, b"%d" % number * 10))
+        hand.clock.advance(1000)
+    hand.restart(clean=True)
+    path = hand.partition.segments[0].path(".timeindex")
+    last = disk.size(path) - 12
+    original = disk.read(path)[last + byte]
+    hand.store.close()
+    for bit in range(8):
+        overwrite(disk, path, last + byte, bytes([original ^ 1 << bit]))
+        hand.open()
+        newest = max(stamp for offset, stamp, *_ in read_records(hand.partition) if offset < hand.partition.segments[1].base_offset)
+        hand.partition.set_config(replace(CONFIG, retention_ms=hand.clock.wall_ms() - newest))
+        assert hand.partition.enforce_retention(hand.clock.wall_ms()) == []
+        hand.store.close(clean=False)
+    hand.open()
+    hand.partition.set_config(replace(CONFIG, retention_ms=hand.clock.wall_ms() - newest - 1))
+    assert [segment.base_offset for segment in hand.partition.enforce_retention(hand.clock.wall_ms())] == [0]

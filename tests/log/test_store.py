@@ -261,3 +261,21 @@ def test_an_unclean_close_leaves_a_directory_to_recover(hand: HandStore, disk: S
     assert not disk.exists("/data/.kafka_cleanshutdown")
     hand.store.close(clean=False)
     assert not disk.exists("/data/.kafka_cleanshutdown")
+
+
+def test_what_waits_for_a_checkpoint_is_not_due(hand: HandStore) -> None:
+    """While a checkpoint is being written nothing is unlinked, and nobody is told to look again at once."""
+    for _ in range(60):
+        hand.append(BATCH)
+    hand.flush()
+    hand.partition.delete_records(-1, 0)
+    hand.clock.advance(100_000)
+    (writing,) = hand.store.chores(hand.clock.monotonic_ms())
+    due = hand.store.next_chore_ms(hand.clock.monotonic_ms())
+    assert due is None or due > hand.clock.monotonic_ms()
+    writing.run()
+    writing.done()
+    due = hand.store.next_chore_ms(hand.clock.monotonic_ms())
+    assert due is not None
+    assert due <= hand.clock.monotonic_ms()
+    assert hand.chores()

@@ -762,7 +762,7 @@ class Partition:
 
     def _age_of(self, segment: Segment) -> int:
         """The largest timestamp of a segment; where its records have none, when it was last written."""
-        if segment.max_timestamp < 0:
+        if not segment.times_known:
             self._search(lambda source: (largest_timestamp(segment, source), 0))
         return segment.max_timestamp if segment.max_timestamp >= 0 else self.services.disk.modified_ms(segment.path(".log"))
 
@@ -926,6 +926,8 @@ class IndexSave:
         try:
             file.write_at([self.data], self.position)
             file.truncate(self.position + len(self.data))
+            if self.segment.sealed:
+                file.sync()  # no start makes it again
         finally:
             file.release()
 

@@ -227,8 +227,13 @@ class Recovery:
         return segments
 
     def _finish_dropping(self, logs: list[str]) -> list[str]:
-        """The log files that were not dropped. A log loses segments from its beginning, but a power cut may have kept the renaming of
-        a dropped segment and not that of an older one, which would then leave a hole behind itself."""
+        """The log files that are part of the log.
+
+        A log loses segments from its beginning, but names reach the disk in any order. A power cut may have kept the renaming of a
+        dropped segment and not that of an older one: the older one goes too. And it may have kept a new segment without the one
+        before it, when neither counted yet: then the new one goes. What tells the two apart is that a dropped segment's files are
+        unlinked only when the checkpoint that says so is on disk.
+        """
         names = self.found.names
         if self.config.compacted or OWN_CHECKPOINT not in names:
             return logs
@@ -239,7 +244,17 @@ class Recovery:
                 path = f"{self.directory}/{name}"
                 self.disk.rename(path, path + DELETED)
                 self.services.leftovers.append(path + DELETED)
-        return [name for name in logs if name > newest]
+        rest = [name for name in logs if name > newest]
+        if rest and not newest and int(rest[0][:20]) > 0 and self._never_noted():
+            for name in rest:
+                self._set_aside(Segment(self.directory, int(name[:20]), self.disk.size(f"{self.directory}/{name}"), exists=True))
+            return []
+        return rest
+
+    def _never_noted(self) -> bool:
+        """Whether the checkpoint is the one that the partition was made with, or what a power cut left of that."""
+        made = PartitionCheckpoint(self.topic_id).encode()
+        return made.startswith(self.disk.read(f"{self.directory}/{OWN_CHECKPOINT}").rstrip(b"\0"))
 
     def _begin(self, segments: list[Segment]) -> tuple[int, int, int]:
         """(number of the segment, place in it, offset) from which the log has to be walked."""
@@ -253,6 +268,7 @@ class Recovery:
             if segment.base_offset == own.segment_base:
                 segment.max_timestamp, segment.max_timestamp_offset = own.max_timestamp, own.max_timestamp_offset
                 segment.roll_timestamp = own.roll_timestamp
+                segment.times_known = True
                 return number, own.position, own.recovery_offset
         if segments[0].base_offset >= own.recovery_offset:
             return 0, 0, segments[0].base_offset  # retention took everything up to here, after more had been written

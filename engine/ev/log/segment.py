@@ -45,6 +45,7 @@ class Segment:
         "size",
         "time_index",
         "time_index_saved",
+        "times_known",
         "used",
         "verified",
         "writable",
@@ -66,6 +67,7 @@ class Segment:
         self.since_index = 0
         self.max_timestamp = -1
         self.max_timestamp_offset = -1
+        self.times_known = False  # whether these two are right
         self.roll_timestamp = -1
         self.created_ms = 0
         self.written_from = size  # everything from here on was checked by this process before it was written
@@ -93,6 +95,7 @@ class Segment:
 
     def begin_index(self) -> None:
         """Empty indexes, for a new segment."""
+        self.times_known = True
         self.index = OffsetIndex(self.base_offset)
         self.time_index = TimeIndex(self.base_offset)
 

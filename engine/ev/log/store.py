@@ -423,7 +423,7 @@ class Store:
         """When `chores` will have something to do, by the monotonic clock; None while there is nothing that has a deadline."""
         unsaved = self._unsaved_directories()
         doomed = [when for when, path in self._doomed if path.rpartition("/")[0] not in unsaved]
-        times = doomed if not self._unlinking else []
+        times = [] if self._unlinking or (self._checkpointing and self._services.writable) else doomed
         if self._services.dirty and not self._checkpointing:
             times.append(self._checkpoint_due_ms())
         if self._renames_unsynced or self._retention_at_once:

@@ -11,19 +11,61 @@ from collections.abc import Callable, Sequence
 
 from ev.disk import Buffer
 from ev.errors import MalformedError
-from ev.log.reading import CachedSource, Cold, Source
+from ev.log.reading import LOCATE_CHUNK_BYTES, CachedSource, Cold, Source
 from ev.log.scan import HEADER, Scan
 from ev.log.segment import Segment, entry_holds
 from ev.wire.records import HEADER_SIZE, LOG_APPEND_TIME, LOG_OVERHEAD, decode_batch
 
 
 def largest_timestamp(segment: Segment, source: Source) -> int:
-    """The largest timestamp in a segment, -1 when its records have none."""
-    if segment.max_timestamp < 0 and segment.size:
+    """The largest timestamp in a segment, -1 when its records have none.
+
+    Retention drops segments by it, so the time index, which has no checksum, is believed only if the batch that its last
+    entry names has that time.
+    """
+    if not segment.times_known and segment.size:
         last = source.times(segment).last()
         if last is not None:
+            read = _reader(source, segment)
+            if _place_of(segment, source, last, read) is None:
+                last = _largest_of_all(segment, read)
             segment.max_timestamp, segment.max_timestamp_offset = last
+        segment.times_known = True
     return segment.max_timestamp
+
+
+def _reader(source: Source, segment: Segment) -> Callable[[int, int], Buffer]:
+    def read(size: int, position: int) -> Buffer:
+        data = source.read(segment, size, position)
+        if len(data) < size and isinstance(source, CachedSource):
+            raise Cold
+        return data
+
+    return read
+
+
+def _place_of(segment: Segment, source: Source, entry: tuple[int, int], read: Callable[[int, int], Buffer]) -> int | None:
+    """A place at or before the batch that a time index entry names; None when there is no such batch."""
+    timestamp, last_offset = entry
+    indexed = source.index(segment).before_offset(last_offset)
+    start = 0
+    if indexed is not None:
+        if not 0 <= indexed[1] < segment.size or not entry_holds(read(HEADER_SIZE, indexed[1]), indexed[0]):
+            return None
+        start = indexed[1]
+    for _, fields in Scan(read, start, segment.size, None, contiguous=False, checked=False, chunk_bytes=LOCATE_CHUNK_BYTES):
+        if fields[0] + fields[6] >= last_offset:
+            return start if fields[0] + fields[6] == last_offset and fields[8] == timestamp else None
+    return None
+
+
+def _largest_of_all(segment: Segment, read: Callable[[int, int], Buffer]) -> tuple[int, int]:
+    """(the largest timestamp, the last offset of its batch), from the batches themselves."""
+    largest = (-1, -1)
+    for _, fields in Scan(read, 0, segment.size, None, contiguous=False, checked=False):
+        if fields[8] > largest[0]:
+            largest = (fields[8], fields[0] + fields[6])
+    return largest
 
 
 def first_at_or_after(
@@ -43,12 +85,7 @@ def first_at_or_after(
 def _in_segment(
     segment: Segment, source: Source, timestamp: int, start_offset: int, limit_offset: int, report: Callable[[str], None]
 ) -> tuple[int, int] | None:
-    def read(size: int, position: int) -> Buffer:
-        data = source.read(segment, size, position)
-        if len(data) < size and isinstance(source, CachedSource):
-            raise Cold
-        return data
-
+    read = _reader(source, segment)
     scan = Scan(read, _start(segment, source, timestamp, read), segment.size, None, contiguous=False, checked=False)
     for position, fields in scan:
         if fields[0] >= limit_offset:
@@ -69,14 +106,8 @@ def _in_segment(
 def _start(segment: Segment, source: Source, timestamp: int, read: Callable[[int, int], Buffer]) -> int:
     """A place before which every record is older. The indexes are believed only where the log agrees."""
     older = source.times(segment).before(timestamp)
-    entry = source.index(segment).before_offset(older[1]) if older is not None else None
-    if older is None or entry is None or not 0 <= entry[1] < segment.size or not entry_holds(read(HEADER_SIZE, entry[1]), entry[0]):
-        return 0
-    scan = Scan(read, entry[1], segment.size, None, contiguous=False, checked=False)
-    for _, fields in scan:
-        if fields[0] + fields[6] >= older[1]:
-            return entry[1] if fields[0] + fields[6] == older[1] and fields[8] == older[0] else 0
-    return 0
+    place = _place_of(segment, source, older, read) if older is not None else None
+    return place or 0
 
 
 def _in_batch(batch: Buffer, timestamp: int, start_offset: int, attributes: int) -> tuple[int, int] | None:
