@@ -37,10 +37,10 @@ from ev.log.checkpoint import (
 from ev.log.config import TopicConfig
 from ev.log.epochs import LeaderEpochs
 from ev.log.journal import Entry
-from ev.log.partition import Mark, Partition, Services
+from ev.log.partition import Partition, Services
 from ev.log.producers import Producers
 from ev.log.scan import HEADER, Fields, Scan
-from ev.log.segment import DELETED, INDEX, LOG, POSITION_MAX, SNAPSHOT, TIME_INDEX, Segment, load_indexes
+from ev.log.segment import DELETED, INDEX, LOG, POSITION_MAX, SNAPSHOT, TIME_INDEX, Mark, Segment, load_indexes
 from ev.wire.records import LOG_OVERHEAD
 
 LOG_NAME = re.compile(r"\d{20}\.log")

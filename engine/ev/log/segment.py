@@ -7,6 +7,7 @@ a partition is appended to. How many files are open is bounded over all partitio
 from __future__ import annotations
 
 import errno
+from typing import NamedTuple
 
 from ev.disk import Buffer, Disk, File
 from ev.log.index import OffsetIndex, TimeIndex
@@ -137,6 +138,14 @@ class Segment:
         if self.sealed and self.saved:
             self.index = None
             self.time_index = None
+
+
+class Mark(NamedTuple):
+    """A batch's end: an offset and its place."""
+
+    offset: int
+    segment: Segment
+    position: int
 
 
 def load_indexes(disk: Disk, segment: Segment, file: File, interval: int, *, from_files: bool = True) -> tuple[OffsetIndex, TimeIndex]:

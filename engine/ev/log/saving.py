@@ -1,0 +1,131 @@
+"""What a partition's checkpoint writes, in the order that keeps it true: indexes, snapshots, names, and last its own file.
+
+A checkpoint is made on the loop from what is synced by then, and written in a thread; the partition is told afterwards.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ev.log.checkpoint import LEADER_EPOCHS, OWN_CHECKPOINT
+from ev.log.segment import INDEX, TIME_INDEX, Mark, Segment
+
+if TYPE_CHECKING:
+    from ev.disk import Disk
+    from ev.log.partition import Partition
+    from ev.wire.primitives import Buffer
+
+
+class IndexSave:
+    """The part of an index that its file does not have yet."""
+
+    __slots__ = ("data", "is_time", "path", "position", "segment")
+
+    def __init__(self, segment: Segment, *, is_time: bool, position: int, data: bytes) -> None:
+        self.segment = segment
+        self.is_time = is_time
+        self.path = segment.path(TIME_INDEX if is_time else INDEX)
+        self.position = position
+        self.data = data
+
+    def run(self, disk: Disk) -> None:
+        file = disk.open(self.path, create=True)
+        try:
+            file.write_at([self.data], self.position)
+            file.truncate(self.position + len(self.data))
+            if self.segment.sealed:
+                file.sync()  # no start makes it again
+        finally:
+            file.release()
+
+    def done(self) -> None:
+        saved = self.position + len(self.data)
+        if self.is_time:
+            self.segment.time_index_saved = saved
+        else:
+            self.segment.index_saved = saved
+
+
+def index_saves(segment: Segment, mark: Mark) -> list[IndexSave]:
+    """What is missing in the index files of a segment, up to the mark if it lies in it."""
+    index, times = segment.index, segment.time_index
+    if index is None or times is None or segment.index_saved < 0:
+        return []
+    index_end, times_end = len(index.data), len(times.data)
+    if segment is mark.segment and not segment.sealed:
+        # No entry may lie behind the mark: what is there is not known to be on disk.
+        while index_end and index.entry(index_end // 8 - 1)[1] >= mark.position:
+            index_end -= 8
+        while times_end and times.entry(times_end // 12 - 1)[1] >= mark.offset:
+            times_end -= 12
+    saves = []
+    if index_end > segment.index_saved or (segment.sealed and not segment.index_saved):
+        start = segment.index_saved
+        saves.append(IndexSave(segment, is_time=False, position=start, data=bytes(index.data[start:index_end])))
+    if times_end > segment.time_index_saved or (segment.sealed and not segment.time_index_saved):
+        start = segment.time_index_saved
+        saves.append(IndexSave(segment, is_time=True, position=start, data=bytes(times.data[start:times_end])))
+    return saves
+
+
+class Checkpoint:
+    """One partition's checkpoint: made on the loop, written in a thread."""
+
+    __slots__ = (
+        "directory",
+        "disk",
+        "epochs",
+        "files",
+        "indexes",
+        "log_start_offset",
+        "mark",
+        "names_unsynced",
+        "own",
+        "partition",
+        "unnamed",
+    )
+
+    def __init__(
+        self, partition: Partition, mark: Mark, indexes: list[IndexSave], files: list[tuple[str, bytes]], own: bytes, names_unsynced: bool
+    ) -> None:
+        self.partition = partition
+        self.disk = partition.services.disk
+        self.directory = partition.directory
+        self.log_start_offset = partition.log_start_offset
+        self.mark = mark
+        self.indexes = indexes
+        self.files = files
+        self.own = own
+        self.names_unsynced = names_unsynced
+        self.unnamed: list[Segment] = []  # segments whose names this puts on disk
+        self.epochs: bytes | None = None
+
+    def run(self) -> None:
+        """Write everything. The own checkpoint comes last: it says that the rest is there."""
+        disk = self.disk
+        for save in self.indexes:
+            save.run(disk)
+        for path, data in self.files:
+            swap_in(disk, path, data, synced=False)
+        if self.epochs is not None:
+            swap_in(disk, f"{self.directory}/{LEADER_EPOCHS}", self.epochs, synced=False)
+        if self.names_unsynced:
+            disk.sync_directory(self.directory)
+        swap_in(disk, f"{self.directory}/{OWN_CHECKPOINT}", self.own)
+
+
+def swap_in(disk: Disk, path: str, data: Buffer, *, synced: bool = True) -> None:
+    """Replace a file as a whole. After a power cut it is the old one or the new one; nothing waits for it to be the new one.
+
+    Not `synced`, it may also be damaged then: for files with a checksum, or that only Kafka's tools read.
+    """
+    temporary = path + ".tmp"
+    file = disk.open(temporary, create=True)
+    try:
+        file.truncate(0)
+        file.write_at([data], 0)
+        if synced:
+            file.sync()
+    finally:
+        file.release()
+    disk.rename(temporary, path)
