@@ -28,8 +28,8 @@ def missing(marker: str) -> str:
         case "kcat":
             return "" if shutil.which("kcat") else "kcat is missing (Debian: apt-get install kcat)"
         case "java":
-            absent = [name for name in ("java", "mvn") if shutil.which(name) is None]
-            return f"{' and '.join(absent)} missing (Debian: apt-get install default-jre-headless maven)" if absent else ""
+            absent = [name for name in ("java", "javac", "mvn") if shutil.which(name) is None]
+            return f"{' and '.join(absent)} missing (Debian: apt-get install default-jdk-headless maven)" if absent else ""
         case "strace":
             return "" if shutil.which("strace") else "strace is missing (Debian: apt-get install strace)"
         case "root":
