@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from ev.log import scan
+from ev.log import journal, scan
 from ev.log.partition import Partition
 from support.power_cut import Life
 
@@ -26,8 +26,9 @@ PROOF_LIVES = 60
 
 
 @pytest.fixture(autouse=True)
-def _quiet() -> Iterator[None]:
-    """Thousands of recoveries have thousands of things to report; here they are judged, not read."""
+def _small_and_quiet(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A journal so small that its halves change places often; and thousands of recoveries that are judged, not read about."""
+    monkeypatch.setattr(journal, "HALF_BYTES_MIN", 64 << 10)
     logging.disable(logging.CRITICAL)
     yield
     logging.disable(logging.NOTSET)

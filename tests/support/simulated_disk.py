@@ -66,7 +66,10 @@ class Inode:
             if high - low < PAGE:
                 old = pages.get(number, ZERO_PAGE)
                 piece = old[: low - start] + piece + old[high - start :]
-            pages[number] = piece
+            if piece == ZERO_PAGE:
+                pages.pop(number, None)
+            else:
+                pages[number] = piece
             self.dirty.add(number)
         self.size = max(self.size, end)
 
@@ -74,9 +77,9 @@ class Inode:
         end = min(position + size, self.size)
         if end <= position:
             return b""
-        first = position // PAGE
-        get = self.pages.get
-        data = b"".join([get(number, ZERO_PAGE) for number in range(first, -(-end // PAGE))])
+        first, last = position // PAGE, -(-end // PAGE)
+        pages = self.pages
+        data = b"".join([pages.get(number, ZERO_PAGE) for number in range(first, last)])
         return data[position - first * PAGE : end - first * PAGE]
 
     def truncate(self, size: int) -> None:
@@ -105,7 +108,7 @@ class Inode:
             return
         self.durable = dict(self.durable)
         for number in touched:
-            self.durable[number] = self.pages[number]
+            copy_page(self.pages, self.durable, number)
         self.dirty.difference_update(touched)
         self.durable_size = max(self.durable_size, end)
 
@@ -116,8 +119,10 @@ class Inode:
 
     def forget_clean(self) -> None:
         """Drop the cache: clean pages show again what the disk has."""
-        kept = {number: self.pages[number] for number in self.dirty}
-        self.pages, self.shared = {**self.durable, **kept}, False
+        pages = dict(self.durable)
+        for number in self.dirty:
+            copy_page(self.pages, pages, number)
+        self.pages, self.shared = pages, False
         if not self.dirty:
             self.size = self.durable_size
 
@@ -130,7 +135,10 @@ class Inode:
         for number in self.dirty:
             if random.random() < chance:
                 new = self.pages.get(number, ZERO_PAGE)
-                pages[number] = new if random.random() < 0.7 else torn(self.durable.get(number, ZERO_PAGE), new, random)
+                page = new if random.random() < 0.7 else torn(self.durable.get(number, ZERO_PAGE), new, random)
+                pages[number] = page
+                if page == ZERO_PAGE:
+                    del pages[number]
         size = self.crash_size(random)
         last = size // PAGE
         for number in [number for number in pages if number >= last]:
@@ -147,6 +155,15 @@ class Inode:
             return low
         draw = random.random()
         return self.size if draw < 0.5 else self.durable_size if draw < 0.75 else random.randint(low, high)
+
+
+def copy_page(source: Pages, target: Pages, number: int) -> None:
+    """A page of zeros is a missing one."""
+    page = source.get(number)
+    if page is None:
+        target.pop(number, None)
+    else:
+        target[number] = page
 
 
 def torn(old: bytes, new: bytes, random: Random) -> bytes:
@@ -586,7 +603,7 @@ class SimulatedDisk:
 
 
 def content_of(directory: Directory) -> Iterator[object]:
-    """Names, sizes and pages below a directory, in a fixed order; pages of zeros count as absent."""
+    """Names, sizes and pages below a directory, in a fixed order."""
     for name in sorted(directory.names):
         node = directory.names[name]
         yield name
@@ -595,4 +612,4 @@ def content_of(directory: Directory) -> Iterator[object]:
             yield None
         else:
             yield node.size
-            yield frozenset([item for item in node.pages.items() if item[1] is not ZERO_PAGE and item[1] != ZERO_PAGE])
+            yield frozenset(node.pages.items())
