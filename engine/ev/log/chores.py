@@ -51,6 +51,8 @@ class WriteCheckpoints:
             self.failed = problem
 
     def _run_one(self, work: Checkpoint) -> None:
+        if work.partition.gone:
+            return  # its directory has another name by now, and the old name may be a new topic's
         try:
             work.run()
         except FileNotFoundError:

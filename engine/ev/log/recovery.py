@@ -66,13 +66,15 @@ class Found:
     topic_id: bytes | None  # None: it cannot be told whose it is
     checkpoint: PartitionCheckpoint | None
     metadata_is_sound: bool
+    said: bytes | None = None  # the topic id in partition.metadata
 
 
 def examine(disk: Disk, directory: str) -> Found:
     """Look at a partition's directory without changing anything.
 
     The topic's id is there twice. The one in ev's checkpoint has a checksum and wins: a flipped bit in Kafka's
-    partition.metadata must not make a topic's data look like a stranger's.
+    partition.metadata must not make a topic's data look like a stranger's. But a directory is also its topic's if only
+    partition.metadata says so: a checkpoint that was under way when a topic was deleted may have reached the next one of that name.
     """
     names = disk.list(directory)
     checkpoint = None
@@ -83,7 +85,7 @@ def examine(disk: Disk, directory: str) -> Found:
             checkpoint = None
     said = parse_partition_metadata(disk.read(f"{directory}/{PARTITION_METADATA}")) if PARTITION_METADATA in names else None
     topic_id = checkpoint.topic_id if checkpoint is not None else said
-    return Found(directory, names, topic_id, checkpoint, said == topic_id)
+    return Found(directory, names, topic_id, checkpoint, said == topic_id, said)
 
 
 def create(services: Services, topic: str, index: int, topic_id: bytes, directory: str, config: TopicConfig) -> Partition:

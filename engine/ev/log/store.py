@@ -250,6 +250,8 @@ class Store:
         if not self.disk.exists(directory):
             return None
         found = examine(self.disk, directory) if self.disk.is_directory(directory) else None
+        if found is not None and found.said == topic_id != found.topic_id:
+            found.topic_id, found.checkpoint, found.metadata_is_sound = topic_id, None, True
         if found is not None and (found.topic_id == topic_id or not any(name.endswith(".log") for name in found.names)):
             found.metadata_is_sound = found.metadata_is_sound and found.topic_id == topic_id
             if found.topic_id != topic_id:
