@@ -64,7 +64,12 @@ class PartitionFacts:
     acked_end: int = 0
     commits: list[int] = field(default_factory=list)  # in the order of asking
     commit_answered: int = -1  # index into commits
-    epoch_seen: int = -1
+    window_first: int = 0  # what lies before was known to be acknowledged when the fifth batch after it was sent
+
+    @property
+    def resendable(self) -> list[Batch]:
+        """What a client with five requests in flight may send again."""
+        return [batch for batch in self.batches[-DUPLICATES_KEPT:] if batch.first >= self.window_first]
 
     @property
     def sent_end(self) -> int:
@@ -324,14 +329,19 @@ class Life:
         for number in range(batch.first, batch.last + 1):
             facts.size[number] = 300_000 if big else self.random.choice((0, 10, 500, 900))
         facts.batches.append(batch)
+        facts.window_first = max(facts.window_first, facts.batches[-DUPLICATES_KEPT:][0].first)
         self.transmit(0, topic, index, batch)
 
     def resend(self) -> None:
-        """One of the last five batches again, on another connection: the answer was late, or lost."""
+        """A batch again, on another connection: the answer was late, or lost. Not one that was deleted since, and maybe forgotten."""
         place = self.pick()
-        if place is not None and place[0].partitions[place[1]].batches:
-            batch = self.random.choice(place[0].partitions[place[1]].batches[-DUPLICATES_KEPT:])
-            self.transmit(1, *place, batch)
+        if place is None or self.broker is None:
+            return
+        partition = self.broker.store.partition(place[0].name, place[1])
+        start = partition.log_start_offset if partition is not None else 0
+        batches = [batch for batch in place[0].partitions[place[1]].resendable if batch.first >= start]
+        if batches:
+            self.transmit(1, *place, self.random.choice(batches))
 
     def transmit(self, client: int, topic: TopicFacts, index: int, batch: Batch) -> None:
         facts = topic.partitions[index]
@@ -499,11 +509,11 @@ def judge_offsets(found: SimulatedBroker, name: str, topic: TopicFacts | None) -
 
 
 def judge_continuation(found: SimulatedBroker, topic: TopicFacts, index: int, facts: PartitionFacts) -> Iterator[str]:
-    """The client comes back: it sends its last five batches again, whatever of them survived."""
+    """The client comes back: it sends again whatever it may have to, whether it survived or not."""
     partition = found.store.partition(topic.name, index)
     if partition is None:
         return
-    for batch in facts.batches[-DUPLICATES_KEPT:]:
+    for batch in facts.resendable:
         if batch.first < partition.log_start_offset:
             continue  # deleted, and the memory of it may be too
         end = partition.end_offset
