@@ -14,7 +14,8 @@ v15 moves the replica id into a tagged field, v16 node endpoints, v17 directory 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ev.broker.waiting import Waiter
 from ev.errors import ErrorCode, KafkaError
@@ -44,28 +45,25 @@ def handle(broker: Broker, call: Call) -> None:
     Fetch(broker, call, request).begin()
 
 
-class Asked:
-    """One partition of a fetch: what was asked and what has been found so far."""
+class Asked(NamedTuple):
+    """One partition of a fetch: what was asked, and the answer that is being filled in."""
 
-    __slots__ = ("answer", "bytes_max", "offset", "partition")
-
-    def __init__(self, answer: PartitionData, partition: Partition | None, offset: int, bytes_max: int) -> None:
-        self.answer = answer
-        self.partition = partition
-        self.offset = offset
-        self.bytes_max = bytes_max
+    answer: PartitionData
+    partition: Partition | None
+    offset: int
+    bytes_max: int
 
 
 class Fetch:
     """One fetch on its way to an answer."""
 
-    __slots__ = ("asked", "broker", "bytes_left", "bytes_wanted", "call", "failed", "request", "topics")
+    __slots__ = ("asked", "broker", "bytes_left", "bytes_max", "bytes_wanted", "call", "failed", "request", "topics")
 
     def __init__(self, broker: Broker, call: Call, request: FetchRequest) -> None:
         self.broker = broker
         self.call = call
         self.request = request
-        self.bytes_left = min(request.max_bytes, broker.settings.fetch_max_bytes)
+        self.bytes_left = self.bytes_max = min(request.max_bytes, broker.settings.fetch_max_bytes)
         self.bytes_wanted = min(max(request.min_bytes, 0), self.bytes_left)
         self.failed = False
         self.asked: list[Asked] = []
@@ -82,36 +80,34 @@ class Fetch:
             self._answer_when_synced()
 
     def _look(self) -> None:
+        """Find every partition. An idle consumer asks again and again for all it has, so what is fine costs little here."""
         by_id = self.call.version >= 13
+        asked = self.asked
         for topic in self.request.topics:
             known = self.broker.topics.by_id(topic.topic_id) if by_id else self.broker.topics.get(topic.topic)
+            partitions = self._partitions(known)
+            count = len(partitions)
             answers = []
             for wanted in topic.partitions:
-                answer = PartitionData(
-                    partition_index=wanted.partition, high_watermark=-1, last_stable_offset=-1, log_start_offset=-1, records=b""
-                )
+                index, offset, epoch = wanted.partition, wanted.fetch_offset, wanted.current_leader_epoch
+                answer = PartitionData(partition_index=index, high_watermark=-1, records=b"")
                 answers.append(answer)
-                partition = None
-                try:
-                    partition = self._partition(known, wanted, by_id)
-                except KafkaError as error:
-                    answer.error_code = error.code
+                partition = partitions[index] if 0 <= index < count else None
+                if (
+                    partition is None
+                    or not partition.log_start_offset <= offset <= partition.end_offset
+                    or (epoch >= 0 and epoch != partition.leader_epoch)
+                ):
+                    answer.error_code = refusal(known is not None, partition, epoch, by_id)
                     self.failed = True
-                self.asked.append(Asked(answer, partition, wanted.fetch_offset, wanted.partition_max_bytes))
+                    partition = None
+                asked.append(Asked(answer, partition, offset, wanted.partition_max_bytes))
             self.topics.append(FetchableTopicResponse(topic=topic.topic, topic_id=topic.topic_id, partitions=answers))
 
-    def _partition(self, topic: Topic | None, wanted: Any, by_id: bool) -> Partition:
-        if topic is None:
-            raise KafkaError(ErrorCode.UNKNOWN_TOPIC_ID if by_id else ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
-        partition = self.broker.store.partition(topic.name, wanted.partition)
-        if partition is None or partition.topic_id != topic.id:
-            raise KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
-        if wanted.current_leader_epoch >= 0 and wanted.current_leader_epoch != partition.leader_epoch:
-            older = wanted.current_leader_epoch < partition.leader_epoch
-            raise KafkaError(ErrorCode.FENCED_LEADER_EPOCH if older else ErrorCode.UNKNOWN_LEADER_EPOCH)
-        if not partition.log_start_offset <= wanted.fetch_offset <= partition.end_offset:
-            raise KafkaError(ErrorCode.OFFSET_OUT_OF_RANGE)
-        return partition
+    def _partitions(self, topic: Topic | None) -> list[Partition]:
+        """The partitions that are there under this topic's own id."""
+        stored = self.broker.store.topics.get(topic.name) if topic is not None else None
+        return stored.partitions if stored is not None and topic is not None and stored.id == topic.id else []
 
     def _bytes_available(self) -> bool:
         available = 0
@@ -142,31 +138,30 @@ class Fetch:
         """Read from partition number `position` on, as far as no read has to wait for the disk; then answer."""
         asked_list = self.asked
         while position < len(asked_list):
-            asked = asked_list[position]
+            answer, partition, offset, bytes_max = asked = asked_list[position]
             position += 1
-            partition = asked.partition
             if partition is None:
                 continue
             if partition.gone:
-                asked.answer.error_code = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+                answer.error_code = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
                 continue
-            empty_so_far = self.bytes_left == min(self.request.max_bytes, self.broker.settings.fetch_max_bytes)
-            if partition.high_watermark <= asked.offset or (self.bytes_left <= 0 and not empty_so_far):
-                self._found(asked, partition, [])
+            high_watermark = partition.high_watermark
+            if high_watermark <= offset or (self.bytes_left <= 0 and self.bytes_left != self.bytes_max):
+                answer.high_watermark = answer.last_stable_offset = high_watermark
+                answer.log_start_offset = partition.log_start_offset
                 continue
             try:
-                found = partition.read(asked.offset, min(asked.bytes_max, self.bytes_left), at_least_one=empty_so_far)
+                found = partition.read(offset, min(bytes_max, self.bytes_left), at_least_one=self.bytes_left == self.bytes_max)
             except KafkaError as error:
-                asked.answer.error_code = error.code
+                answer.error_code = error.code
                 continue
             if isinstance(found, ReadLater):
-                resume = position
-                self.broker.runtime.world.read(found.run, lambda result: self._read_later(asked, partition, result, resume))  # noqa: B023
+                self.broker.runtime.world.read(found.run, partial(self._read_later, asked, partition, position))
                 return
             self._found(asked, partition, found.pieces)
         self.call.reply(FetchResponse(responses=self.topics))
 
-    def _read_later(self, asked: Asked, partition: Partition, result: Any, resume: int) -> None:
+    def _read_later(self, asked: Asked, partition: Partition, resume: int, result: Any) -> None:
         if isinstance(result, KafkaError):
             asked.answer.error_code = result.code
         elif isinstance(result, OSError):
@@ -183,3 +178,14 @@ class Fetch:
         if pieces:
             answer.records = pieces
             self.bytes_left -= sum(map(len, pieces))
+
+
+def refusal(topic_is_known: bool, partition: Partition | None, epoch: int, by_id: bool) -> int:
+    """The error that a partition is answered with that cannot be read from."""
+    if partition is None:
+        return ErrorCode.UNKNOWN_TOPIC_ID if by_id and not topic_is_known else ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+    if 0 <= epoch < partition.leader_epoch:
+        return ErrorCode.FENCED_LEADER_EPOCH
+    if epoch > partition.leader_epoch:
+        return ErrorCode.UNKNOWN_LEADER_EPOCH
+    return ErrorCode.OFFSET_OUT_OF_RANGE
