@@ -237,9 +237,9 @@ class Recovery:
         unlinked only when the checkpoint that says so is on disk.
         """
         names = self.found.names
-        if self.config.compacted or OWN_CHECKPOINT not in names:
+        if self.config.compacted:
             return logs
-        dropped = [name.removesuffix(DELETED) for name in names if name.endswith(LOG + DELETED)]
+        dropped = [name.removesuffix(DELETED) for name in names if name.endswith(LOG + DELETED) and OWN_CHECKPOINT in names]
         newest = max((name for name in dropped if name not in logs), default="")
         for name in logs:
             if name < newest:
@@ -254,7 +254,10 @@ class Recovery:
         return rest
 
     def _never_noted(self) -> bool:
-        """Whether the checkpoint is the one that the partition was made with, or what a power cut left of that."""
+        """Whether the checkpoint is the one that the partition was made with, or what a power cut left of that. Without any, a
+        directory that Kafka wrote is known by its indexes."""
+        if OWN_CHECKPOINT not in self.found.names:
+            return not any(name.endswith(INDEX) for name in self.found.names)
         made = PartitionCheckpoint(self.topic_id).encode()
         return made.startswith(self.disk.read(f"{self.directory}/{OWN_CHECKPOINT}").rstrip(b"\0"))
 
