@@ -48,6 +48,7 @@ class Sent:
     broker: Any = None
     client_host = "127.0.0.1"
     local_address = ("127.0.0.1", 9092)
+    idle_fetch: Any = None
 
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime

@@ -68,6 +68,7 @@ class Replies(Protocol):
     dispatching: bool  # requests are being taken: draining follows when that is over
     blocked: bool  # the runtime will drain it after the next round
     calls: deque[Call]  # unanswered, in the order of arrival
+    idle_fetch: Any  # the last fetch, if it found nothing: the next one may ask the same
 
     def drain(self) -> None:
         """Send every reply that may leave."""
@@ -121,8 +122,15 @@ class Call:
     def reply(self, response: Any, after: int = 0) -> None:
         """Answer with this message. It leaves when commit round `after` is synced and every earlier reply has left."""
         assert self.state == UNSENT, "a call is answered once"
+        self._reply(encoder(self.response_class, self.version)(response), after)
+
+    def reply_encoded(self, body: list[Buffer]) -> None:
+        """Answer with the body of an earlier reply to the same request."""
+        assert self.state == UNSENT, "a call is answered once"
+        self._reply(body, 0)
+
+    def _reply(self, body: list[Buffer], after: int) -> None:
         header = self.header
-        body = encoder(self.response_class, self.version)(response)
         head = response_header(header.api_key, self.version, header.correlation_id)
         size = len(head) + sum(map(len, body))
         self.parts = [size.to_bytes(4, "big") + head, *body]

@@ -22,6 +22,7 @@ from ev.wire.frame import FrameBuffer
 from ev.wire.header import decode_request_header
 
 if TYPE_CHECKING:
+    from ev.broker.apis import Served
     from ev.broker.broker import Broker
     from ev.server.listener import Listener
     from ev.wire.primitives import Buffer
@@ -32,6 +33,7 @@ CALLS_MAX = 2000
 BYTES_HELD_MAX = 64 << 20
 UNSENT_BYTES_MAX = 4 << 20
 LARGE_REPLY_BYTES = 64 << 10
+FETCH = 1
 API_VERSIONS = 18
 BULKY_APIS = frozenset((0, 11, 14))
 """Produce, JoinGroup and SyncGroup carry bytes that are passed on; of everything else each byte becomes objects."""
@@ -46,6 +48,7 @@ class Connection(asyncio.Protocol):
         "_bytes_held",
         "_client_full",
         "_frames",
+        "_last_fetch",
         "_paused",
         "_reserved",
         "_stopping",
@@ -57,6 +60,7 @@ class Connection(asyncio.Protocol):
         "calls",
         "client_host",
         "dispatching",
+        "idle_fetch",
         "listener",
         "local_address",
     )
@@ -69,6 +73,8 @@ class Connection(asyncio.Protocol):
         self.calls: deque[Call] = deque()
         self.dispatching = False
         self.blocked = False
+        self.idle_fetch: Any = None
+        self._last_fetch: tuple[int, bytes, Any] = (-1, b"", None)
         self.active = True  # bytes came since the listener last looked for idle connections
         self._transport: asyncio.Transport | None = None
         self._frames = FrameBuffer(broker.settings.socket_request_max_bytes)
@@ -165,6 +171,8 @@ class Connection(asyncio.Protocol):
                     return
                 header.api_version = 0  # the answer to an unknown version of ApiVersions has the form of version 0
                 request = None
+            elif header.api_key == FETCH:
+                request = self._decoded_fetch(served, header.api_version, frame, position)
             else:
                 request, _ = served.decoder(header.api_version)(frame, position)
         except MalformedError as error:
@@ -179,6 +187,13 @@ class Connection(asyncio.Protocol):
         except Exception:
             log.exception("API %d version %d failed", header.api_key, header.api_version)
             self.close("the request could not be handled")
+
+    def _decoded_fetch(self, served: Served, version: int, frame: Buffer, position: int) -> Any:
+        """Decode a fetch; one that says word for word what the last one said is the same object (an idle consumer's is)."""
+        body = bytes(frame[position:])
+        if (version, body) != self._last_fetch[:2]:
+            self._last_fetch = (version, body, served.decoder(version)(frame, position)[0])
+        return self._last_fetch[2]
 
     # Replies.
 

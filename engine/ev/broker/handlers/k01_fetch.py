@@ -42,7 +42,12 @@ def handle(broker: Broker, call: Call) -> None:
     if request.session_epoch not in SESSIONLESS_EPOCHS:
         call.reply(FetchResponse(error_code=ErrorCode.INVALID_FETCH_SESSION_EPOCH))
         return
-    Fetch(broker, call, request).begin()
+    idle = call.connection.idle_fetch
+    call.connection.idle_fetch = None
+    if idle is not None and idle.request is request and idle.nothing_changed():
+        idle.begin_again(call)
+    else:
+        Fetch(broker, call, request).begin()
 
 
 class Asked(NamedTuple):
@@ -57,7 +62,7 @@ class Asked(NamedTuple):
 class Fetch:
     """One fetch on its way to an answer."""
 
-    __slots__ = ("asked", "broker", "bytes_left", "bytes_max", "bytes_wanted", "call", "failed", "request", "topics")
+    __slots__ = ("asked", "broker", "bytes_left", "bytes_max", "bytes_wanted", "call", "encoded", "failed", "request", "topics")
 
     def __init__(self, broker: Broker, call: Call, request: FetchRequest) -> None:
         self.broker = broker
@@ -66,6 +71,7 @@ class Fetch:
         self.bytes_left = self.bytes_max = min(request.max_bytes, broker.settings.fetch_max_bytes)
         self.bytes_wanted = min(max(request.min_bytes, 0), self.bytes_left)
         self.failed = False
+        self.encoded: list[Buffer] | None = None  # the last answer, if it held nothing
         self.asked: list[Asked] = []
         self.topics: list[FetchableTopicResponse] = []
 
@@ -119,6 +125,26 @@ class Fetch:
                     return True
         return False
 
+    # Again. A consumer that has read everything asks the same every half second, for all its partitions.
+
+    def nothing_changed(self) -> bool:
+        """Whether the answer that was given last, and held nothing, is still true in every point."""
+        for answer, partition, offset, _ in self.asked:
+            if partition is None or partition.gone or partition.high_watermark != answer.high_watermark:
+                return False
+            if partition.log_start_offset != answer.log_start_offset or partition.high_watermark > offset:
+                return False
+        return self.encoded is not None
+
+    def begin_again(self, call: Call) -> None:
+        """The same request came again on the same connection, and nothing has changed since it was answered."""
+        self.call = call
+        self.bytes_left = self.bytes_max
+        if self.request.max_wait_ms > 0:
+            self._park()
+        else:
+            self._answer_when_synced()
+
     # Waiting.
 
     def _park(self) -> None:
@@ -136,6 +162,10 @@ class Fetch:
 
     def _read(self, position: int) -> None:
         """Read from partition number `position` on, as far as no read has to wait for the disk; then answer."""
+        if self.encoded is not None and position == 0 and self.nothing_changed():
+            self.call.connection.idle_fetch = self
+            self.call.reply_encoded(self.encoded)
+            return
         asked_list = self.asked
         while position < len(asked_list):
             answer, partition, offset, bytes_max = asked = asked_list[position]
@@ -159,7 +189,15 @@ class Fetch:
                 self.broker.runtime.world.read(found.run, partial(self._read_later, asked, partition, position))
                 return
             self._found(asked, partition, found.pieces)
-        self.call.reply(FetchResponse(responses=self.topics))
+        self._answer()
+
+    def _answer(self) -> None:
+        call = self.call
+        call.reply(FetchResponse(responses=self.topics))
+        empty = self.bytes_left == self.bytes_max and not any(asked.answer.error_code for asked in self.asked)
+        self.encoded = call.parts[1:] if empty and self.asked and self.bytes_wanted > 0 else None
+        if self.encoded is not None:
+            call.connection.idle_fetch = self
 
     def _read_later(self, asked: Asked, partition: Partition, resume: int, result: Any) -> None:
         if isinstance(result, KafkaError):
