@@ -135,16 +135,26 @@ class KafkaPythonMember(GroupMember):
             heartbeat_interval_ms=200,
             reconnect_backoff_max_ms=500,
         )
-        consumer.subscribe([self.topic], listener=Listener())
+        try:
+            consumer.subscribe([self.topic], listener=Listener())
+            self.poll_until_told_to_stop(consumer, Listener)
+        finally:
+            consumer.close()  # else its threads go on, and disturb whatever test comes next
+
+    def poll_until_told_to_stop(self, consumer: Any, listener: type) -> None:
         alone_since = time.monotonic()
         while not self.leaving.is_set():
-            polled = consumer.poll(500)
+            try:
+                polled = consumer.poll(500)
+            except kafka_errors.KafkaConnectionError:  # the engine is being started again
+                self.leaving.wait(0.1)
+                continue
             if self.assigned:
                 alone_since = time.monotonic()
             elif time.monotonic() > alone_since + LOST_S:
                 # kafka-python 3.0.12 loses an assignment that comes between two polls, and then waits for it for ever.
                 consumer.unsubscribe()
-                consumer.subscribe([self.topic], listener=Listener())
+                consumer.subscribe([self.topic], listener=listener())
                 alone_since = time.monotonic()
             for place, records in polled.items():
                 for record in records:
@@ -152,7 +162,6 @@ class KafkaPythonMember(GroupMember):
             if polled:
                 with contextlib.suppress(kafka_errors.KafkaError):
                     consumer.commit(timeout_ms=5_000)
-        consumer.close()
 
 
 class AiokafkaMember(GroupMember):
