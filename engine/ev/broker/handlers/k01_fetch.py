@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ev.broker.waiting import Waiter
 from ev.errors import ErrorCode, KafkaError
 from ev.log.reading import ReadLater
-from ev.wire.messages.k01_fetch import FetchableTopicResponse, FetchRequest, FetchResponse, PartitionData
+from ev.wire.messages.k01_fetch import AbortedTransaction, FetchableTopicResponse, FetchRequest, FetchResponse, PartitionData
 
 if TYPE_CHECKING:
     from ev.broker.broker import Broker
@@ -88,6 +88,8 @@ class Fetch:
     def _look(self) -> None:
         """Find every partition. An idle consumer asks again and again for all it has, so what is fine costs little here."""
         by_id = self.call.version >= 13
+        # As Kafka does it: null where nobody asked for committed records only.
+        aborted: list[AbortedTransaction] | None = [] if self.request.isolation_level else None
         asked = self.asked
         for topic in self.request.topics:
             known = self.broker.topics.by_id(topic.topic_id) if by_id else self.broker.topics.get(topic.topic)
@@ -96,7 +98,7 @@ class Fetch:
             answers = []
             for wanted in topic.partitions:
                 index, offset, epoch = wanted.partition, wanted.fetch_offset, wanted.current_leader_epoch
-                answer = PartitionData(partition_index=index, high_watermark=-1, records=b"")
+                answer = PartitionData(partition_index=index, high_watermark=-1, aborted_transactions=aborted, records=b"")
                 answers.append(answer)
                 partition = partitions[index] if 0 <= index < count else None
                 if (
