@@ -86,10 +86,18 @@ def test_topics_grow_and_never_shrink(admin: Admin, make_topic: MakeTopic) -> No
 def test_configs_are_described_set_and_put_back(admin: Admin, make_topic: MakeTopic) -> None:
     """One setting at a time: the others stay. What nobody set is a default."""
     topic = make_topic(1, retention_ms="60000")
+
+    def value(name: str) -> str | None:
+        (row,) = admin.describe_configs("topic", [topic])
+        return row.entries[name].value if name in row.entries else None
+
+    # A broker of Apache Kafka hears of a change a moment after it was answered.
+    wait_for(lambda: value("retention.ms") == "60000", "the topic's configuration")
     (described,) = admin.describe_configs("topic", [topic])
     assert (described.entries["retention.ms"].value, described.entries["retention.ms"].is_default) == ("60000", False)
     assert described.entries["cleanup.policy"].is_default
     admin.alter_configs("topic", topic, {"max.message.bytes": "5000"}, append={"cleanup.policy": "compact"}).or_raise()
+    wait_for(lambda: value("max.message.bytes") == "5000", "the change")
     (described,) = admin.describe_configs("topic", [topic], keys=["retention.ms", "max.message.bytes", "cleanup.policy"])
     assert {name: entry.value for name, entry in described.entries.items()} == {
         "cleanup.policy": "delete,compact",
@@ -97,6 +105,7 @@ def test_configs_are_described_set_and_put_back(admin: Admin, make_topic: MakeTo
         "retention.ms": "60000",
     }
     admin.alter_configs("topic", topic, unset=["retention.ms"], subtract={"cleanup.policy": "compact"}).or_raise()
+    wait_for(lambda: value("cleanup.policy") == "delete", "the second change")
     (described,) = admin.describe_configs("topic", [topic])
     assert described.entries["retention.ms"].is_default
     assert described.entries["cleanup.policy"].value == "delete"
