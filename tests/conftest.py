@@ -113,6 +113,9 @@ def engine(start_engine: StartEngine) -> Engine:
 
 @pytest.fixture(scope="session")
 def apache() -> Iterator[apache_kafka.Kafka]:
-    """One Apache Kafka broker for the session; a test that asks for it carries the java marker."""
-    with apache_kafka.Kafka() as kafka:
+    """One Apache Kafka broker for the session; a test that asks for it carries the java marker.
+
+    It has one thread that reads requests and one that handles them, so that requests of different connections keep their order.
+    """
+    with apache_kafka.Kafka(properties={"num.network.threads": "1", "num.io.threads": "1"}) as kafka:
         yield kafka

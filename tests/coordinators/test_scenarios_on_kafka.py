@@ -33,6 +33,7 @@ LOCAL_EVENTS = {"time", "restart", "full", "room", "set", "topic-deleted", "recr
 KEYS = {api.request: api.key for api in API.values()}
 REPLY = re.compile(r"^\w+< ")
 QUIET_S = 0.02
+NOBODY = HeartbeatRequest(group_id="nobody", member_id="nobody", generation_id=1)
 
 
 def can_be_held_with_kafka(scenario: Scenario) -> bool:
@@ -49,6 +50,7 @@ class KafkaConversation(Conversation):
         super().__init__()
         self.address, self.prefix = address, prefix
         self.ids: dict[str, bytes] = {}
+        self.barrier = RawClient(address)
         self.open: list[tuple[RawClient, Caller, int]] = []
 
     def hold(self, line: str, expected: list[str]) -> list[str]:
@@ -60,6 +62,7 @@ class KafkaConversation(Conversation):
         return [each.replace(self.prefix, "") for each in self.heard]
 
     def close(self) -> None:
+        self.barrier.close()
         for client, _, _ in self.open:
             client.close()
 
@@ -77,6 +80,7 @@ class KafkaConversation(Conversation):
 
     def _ask(self, request: Any, method: Any, caller: Caller) -> None:
         client, key = RawClient(self.address, client_id=caller.client_id), KEYS[type(request)]
+        client.ask(12, 4, NOBODY)  # from here on the broker watches this connection
         client.send(client.frame(key, caller.version, request))
         self.open.append((client, caller, key))
 
@@ -87,7 +91,18 @@ class KafkaConversation(Conversation):
         )
         return super()._said_list(message, version)
 
+    def _wait_until_taken(self) -> None:
+        """Return when the broker has taken the request that was sent last, though it has not answered it.
+
+        One thread of it reads from all connections and one handles what was read, in that order. An answer to a later request shows that
+        the request was read by then, in the same round of reading at the latest; the answer to one more, that it was handled.
+        """
+        for _ in range(2):
+            self.barrier.ask(12, 4, NOBODY)
+
     def _listen(self, wanted: int) -> None:
+        if not wanted:
+            self._wait_until_taken()
         while self.open:
             sockets = [client.socket for client, _, _ in self.open]
             readable, _, _ = select.select(sockets, [], [], 10 if wanted > 0 else QUIET_S)
