@@ -13,6 +13,7 @@ from ev.clock import ManualClock
 from ev.disk import RealDisk
 from ev.log.commit import Committer
 from ev.log.journal import Journal
+from ev.log.segment import Mark, Segment
 from ev.wire.header import RequestHeader
 from ev.wire.messages.k12_heartbeat import HeartbeatResponse
 from support.manual_world import ManualWorld
@@ -35,11 +36,17 @@ class Log:
         self.end_offset += 1
         return self.committer.wrote(self, self.file, [batch], len(batch))
 
-    def synced_to(self, offset: int) -> None:
-        self.high_watermark = offset
+    def mark(self) -> Mark:
+        return Mark(self.end_offset, Segment("", 0), 8 * self.end_offset)
 
-    def flushed_to(self, offset: int) -> None:
-        self.flushed = offset
+    def write_out(self) -> None:
+        """Everything is written at once here."""
+
+    def synced_to(self, mark: Mark) -> None:
+        self.high_watermark = mark.offset
+
+    def flushed_to(self, mark: Mark) -> None:
+        self.flushed = mark.offset
 
 
 class Sent:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from ev.log import journal, scan
+from ev.log.commit import Committer
 from ev.log.partition import Partition
 from support.power_cut import Life
 
@@ -118,4 +119,26 @@ def test_the_harness_sees_a_duplicate_that_is_answered_too_early(monkeypatch: py
         return appended._replace(round=0) if appended.duplicate else appended
 
     monkeypatch.setattr(Partition, "append", hasty)
+    assert caught("auto")
+
+
+@pytest.mark.crash
+@pytest.mark.timeout(300)
+def test_the_harness_sees_a_flush_that_forgets_what_waits_to_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sync the files without the batches that wait in memory, use the journal's half again, and acknowledged records are lost."""
+    honest_flush, honest_write = Committer._retire, Partition.write_out
+    flushing = False
+
+    def forgetful_flush(self: Committer, now_ms: int) -> None:
+        nonlocal flushing
+        flushing = True
+        honest_flush(self, now_ms)
+        flushing = False
+
+    def forgetful_write(self: Partition) -> None:
+        if not flushing:
+            honest_write(self)
+
+    monkeypatch.setattr(Committer, "_retire", forgetful_flush)
+    monkeypatch.setattr(Partition, "write_out", forgetful_write)
     assert caught("auto")

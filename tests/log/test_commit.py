@@ -10,6 +10,7 @@ import pytest
 from ev.disk import File, RealDisk
 from ev.log.commit import Committer
 from ev.log.journal import Journal, read_entries
+from ev.log.segment import Mark, Segment
 
 DISK = RealDisk()
 
@@ -34,11 +35,17 @@ class Log:
         self.end_offset += 1
         return self.committer.wrote(self, self.file, [batch], size)
 
-    def synced_to(self, offset: int) -> None:
-        self.high_watermark = offset
+    def mark(self) -> Mark:
+        return Mark(self.end_offset, Segment("", 0), self.size)
 
-    def flushed_to(self, offset: int) -> None:
-        self.flushed = offset
+    def write_out(self) -> None:
+        """Everything is written at once here."""
+
+    def synced_to(self, mark: Mark) -> None:
+        self.high_watermark = mark.offset
+
+    def flushed_to(self, mark: Mark) -> None:
+        self.flushed = mark.offset
 
 
 def committer(directory: Path, journaled: bool = True, **options: Any) -> Committer:

@@ -23,7 +23,7 @@ def write(journal: Journal, *batches: bytes, partition: int = 0) -> None:
     for content in batches:
         parts += [ENTRY_HEAD.pack(TOPIC_ID, partition, len(content)), content]
     file, block, position = journal.place(parts, len(batches), sum(map(len, parts)))
-    file.write_synced_at(block, position)
+    file.write_synced_at([block], position)
 
 
 def offsets(directory: Path) -> list[int]:
@@ -94,9 +94,9 @@ def test_a_synced_sector_is_never_written_again_before_its_half_is_free(tmp_path
     journal = Journal.create(DISK, str(tmp_path), incarnation=7)
     positions = []
     for size in (8, 100, 488 - BLOCK_HEAD.size, 5000):
-        _, parts, position = journal.place([bytes(size)], 1, size)
+        _, block, position = journal.place([bytes(size)], 1, size)
         positions.append(position)
-        assert sum(map(len, parts)) % SECTOR_BYTES == 0
+        assert len(block) % SECTOR_BYTES == 0
     assert all(position % SECTOR_BYTES == 0 for position in positions)
     assert sorted(set(positions)) == positions
 

@@ -44,7 +44,7 @@ def test_writes_land_where_they_were_sent(ring: Ring, tmp_path: Path) -> None:
     expected = bytearray(512 * 50)
     for number in range(200):
         place = 512 * (number * 7 % 50)
-        data = bytes([number]) * 512
+        data = bytearray([number]) * 512
         ring.write_synced(descriptor, data, place)
         assert finish(ring) == 512
         expected[place : place + 512] = data
@@ -56,7 +56,7 @@ def test_a_write_that_fails_says_so(ring: Ring, tmp_path: Path) -> None:
     """A descriptor that may not be written gives the error number, not an exception and not silence."""
     (tmp_path / "journal").write_bytes(b"x")
     descriptor = os.open(tmp_path / "journal", os.O_RDONLY)
-    ring.write_synced(descriptor, b"data", 0)
+    ring.write_synced(descriptor, bytearray(b"data"), 0)
     assert finish(ring) == -errno.EBADF
     os.close(descriptor)
 
@@ -76,12 +76,12 @@ async def commits(path: Path, ring: Ring | None) -> list[Any]:
 
     world = LoopWorld(asyncio.get_running_loop(), SystemClock(), failed, ring)
     file = DISK.open(str(path), create=True)
-    world.commit(SyncedWrite(file, [b"one", b"two"], 4), lambda: events.put_nowait("written"))
+    world.commit(SyncedWrite(file, bytearray(b"onetwo"), 4), lambda: events.put_nowait("written"))
     reported = [await events.get()]
     world.commit(lambda: None, lambda: events.put_nowait("called"))
     reported.append(await events.get())
     closed = DISK.open(str(path), read_only=True)
-    world.commit(SyncedWrite(closed, [b"data"], 0), lambda: events.put_nowait("impossible"))
+    world.commit(SyncedWrite(closed, bytearray(b"data"), 0), lambda: events.put_nowait("impossible"))
     reported.append(await events.get())
     world.stop()
     file.release()
@@ -103,9 +103,9 @@ def test_stopping_waits_for_the_write_on_its_way(tmp_path: Path) -> None:
         reported: list[str] = []
         world = LoopWorld(asyncio.get_running_loop(), SystemClock(), lambda error: None, Ring.open())
         file = DISK.open(str(tmp_path / "journal"), create=True)
-        world.commit(SyncedWrite(file, [b"first"], 0), lambda: reported.append("first"))
+        world.commit(SyncedWrite(file, bytearray(b"first"), 0), lambda: reported.append("first"))
         world.stop()
-        world.commit(SyncedWrite(file, [b"second"], 5), lambda: reported.append("second"))
+        world.commit(SyncedWrite(file, bytearray(b"second"), 5), lambda: reported.append("second"))
         await asyncio.sleep(0)
         file.release()
         return reported

@@ -63,6 +63,7 @@ class Broker:
         self.randomness = randomness
         self.store = store
         self.committer = store.committer
+        store.on_failure(world.fail)
         self.runtime = Runtime(store.committer, clock, world)
         self.waiting = Waiting(self.runtime)
         self.runtime.moved = self.waiting.moved

@@ -18,7 +18,7 @@ from ev.wire.header import response_header
 
 if TYPE_CHECKING:
     from collections import deque
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from ev.clock import Clock
     from ev.log.commit import Committed, Committer, Flush, Round
@@ -83,12 +83,12 @@ class Call:
     __slots__ = (
         "after",
         "connection",
-        "expire",
-        "expires_ms",
+        "expiry",
         "header",
         "now_ms",
         "on_closed",
         "parts",
+        "reply_size",
         "request",
         "response_class",
         "size",
@@ -106,9 +106,9 @@ class Call:
         self.size = size  # bytes that the request holds in memory until it is answered
         self.state = UNSENT
         self.after = 0
-        self.parts: list[Buffer] = []
-        self.expires_ms: int | None = None
-        self.expire: Callable[[], Any] | None = None
+        self.parts: Sequence[Buffer] = ()
+        self.reply_size = 0
+        self.expiry: tuple[int, Callable[[], Any]] | None = None
         self.on_closed: Callable[[], None] | None = None  # the connection went away before the reply
 
     @property
@@ -124,16 +124,17 @@ class Call:
         assert self.state == UNSENT, "a call is answered once"
         self._reply(encoder(self.response_class, self.version)(response), after)
 
-    def reply_encoded(self, body: list[Buffer]) -> None:
-        """Answer with the body of an earlier reply to the same request."""
+    def reply_encoded(self, body: list[Buffer], after: int = 0) -> None:
+        """Answer with a body that is encoded already; otherwise as `reply`."""
         assert self.state == UNSENT, "a call is answered once"
-        self._reply(body, 0)
+        self._reply(body, after)
 
     def _reply(self, body: list[Buffer], after: int) -> None:
         header = self.header
         head = response_header(header.api_key, self.version, header.correlation_id)
-        size = len(head) + sum(map(len, body))
+        size = len(head) + (len(body[0]) if len(body) == 1 else sum(map(len, body)))
         self.parts = [size.to_bytes(4, "big") + head, *body]
+        self.reply_size = size + 4
         self.after = after
         self._settle(READY)
 
@@ -153,12 +154,11 @@ class Call:
 
     def expire_at(self, monotonic_ms: int, response: Callable[[], Any]) -> None:
         """If the reply is still waiting for its round at this time, answer with `response()` instead."""
-        self.expires_ms = monotonic_ms
-        self.expire = response
+        self.expiry = (monotonic_ms, response)
 
     def check_expiry(self, now_ms: int) -> None:
-        if self.expires_ms is not None and self.expire is not None and now_ms >= self.expires_ms:
-            response, self.expires_ms, self.expire = self.expire(), None, None
+        if self.expiry is not None and now_ms >= self.expiry[0]:
+            response, self.expiry = self.expiry[1](), None
             self.state = UNSENT
             self.reply(response)
 

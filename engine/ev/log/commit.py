@@ -10,9 +10,9 @@ What a round does, in this order:
 1. the *orders* of the segments that were rolled in it: the old segment is synced, and the directory with the new one's name;
 2. the batches: as one block of the commit journal if they are small, by syncing each partition file that was written if not.
 
-Files that only the journal covers are synced later by a `Flush`, which gives the retired half of the journal back. A
-partition learns two things: `synced_to(offset)`, its high watermark, and `flushed_to(offset)`, how far its own files are
-synced, from which its recovery point follows.
+Files that only the journal covers are synced later by a `Flush`, which gives the retired half of the journal back. When a
+round is taken, each partition in it marks its end; the mark comes back twice: `synced_to(mark)` is its high watermark, and
+`flushed_to(mark)` says how far its own files are synced, from which its recovery point follows.
 
 A round that fails is not tried again: what the page cache holds after a failed sync is not what the disk holds. The runtime
 ends the process; waiters get no answer, and the next start believes only what it reads from the disk.
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ev.disk import Disk, File
+    from ev.log.segment import Mark
     from ev.wire.primitives import Buffer
 
 JOURNALED_BYTES_MAX = 256 << 10
@@ -42,26 +43,31 @@ class Committed(Protocol):
     """What the committer knows of a partition."""
 
     journal_key: bytes  # topic id (16 bytes) and partition number (int32)
-    end_offset: int
-    dirty_round: int
+    dirty_round: int  # the newest round that it has appended in
 
-    def synced_to(self, offset: int) -> None: ...
+    def mark(self) -> Mark:
+        """Where the log ends now."""
 
-    def flushed_to(self, offset: int) -> None: ...
+    def write_out(self) -> None:
+        """Bring to its files what waits to be written: they are about to be synced."""
+
+    def synced_to(self, mark: Mark) -> None: ...
+
+    def flushed_to(self, mark: Mark) -> None: ...
 
 
 class SyncedWrite:
     """One write into the journal that is on stable storage when the call returns."""
 
-    __slots__ = ("file", "parts", "position")
+    __slots__ = ("data", "file", "position")
 
-    def __init__(self, file: File, parts: list[Buffer], position: int) -> None:
+    def __init__(self, file: File, data: bytearray, position: int) -> None:
         self.file = file
-        self.parts = parts
+        self.data = data
         self.position = position
 
     def __call__(self) -> None:
-        self.file.write_synced_at(self.parts, self.position)
+        self.file.write_synced_at([self.data], self.position)
 
 
 class Round:
@@ -69,7 +75,7 @@ class Round:
 
     __slots__ = ("calls", "direct", "ends", "files", "number")
 
-    def __init__(self, number: int, ends: dict[Committed, int], files: list[File], calls: list[Callable[[], None]], direct: bool) -> None:
+    def __init__(self, number: int, ends: dict[Committed, Mark], files: list[File], calls: list[Callable[[], None]], direct: bool) -> None:
         self.number = number
         self.ends = ends
         self.files = files
@@ -92,7 +98,7 @@ class Flush:
 
     __slots__ = ("capacity", "covered", "half")
 
-    def __init__(self, covered: dict[File, tuple[Committed, int]], half: Half | None, capacity: int) -> None:
+    def __init__(self, covered: dict[File, tuple[Committed, Mark]], half: Half | None, capacity: int) -> None:
         self.covered = covered
         self.half = half
         self.capacity = capacity
@@ -131,13 +137,13 @@ class Committer:
         self._running: Round | None = None
         self._flush: Flush | None = None  # made but not yet done
         self._flush_taken = False
-        self._covered: dict[File, tuple[Committed, int]] = {}  # files with bytes that their own sync does not cover yet
+        self._covered: dict[File, tuple[Committed, Mark]] = {}  # files with bytes that their own sync does not cover yet
         self._covered_bytes = 0
         self._covered_since_ms = 0
         self._open()
 
     def _open(self) -> None:
-        self._ends: dict[Committed, int] = {}
+        self._appended: list[Committed] = []
         self._files: dict[File, Committed] = {}
         self._orders: list[Callable[[], None]] = []
         self._entries: list[Buffer] = []
@@ -147,14 +153,16 @@ class Committer:
     # What appends report.
 
     def wrote(self, partition: Committed, file: File, parts: list[Buffer], size: int) -> int:
-        """A batch of `size` bytes was written to `file` and `partition.end_offset` has moved. Returns the round it is in.
+        """A batch of `size` bytes was written to `file`, or waits to be, and the partition's end has moved. Returns the round it is in.
 
         The parts are kept, not copied, until the round is done: they must not change.
         """
-        number = partition.dirty_round = self.open_round
-        if not self._ends and self.on_dirty is not None:
-            self.on_dirty()
-        self._ends[partition] = partition.end_offset
+        number = self.open_round
+        if partition.dirty_round != number:
+            partition.dirty_round = number
+            if not self._appended and self.on_dirty is not None:
+                self.on_dirty()
+            self._appended.append(partition)
         if file not in self._files:
             self._files[file] = partition
             file.retain()
@@ -183,7 +191,7 @@ class Committer:
     @property
     def dirty(self) -> bool:
         """Whether the open round holds anything."""
-        return bool(self._ends) or bool(self._orders)
+        return bool(self._appended) or bool(self._orders)
 
     @property
     def running(self) -> bool:
@@ -195,14 +203,17 @@ class Committer:
         if self._running is not None or not self.dirty:
             return None
         calls = self._orders
+        ends = {partition: partition.mark() for partition in self._appended}
         direct = self.synced and not self._fits_journal(now_ms)
         if direct:
+            for partition in ends:
+                partition.write_out()
             calls += [file.sync for file in self._files]
         elif self.synced:
             calls.append(self._journal_write())
         if not direct:
-            self._cover(now_ms)
-        self._running = Round(self.open_round, self._ends, list(self._files), calls, direct)
+            self._cover(ends, now_ms)
+        self._running = Round(self.open_round, ends, list(self._files), calls, direct)
         self.open_round += 1
         self._open()
         return self._running
@@ -212,10 +223,10 @@ class Committer:
         assert finished is self._running, "rounds are run one at a time, in order"
         self._running = None
         self.synced_round = finished.number
-        for partition, end_offset in finished.ends.items():
-            partition.synced_to(end_offset)
+        for partition, mark in finished.ends.items():
+            partition.synced_to(mark)
             if finished.direct:
-                partition.flushed_to(end_offset)
+                partition.flushed_to(mark)
         if finished.direct:
             for file in finished.files:
                 file.release()
@@ -253,8 +264,8 @@ class Committer:
         assert finished is self._flush, "one flush at a time"
         self._flush = None
         self._flush_taken = False
-        for file, (partition, end_offset) in finished.covered.items():
-            partition.flushed_to(end_offset)
+        for file, (partition, mark) in finished.covered.items():
+            partition.flushed_to(mark)
             file.release()
 
     def close(self) -> None:
@@ -285,18 +296,21 @@ class Committer:
         assert self.journal is not None
         return SyncedWrite(*self.journal.place(self._entries, self._entry_count, self._body_size()))
 
-    def _cover(self, now_ms: int) -> None:
+    def _cover(self, ends: dict[Committed, Mark], now_ms: int) -> None:
         """The open round's files wait for a flush from now on; each keeps one reference until then."""
         if not self._covered:
             self._covered_since_ms = now_ms
         self._covered_bytes += self._bytes
+        covered = self._covered
         for file, partition in self._files.items():
-            if file in self._covered:
+            if file in covered:
                 file.release()
-            self._covered[file] = (partition, self._ends[partition])
+            covered[file] = (partition, ends[partition])
 
     def _retire(self, now_ms: int) -> None:
         """Hand what is covered to a flush, and let the other half of the journal take over."""
+        for partition, _ in self._covered.values():
+            partition.write_out()
         half = self.journal.switch() if self.journal is not None else None
         filled_quickly = now_ms - self._covered_since_ms < self.flush_interval_ms
         capacity = min(2 * half.capacity, HALF_BYTES_MAX) if half is not None and filled_quickly else 0

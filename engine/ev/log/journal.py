@@ -50,7 +50,6 @@ ZEROS = bytes(1 << 20)
 
 MAGIC = b"evJ1"
 BLOCK_HEAD = struct.Struct(">4sIqqII")
-CHECKED_HEAD = struct.Struct(">qqII")
 ENTRY_HEAD = struct.Struct(">16sii")
 
 
@@ -121,20 +120,19 @@ class Journal:
         self.active.position = 0
         return retired
 
-    def place(self, entries: Sequence[Buffer], entry_count: int, body_size: int) -> tuple[File, list[Buffer], int]:
-        """Reserve the next block for these entries: (file, parts, position) for one synced write."""
+    def place(self, entries: Sequence[Buffer], entry_count: int, body_size: int) -> tuple[File, bytearray, int]:
+        """Reserve the next block for these entries: (file, data, position) for one synced write."""
         half = self.active
         assert half.fits(body_size), "a block must fit the half that it is placed in"
         position = half.position
-        checked = CHECKED_HEAD.pack(self.incarnation, self.sequence, body_size, entry_count)
-        checksum = crc32c(checked)
-        for part in entries:
-            checksum = crc32c(part, checksum)
-        padding = bytes(block_size(body_size) - BLOCK_HEAD.size - body_size)
-        parts = [MAGIC + checksum.to_bytes(4, "big") + checked, *entries, padding]
+        end = BLOCK_HEAD.size + body_size
+        head = BLOCK_HEAD.pack(MAGIC, 0, self.incarnation, self.sequence, body_size, entry_count)
+        block = bytearray().join((head, *entries, bytes(block_size(body_size) - end)))
+        with memoryview(block) as view:
+            block[4:8] = crc32c(view[8:end]).to_bytes(4, "big")
         self.sequence += 1
-        half.position += block_size(body_size)
-        return half.file, parts, position
+        half.position += len(block)
+        return half.file, block, position
 
     def close(self) -> None:
         """Forget everything (the partition files are synced by now) and close both halves."""

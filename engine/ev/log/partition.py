@@ -1,9 +1,9 @@
 """One partition of a topic: a log that is appended to at its end and read from anywhere.
 
 Appending decides everything at once: the batch is checked, gets its offsets and the leader epoch, and goes to the active
-segment with one write. Whether it is on disk is the committer's business; it tells the partition how far it is
-(`synced_to`: the high watermark, beyond which no consumer sees; `flushed_to`: how far the partition's own files are synced,
-from which the recovery point follows).
+segment, whose file gets it now or a little later (`ev.log.tail`). Whether it is on disk is the committer's business; it tells
+the partition how far it is (`synced_to`: the high watermark, beyond which no consumer sees; `flushed_to`: how far the
+partition's own files are synced, from which the recovery point follows).
 
 A failed append changes nothing: what was written of it is cut off again, and the end offset moves only after the write.
 
@@ -23,6 +23,7 @@ from ev.log.reading import Arrival, CachedSource, Cold, Damage, Found, Plan, Rea
 from ev.log.saving import Checkpoint, index_saves
 from ev.log.scan import HEADER
 from ev.log.segment import INDEX, POSITION_MAX, RELATIVE_OFFSET_MAX, SNAPSHOT, Mark, Segment, load_indexes
+from ev.log.tail import TAIL_BATCH_BYTES_MAX, TAIL_BYTES_MAX, WAITING_BYTES_MAX, Tail
 from ev.log.times import first_at_or_after, largest_timestamp
 from ev.log.validation import REFUSED_ATTRIBUTES, ZSTD, refusal, rewritten, timestamp_refusal
 from ev.wire.checksum import crc32c
@@ -45,7 +46,6 @@ if TYPE_CHECKING:
 HEAD = Struct(">qii")
 HEAD_SIZE = HEAD.size
 CURSORS_MAX = 64
-FLUSH_MARK_BYTES = 64 << 10
 OUT_OF_SPACE = (errno.ENOSPC, errno.EDQUOT)
 LATEST_VERSION = 1 << 15
 
@@ -72,12 +72,15 @@ class Services:
         "disk",
         "files",
         "leftovers",
+        "may_wait",
         "on_dirty",
         "on_dropped",
+        "on_failure",
         "on_full",
         "report",
         "root_unsynced",
         "unsaved_bytes",
+        "waiting_bytes",
         "writable",
     )
 
@@ -87,6 +90,8 @@ class Services:
         self.report = report
         self.committer: Committer | None = None
         self.writable = True
+        self.may_wait = False  # whether small batches may wait to be written (see ev.log.tail)
+        self.waiting_bytes = 0
         self.dirty: dict[Partition, None] = {}  # partitions whose checkpoint is behind
         self.leftovers: list[str] = []  # files to be unlinked
         self.root_unsynced = False  # whether a partition's directory was made whose name is not on disk yet
@@ -94,9 +99,11 @@ class Services:
         self.on_dirty: Callable[[], None] | None = None
         self.on_full: Callable[[bool], bool] | None = None  # for an internal topic (True) it may make room; whether it did
         self.on_dropped: Callable[[Partition, Segment], None] | None = None
+        self.on_failure: Callable[[OSError], None] | None = None  # what was acknowledged cannot be written: the engine must end
 
 
 _CACHED = CachedSource()
+new_tuple = tuple.__new__  # half the cost of calling a NamedTuple's class
 
 
 class Partition:
@@ -108,11 +115,9 @@ class Partition:
         "_batch_bytes_max",
         "_before_max_ms",
         "_cursors",
-        "_flush_marks",
         "_hw",
         "_index_bytes_max",
         "_index_interval",
-        "_marks",
         "_names_unsynced",
         "_new_files",
         "_plain",
@@ -121,6 +126,7 @@ class Partition:
         "_saved_offset",
         "_segment_bytes",
         "_segment_ms",
+        "_tail",
         "_unsaved",
         "active",
         "config",
@@ -179,9 +185,8 @@ class Partition:
         self.epochs = epochs
         self.epochs_trusted = True  # whether every batch must carry the epoch that they say
         self.producers = producers
+        self._tail = Tail()
         self._hw = Mark(end_offset, self.active, self.active.size)
-        self._marks: deque[Mark] = deque()
-        self._flush_marks: deque[Mark] = deque()
         self._recovery = self._hw
         self._saved_offset = -1
         self._saved_log_start = log_start_offset
@@ -208,8 +213,11 @@ class Partition:
 
     # Appending
 
-    def append(self, batch: Buffer, now_ms: int, *, request_version: int = LATEST_VERSION) -> Appended:
-        """Append a client's batch. Raises KafkaError when it is refused; then nothing has changed."""
+    def append(self, batch: Buffer, now_ms: int, *, request_version: int = LATEST_VERSION, at_once: bool = True) -> Appended:
+        """Append a client's batch. Raises KafkaError when it is refused; then nothing has changed.
+
+        `at_once`: it is in its file when this returns, so that it outlives the process, if not a power cut.
+        """
         if type(batch) is not memoryview:
             batch = memoryview(batch)
         size = len(batch)
@@ -256,6 +264,8 @@ class Partition:
                     raise refusal(batch, self.config, request_version) or AssertionError
                 original = self.producers.admit(producer_id, producer_epoch, sequence, count)
                 if original is not None:
+                    if at_once:
+                        self.write_out()
                     return self._duplicate(original)
         if self.damaged is not None or not (self.services.writable or self.internal):
             raise self._refuses_writes()
@@ -267,7 +277,18 @@ class Partition:
             length = size - 12
             max_timestamp = HEADER.unpack_from(batch)[8]
         return self._write(
-            batch, size, length, last_offset_delta, max_timestamp, producer_id, producer_epoch, sequence, count, append_time_ms, now_ms
+            batch,
+            size,
+            length,
+            last_offset_delta,
+            max_timestamp,
+            producer_id,
+            producer_epoch,
+            sequence,
+            count,
+            append_time_ms,
+            now_ms,
+            not at_once and size <= TAIL_BATCH_BYTES_MAX and self.services.may_wait,
         )
 
     def append_records(
@@ -279,7 +300,7 @@ class Partition:
         stamp = now_ms if timestamp_ms is None else timestamp_ms
         batch = memoryview(encode_batch([value for _, value in records], keys=[key for key, _ in records], timestamps=stamp))
         count = len(records)
-        return self._write(batch, len(batch), len(batch) - 12, count - 1, stamp, -1, -1, -1, count, -1, now_ms)
+        return self._write(batch, len(batch), len(batch) - 12, count - 1, stamp, -1, -1, -1, count, -1, now_ms, False)
 
     def _write(
         self,
@@ -294,6 +315,7 @@ class Partition:
         count: int,
         append_time_ms: int,
         now_ms: int,
+        waits: bool,
     ) -> Appended:
         segment = self.active
         base_offset = self.end_offset
@@ -312,20 +334,59 @@ class Partition:
             segment, file = self._make_ready(size, last_offset, max_timestamp, now_ms)
         position = segment.size
         parts: list[Buffer] = [HEAD.pack(base_offset, length, self.leader_epoch), batch[HEAD_SIZE:]]
-        try:
-            file.write_at(parts, position)
-        except OSError as problem:
-            self._write_failed(problem, file, parts, position)
-        segment.size = end = position + size
+        if waits:
+            self._tail.add(file, parts, size)
+            self.services.waiting_bytes += size
+        else:
+            if self._tail.size:
+                self.write_out()
+            try:
+                file.write_at(parts, position)
+            except OSError as problem:
+                self._write_failed(problem, file, parts, position)
+        segment.size = position + size
         segment.indexed(last_offset, position, size, max_timestamp, self._index_interval)
         if producer_id >= 0:
             self.producers.append(producer_id, producer_epoch, sequence, count, base_offset, last_offset, append_time_ms, now_ms)
         self.end_offset = last_offset + 1
-        self._marks.append(Mark(last_offset + 1, segment, end))
         committer = self.services.committer
         assert committer is not None, "nothing is appended before recovery is over"
         number = committer.wrote(self, file, parts, size)
-        return Appended(base_offset, last_offset, append_time_ms, self.log_start_offset, False, number)
+        if waits and (self._tail.size > TAIL_BYTES_MAX or self.services.waiting_bytes > WAITING_BYTES_MAX):
+            self.write_out()
+        return new_tuple(Appended, (base_offset, last_offset, append_time_ms, self.log_start_offset, False, number))
+
+    def write_out(self) -> None:
+        """Bring to its file what waits to be written."""
+        tail = self._tail
+        if not tail.size:
+            return
+        position = self.active.size - tail.size
+        try:
+            tail.write_to(position)
+        except OSError as problem:
+            if not self._written_in_reserve(problem, position):
+                return
+        self.services.waiting_bytes -= tail.clear()
+
+    def _written_in_reserve(self, problem: OSError, position: int) -> bool:
+        """Write what waits in the room that was kept for it. Without it the engine must end: the journal has what was acknowledged."""
+        on_full, on_failure = self.services.on_full, self.services.on_failure
+        try:
+            self._tail.cut_back(position)
+            if problem.errno in OUT_OF_SPACE and on_full is not None and on_full(True):
+                self._tail.write_to(position)
+                return True
+        except OSError as again:
+            problem = again
+        if on_failure is None:
+            raise problem
+        on_failure(problem)
+        return False
+
+    def _forget_tail(self) -> None:
+        """Let go of what waits: nobody will read it here, or the journal has it."""
+        self.services.waiting_bytes -= self._tail.clear()
 
     def _duplicate(self, original: Batch) -> Appended:
         """A retry: the answer that the original got, or is still waiting for."""
@@ -408,6 +469,7 @@ class Partition:
     def _roll(self, now_ms: int) -> tuple[Segment, File]:
         """Seal the active segment and begin the next one."""
         old = self.active
+        self.write_out()
         old_file = old.file
         assert old_file is not None, "a segment is open when it is sealed"
         committer = self.services.committer
@@ -454,29 +516,20 @@ class Partition:
 
     # What the committer tells
 
-    def synced_to(self, offset: int) -> None:
-        """Everything below `offset` is on disk, in the partition's own files or in the journal."""
-        marks = self._marks
-        mark = self._hw
-        while marks and marks[0][0] <= offset:
-            mark = marks.popleft()
+    def mark(self) -> Mark:
+        """Where the log ends now."""
+        active = self.active
+        return new_tuple(Mark, (self.end_offset, active, active.size))
+
+    def synced_to(self, mark: Mark) -> None:
+        """Everything below the mark is on disk, in the partition's own files or in the journal."""
         self._hw = mark
         self.high_watermark = mark.offset
-        flush_marks = self._flush_marks
-        if flush_marks:
-            last = flush_marks[-1]
-            if mark.segment is last.segment and mark.position - last.position < FLUSH_MARK_BYTES:
-                return
-        flush_marks.append(mark)
 
-    def flushed_to(self, offset: int) -> None:
-        """Everything below `offset` is on disk in the partition's own files."""
-        marks = self._flush_marks
-        mark = self._recovery
-        while marks and marks[0][0] <= offset:
-            mark = marks.popleft()
-        if mark.offset < self._hw.offset <= offset:
-            mark = self._hw
+    def flushed_to(self, mark: Mark) -> None:
+        """Everything below the mark is on disk in the partition's own files."""
+        if mark.offset > self._hw.offset:
+            mark = self._hw  # the round that has the rest is still on its way, and with it the syncs that a roll has ordered
         first = self.segments[0]
         if mark.segment.base_offset < first.base_offset:
             mark = Mark(first.base_offset, first, 0)  # it lay in a segment that was dropped
@@ -500,6 +553,8 @@ class Partition:
         """
         if self._arrivals:
             self._learn_arrivals()
+        if self._tail.size:
+            self.write_out()
         limit = self._hw
         walk = False
         if end_offset is not None and end_offset != limit.offset:
@@ -642,6 +697,7 @@ class Partition:
 
     def _search_for(self, timestamp: int | None, end_offset: int | None) -> Search:
         """The search, on a copy of what it needs, so that a thread may do it."""
+        self.write_out()
         segments, start, report = list(self.segments), self.log_start_offset, self.services.report
         limit = self.high_watermark if end_offset is None else end_offset
 
@@ -879,6 +935,7 @@ class Partition:
     def close(self) -> None:
         """Let go of every file."""
         self._learn_arrivals()
+        self._forget_tail()
         for segment in self.segments:
             self.services.files.close(segment)
 

@@ -43,7 +43,7 @@ from ev.log.checkpoint import (
     parse_offsets,
     uuid_text,
 )
-from ev.log.chores import RESERVE, Chore, MakeReserve, SyncDirectory, Unlink, WriteCheckpoints
+from ev.log.chores import RESERVE, RESERVE_BYTES, Chore, MakeReserve, SyncDirectory, Unlink, WriteCheckpoints
 from ev.log.commit import Committer
 from ev.log.config import TopicConfig
 from ev.log.journal import HALF_NAMES, Entry, Journal, read_entries
@@ -156,6 +156,7 @@ class Store:
             self.disk.remove(f"{self.directory}/{CLEAN_SHUTDOWN}")
             self.disk.sync_directory(self.directory)
         else:
+            self._make_room_to_recover()
             for entry in read_entries(self.disk, self.directory):
                 self._entries.setdefault((entry.topic_id, entry.partition), []).append(entry)
         if not self.disk.exists(f"{self.directory}/{STATE}"):
@@ -163,6 +164,13 @@ class Store:
             self._kafka = KafkaCheckpoints(self._offsets(RECOVERY_POINTS), self._offsets(LOG_STARTS))
         config = TopicConfig(cleanup_policy=("compact",), retention_ms=-1, segment_bytes=METADATA_SEGMENT_BYTES, max_message_bytes=1 << 30)
         self.metadata = self._open_partition(METADATA_TOPIC, 0, METADATA_TOPIC_ID, config)
+
+    def _make_room_to_recover(self) -> None:
+        """What only the journal has needs room in the partitions' files: on a full disk the reserve is there for that."""
+        path = f"{self.directory}/{RESERVE}"
+        if self.disk.exists(path) and self.disk.free_bytes(self.directory)[0] < RESERVE_BYTES:
+            self.disk.remove(path)
+            self._report("the disk is full; the reserve was given up to recover in")
 
     def _read_state(self) -> None:
         path = f"{self.directory}/{STATE}"
@@ -229,6 +237,14 @@ class Store:
         self.committer.journal = Journal.create(self.disk, self.directory, self.randomness.integer(1 << 62))
         if method == "journal":
             self.committer.journaled_bytes_max = JOURNAL_ALWAYS_BYTES
+
+    def _let_wait(self) -> None:
+        """Small batches may wait to be written as long as the journal has them and there is room that can be given up for them."""
+        self._services.may_wait = self.committer.journal is not None and self._reserve and self._services.writable
+
+    def on_failure(self, end: Callable[[OSError], None]) -> None:
+        """Call `end` when what was acknowledged cannot be brought to its file: no further reply may leave."""
+        self._services.on_failure = end
 
     def _open_partition(self, topic: str, index: int, topic_id: bytes, config: TopicConfig) -> Partition:
         directory = f"{self.directory}/{topic}-{index}"
@@ -378,6 +394,7 @@ class Store:
                 self._report(f"the disk has {free} bytes free again; records are taken")
             else:
                 self._report(f"the disk has {free} bytes free, less than {least} (ev.disk.min.free.bytes); records are refused")
+        self._let_wait()
         if not enough:
             self._hurry()
         self._next_space_check_ms = None if enough and not self._services.dirty else self.clock.monotonic_ms() + SPACE_CHECK_MS
@@ -391,6 +408,7 @@ class Store:
         if self._services.writable:
             self._services.writable = False
             self._report("the disk is full; records are refused until there is room again")
+        self._let_wait()
         self._hurry()
         self._next_space_check_ms = self.clock.monotonic_ms() + SPACE_CHECK_MS
         self._told()
@@ -532,6 +550,7 @@ class Store:
     def _reserve_made(self, made: bool) -> None:
         self._making_reserve = False
         self._reserve = made
+        self._let_wait()
         self._reserve_due_ms = self.clock.monotonic_ms() + RESERVE_RETRY_MS
 
     # Closing

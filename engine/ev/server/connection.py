@@ -120,26 +120,29 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Dispatch every frame that is whole by now, then send what may be sent."""
         self.active = True
-        problem = None
-        try:
-            self._frames.feed(data)
-        except MalformedError as error:
-            problem = str(error)
+        received = self._frames
         now_ms = self.broker.clock.wall_ms()
         self.dispatching = True
+        size = 0
         try:
-            for frame in self._frames:
+            for frame in received.feed(data):
+                size += len(frame)
                 self._dispatch(frame, now_ms)
                 if self._transport is None:
                     return
         finally:
             self.dispatching = False
-        if problem is not None:
-            self.close(problem)
+            self._bytes_held += size
+            self._budget.hold(size)
+        if received.problem is not None:
+            self.close(received.problem)
             return
-        if self._frames.expected != self._reserved:
-            self._reserve(self._frames.expected)
-        self.drain()
+        if received.expected != self._reserved:
+            self._reserve(received.expected)
+        if self.blocked:
+            self._pause_or_resume()  # what is first in the queue waits for a round, and so does the rest
+        else:
+            self.drain()
 
     # Memory.
 
@@ -180,8 +183,6 @@ class Connection(asyncio.Protocol):
             return
         call = Call(self, header, request, served.response_class, now_ms, len(frame))
         self.calls.append(call)
-        self._bytes_held += call.size
-        self._budget.hold(call.size)
         try:
             served.handle(self.broker, call)
         except Exception:
@@ -204,22 +205,22 @@ class Connection(asyncio.Protocol):
             return
         calls = self.calls
         if calls and not self._client_full:
-            synced_round = self.broker.runtime.synced_round
+            runtime = self.broker.runtime
+            synced_round = runtime.synced_round
             parts: list[Buffer] = []
-            size = 0
+            size = freed = 0
             while calls:
                 call = calls[0]
                 if call.state == UNSENT:
                     break
                 if call.after > synced_round:
-                    self.broker.runtime.block(self)
+                    runtime.block(self)
                     break
                 calls.popleft()
-                self._bytes_held -= call.size
-                self._budget.give_back(call.size)
+                freed += call.size
                 if call.state == READY:
                     parts += call.parts
-                    size += sum(map(len, call.parts))
+                    size += call.reply_size
                     if size > LARGE_REPLY_BYTES:
                         transport.writelines(parts)
                         parts, size = [], 0
@@ -227,6 +228,9 @@ class Connection(asyncio.Protocol):
                             break
             if parts:
                 transport.write(b"".join(parts))
+            if freed:
+                self._bytes_held -= freed
+                self._budget.give_back(freed)
         self._pause_or_resume()
 
     def _pause_or_resume(self) -> None:
@@ -236,7 +240,7 @@ class Connection(asyncio.Protocol):
             or self._waits_for_room
             or len(self.calls) > CALLS_MAX
             or self._bytes_held > BYTES_HELD_MAX
-            or (self._budget.exceeded and self._bytes_held > 0)
+            or (self._bytes_held > 0 and self._budget.exceeded)
         )
         if full != self._paused and self._transport is not None:
             self._paused = full

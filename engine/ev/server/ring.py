@@ -59,7 +59,7 @@ class Ring:
             descriptor, SUBMISSION.size * parameters[0], mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE, offset=OFFSET_ENTRIES
         )
         self.event_descriptor = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        self._data: bytes | None = None  # the kernel reads it until the write completes
+        self._data: bytearray | None = None  # the kernel reads it until the write completes
 
     @classmethod
     def open(cls) -> Ring | None:
@@ -89,11 +89,14 @@ class Ring:
             return None
         return ring
 
-    def write_synced(self, descriptor: int, data: bytes, position: int) -> None:
-        """Begin a write whose completion means that the bytes are on stable storage. Raises OSError if it cannot be begun."""
+    def write_synced(self, descriptor: int, data: bytearray, position: int) -> None:
+        """Begin a write whose completion means that the bytes are on stable storage. Raises OSError if it cannot be begun.
+
+        The data must not change before that; its size cannot, because the address was taken.
+        """
         assert self._data is None, "one write at a time"
         self._data = data
-        address = ctypes.cast(ctypes.c_char_p(data), ctypes.c_void_p).value
+        address = ctypes.addressof(ctypes.c_char.from_buffer(data))
         tail = self._word(self._submission_tail)
         slot = tail & self._submission_mask
         SUBMISSION.pack_into(

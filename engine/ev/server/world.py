@@ -103,10 +103,9 @@ class RingWriter:
         """Begin the write; `done` gets None, or the OSError, on the loop."""
         assert isinstance(work, SyncedWrite)
         assert isinstance(work.file, RealFile)
-        data = b"".join(work.parts)
-        self._write, self._size, self._done = work, len(data), done
+        self._write, self._size, self._done = work, len(work.data), done
         try:
-            self._ring.write_synced(work.file.descriptor, data, work.position)
+            self._ring.write_synced(work.file.descriptor, work.data, work.position)
         except OSError as error:
             self._end(error)
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from struct import Struct
 
-from ev.errors import MalformedError
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Sequence
 
     from ev.wire.primitives import Buffer
 
@@ -25,11 +23,11 @@ class FrameBuffer:
     buffer that grows as its bytes come, so that a size alone costs nothing. What was fed must not be changed afterwards.
     """
 
-    __slots__ = ("_frames", "_head", "_missing", "_partial", "frame_size_max")
+    __slots__ = ("_head", "_missing", "_partial", "frame_size_max", "problem")
 
     def __init__(self, frame_size_max: int) -> None:
         self.frame_size_max = frame_size_max
-        self._frames: list[Buffer] = []
+        self.problem: str | None = None  # a frame said a size that is out of bounds: nothing that follows it can be understood
         self._head = b""
         self._partial: bytearray | None = None
         self._missing = 0
@@ -44,44 +42,45 @@ class FrameBuffer:
         """The whole size of a frame that has begun and is not whole yet; 0 when there is none."""
         return 0 if self._partial is None else len(self._partial) + self._missing
 
-    def feed(self, data: Buffer) -> None:
-        """Take what was received. Raises MalformedError when a frame says that it is too large; frames before it are kept."""
+    def feed(self, data: Buffer) -> Sequence[Buffer]:
+        """Take what was received; returns the frames that are whole by now. See `problem` afterwards."""
+        end = len(data)
+        if self._partial is None and not self._head and 4 <= end <= COPY_MAX and _read_size(data)[0] == end - 4:
+            return (bytes(data[4:]),)  # nearly every read brings one whole frame
+        frames: list[Buffer] = []
         position = 0
         if self._partial is not None:
-            position = self._feed_partial(data)
+            position = self._feed_partial(data, frames)
         elif self._head:
             data = self._head + data
+            end = len(data)
             self._head = b""
-        end = len(data)
         while end - position >= 4:
             (size,) = _read_size(data, position)
             if not 0 <= size <= self.frame_size_max:
-                raise MalformedError(f"a frame says that it has {size} bytes; allowed are 0 to {self.frame_size_max}")
+                self.problem = f"a frame says that it has {size} bytes; allowed are 0 to {self.frame_size_max}"
+                return frames
             start = position + 4
             position = start + size
             if position > end:
                 self._partial = bytearray(memoryview(data)[start:])
                 self._missing = position - end
-                return
+                return frames
             if size <= COPY_MAX:
-                self._frames.append(bytes(data[start:position]))
+                frames.append(bytes(data[start:position]))
             else:
-                self._frames.append(memoryview(data)[start:position])
+                frames.append(memoryview(data)[start:position])
         if position < end:
             self._head = bytes(data[position:])
+        return frames
 
-    def _feed_partial(self, data: Buffer) -> int:
+    def _feed_partial(self, data: Buffer, frames: list[Buffer]) -> int:
         """Give the frame that is not whole what it lacks; returns where the next frame begins."""
         assert self._partial is not None
         taken = min(self._missing, len(data))
         self._partial += memoryview(data)[:taken]
         self._missing -= taken
         if self._missing == 0:
-            self._frames.append(memoryview(self._partial) if len(self._partial) > COPY_MAX else bytes(self._partial))
+            frames.append(memoryview(self._partial) if len(self._partial) > COPY_MAX else bytes(self._partial))
             self._partial = None
         return taken
-
-    def __iter__(self) -> Iterator[Buffer]:
-        """The whole frames, each one once."""
-        frames, self._frames = self._frames, []
-        return iter(frames)

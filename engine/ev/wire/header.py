@@ -84,7 +84,8 @@ def response_header_size(api_key: int, api_version: int) -> int:
 def response_header(api_key: int, api_version: int, correlation_id: int) -> bytes:
     """What stands before the body of a response."""
     number = (correlation_id & 0xFFFFFFFF).to_bytes(4, "big")
-    return number if response_header_size(api_key, api_version) == 4 else number + b"\0"
+    is_flexible = api_version >= FLEXIBLE_FROM.get(api_key, _NEVER) and api_key != API_VERSIONS
+    return number + b"\0" if is_flexible else number
 
 
 def decode_response_header(frame: Buffer, api_key: int, api_version: int, position: int = 0) -> tuple[int, int]:

@@ -15,7 +15,8 @@ v5 adds log_start_offset, v8 record_errors and error_message, v9 is flexible, v1
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from struct import Struct
+from typing import TYPE_CHECKING
 
 from ev.errors import ErrorCode, KafkaError
 from ev.wire.messages.k00_produce import (
@@ -24,10 +25,20 @@ from ev.wire.messages.k00_produce import (
     ProduceResponse,
     TopicProduceResponse,
 )
+from ev.wire.primitives import encode_uvarint
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import TypeAlias
+
     from ev.broker.broker import Broker
     from ev.broker.runtime import Call
+    from ev.log.partition import Appended, Partition
+    from ev.log.store import StoredTopic
+    from ev.wire.messages.k00_produce import TopicProduceData
+
+    Outcome: TypeAlias = Appended | KafkaError
+    TopicOutcomes: TypeAlias = tuple[str, list[tuple[int, Outcome]]]
 
 log = logging.getLogger(__name__)
 
@@ -35,63 +46,124 @@ KEY = 0
 VERSIONS = (3, 11)
 INTERNAL_CLIENT_ID = "__admin_client"
 
+FLEXIBLE_FROM = 9
+ACCEPTED_V3 = Struct(">iihqqi")
+ACCEPTED_V5 = Struct(">iihqqqi")
+ACCEPTED_V8 = Struct(">iihqqqihi")
+ACCEPTED_V9 = Struct(">bihqqq9s")
+END_OF_V9 = b"\1\0\0" b"\0" b"\0\0\0\0" b"\0"
+"""No record errors, no error message, no tagged fields of the partition; none of the topic; throttle_time_ms 0; no tagged fields."""
+
+
 
 def handle(broker: Broker, call: Call) -> None:
     request: ProduceRequest = call.request
     acks = request.acks
-    after = 0
-    failed: KafkaError | None = None
-    topics = []
+    outcomes: list[TopicOutcomes] = []
+    after, failed = 0, None
     for topic in request.topic_data:
-        answers = []
-        for data in topic.partition_data:
-            try:
-                appended = append(broker, call, request, topic.name, data)
-            except KafkaError as error:
-                failed = error
-                answers.append(refusal(data.index, error))
-            else:
-                after = max(after, appended.round)
-                answers.append(
-                    PartitionProduceResponse(
-                        index=data.index,
-                        base_offset=appended.base_offset,
-                        log_append_time_ms=appended.log_append_time_ms,
-                        log_start_offset=appended.log_start_offset,
-                    )
-                )
-        topics.append(TopicProduceResponse(name=topic.name, partition_responses=answers))
+        partitions = append_all(broker, call, request, topic)
+        outcomes.append((topic.name, partitions))
+        for _, outcome in partitions:
+            if isinstance(outcome, KafkaError):
+                failed = outcome
+            elif outcome.round > after:
+                after = outcome.round
     if acks == 0:
         if failed is not None:
             call.close(f"produce with acks=0 failed: {failed}")
         else:
             call.silent()
         return
-    if acks == -1 and after > broker.runtime.synced_round:
-        call.expire_at(broker.clock.monotonic_ms() + request.timeout_ms, lambda: timed_out(topics))
-    call.reply(ProduceResponse(responses=topics), after if acks == -1 else 0)
+    if acks != -1:
+        after = 0
+    elif after > broker.runtime.synced_round:
+        call.expire_at(broker.clock.monotonic_ms() + request.timeout_ms, lambda: timed_out(outcomes))
+    if failed is None and len(outcomes) == 1 and len(outcomes[0][1]) == 1:
+        call.reply_encoded([accepted(call.version, topic.name, *partitions[0])], after)
+    else:
+        call.reply(response(outcomes), after)
 
 
-def append(broker: Broker, call: Call, request: ProduceRequest, topic: str, data: Any) -> Any:
-    """Append one partition's batch, or raise the KafkaError that this partition is answered with."""
+def append_all(broker: Broker, call: Call, request: ProduceRequest, topic: TopicProduceData) -> list[tuple[int, Outcome]]:
+    """What became of each batch of one topic, by partition."""
+    outcomes: list[tuple[int, Outcome]] = []
+    stored = broker.store.topics.get(topic.name)
+    partitions: Sequence[Partition] = stored.partitions if stored is not None else ()
+    refused = topic_refusal(broker, call, request, topic.name, stored)
+    at_once = request.acks == 1  # answered now: it must outlive the process
+    for data in topic.partition_data:
+        index = data.index
+        outcome: Outcome
+        try:
+            if not 0 <= index < len(partitions):
+                outcome = KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+            elif refused is not None:
+                outcome = refused
+            elif partitions[index].config.min_insync_replicas > 1 and request.acks == -1:
+                text = f"{topic.name} asks for min.insync.replicas of 2 or more; one node has one replica"
+                outcome = KafkaError(ErrorCode.NOT_ENOUGH_REPLICAS, text)
+            elif data.records is None:
+                outcome = KafkaError(ErrorCode.INVALID_RECORD, "a partition without a record batch")
+            else:
+                outcome = partitions[index].append(data.records, call.now_ms, request_version=call.version, at_once=at_once)
+                if outcome.duplicate:
+                    log.info("%s: a resent batch was recognised at offset %d", partitions[index].name, outcome.base_offset)
+        except KafkaError as error:
+            outcome = error
+        outcomes.append((index, outcome))
+    return outcomes
+
+
+def topic_refusal(broker: Broker, call: Call, request: ProduceRequest, name: str, stored: StoredTopic | None) -> KafkaError | None:
+    """Why nothing of this request may be appended to this topic; None when something may."""
     if request.acks not in (-1, 0, 1):
-        raise KafkaError(ErrorCode.INVALID_REQUIRED_ACKS)
+        return KafkaError(ErrorCode.INVALID_REQUIRED_ACKS)
     if request.transactional_id is not None:
-        raise KafkaError(ErrorCode.INVALID_REQUEST, "transactions are not supported yet; produce without a transactional.id")
-    known = broker.topics.get(topic)
-    partition = broker.store.partition(topic, data.index) if known is not None else None
-    if known is None or partition is None or partition.topic_id != known.id:
-        raise KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+        return KafkaError(ErrorCode.INVALID_REQUEST, "transactions are not supported yet; produce without a transactional.id")
+    known = broker.topics.get(name)
+    if known is None or stored is None or stored.id != known.id:
+        return KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
     if known.internal and call.client_id != INTERNAL_CLIENT_ID:
-        raise KafkaError(ErrorCode.INVALID_TOPIC_EXCEPTION, f"{topic} is internal: only the engine writes to it")
-    if request.acks == -1 and partition.config.min_insync_replicas > 1:
-        raise KafkaError(ErrorCode.NOT_ENOUGH_REPLICAS, f"{topic} asks for min.insync.replicas of 2 or more; one node has one replica")
-    if data.records is None:
-        raise KafkaError(ErrorCode.INVALID_RECORD, "a partition without a record batch")
-    appended = partition.append(data.records, call.now_ms, request_version=call.version)
-    if appended.duplicate:
-        log.info("%s: a resent batch was recognised at offset %d", partition.name, appended.base_offset)
-    return appended
+        return KafkaError(ErrorCode.INVALID_TOPIC_EXCEPTION, f"{name} is internal: only the engine writes to it")
+    return None
+
+
+def accepted(version: int, topic: str, index: int, appended: Outcome) -> bytes:
+    """The encoded answer to a request with one batch that was appended, which nearly every request is: made without objects."""
+    assert not isinstance(appended, KafkaError)
+    name = topic.encode()
+    base_offset, _, time_ms, log_start_offset, _, _ = appended
+    if version >= FLEXIBLE_FROM:
+        head = b"\2" + encode_uvarint(len(name) + 1) + name
+        return head + ACCEPTED_V9.pack(2, index, 0, base_offset, time_ms, log_start_offset, END_OF_V9)
+    head = b"\0\0\0\1" + len(name).to_bytes(2, "big") + name
+    if version >= 8:
+        return head + ACCEPTED_V8.pack(1, index, 0, base_offset, time_ms, log_start_offset, 0, -1, 0)
+    if version >= 5:
+        return head + ACCEPTED_V5.pack(1, index, 0, base_offset, time_ms, log_start_offset, 0)
+    return head + ACCEPTED_V3.pack(1, index, 0, base_offset, time_ms, 0)
+
+
+def response(outcomes: list[TopicOutcomes]) -> ProduceResponse:
+    """The answer to any request."""
+    return ProduceResponse(
+        responses=[
+            TopicProduceResponse(name=name, partition_responses=[answer(index, outcome) for index, outcome in partitions])
+            for name, partitions in outcomes
+        ]
+    )
+
+
+def answer(index: int, outcome: Outcome) -> PartitionProduceResponse:
+    if isinstance(outcome, KafkaError):
+        return refusal(index, outcome)
+    return PartitionProduceResponse(
+        index=index,
+        base_offset=outcome.base_offset,
+        log_append_time_ms=outcome.log_append_time_ms,
+        log_start_offset=outcome.log_start_offset,
+    )
 
 
 def refusal(index: int, error: KafkaError) -> PartitionProduceResponse:
@@ -100,14 +172,12 @@ def refusal(index: int, error: KafkaError) -> PartitionProduceResponse:
     )
 
 
-def timed_out(topics: list[TopicProduceResponse]) -> ProduceResponse:
+def timed_out(outcomes: list[TopicOutcomes]) -> ProduceResponse:
     """The same answer with every success turned into REQUEST_TIMED_OUT: the records may or may not survive a power cut."""
     error = KafkaError(ErrorCode.REQUEST_TIMED_OUT)
-    answers = [
-        TopicProduceResponse(
-            name=topic.name,
-            partition_responses=[answer if answer.error_code else refusal(answer.index, error) for answer in topic.partition_responses],
-        )
-        for topic in topics
-    ]
-    return ProduceResponse(responses=answers)
+    return response(
+        [
+            (name, [(index, outcome if isinstance(outcome, KafkaError) else error) for index, outcome in partitions])
+            for name, partitions in outcomes
+        ]
+    )

@@ -197,7 +197,7 @@ class Fetch:
         call = self.call
         call.reply(FetchResponse(responses=self.topics))
         empty = self.bytes_left == self.bytes_max and not any(asked.answer.error_code for asked in self.asked)
-        self.encoded = call.parts[1:] if empty and self.asked and self.bytes_wanted > 0 else None
+        self.encoded = list(call.parts[1:]) if empty and self.asked and self.bytes_wanted > 0 else None
         if self.encoded is not None:
             call.connection.idle_fetch = self
 

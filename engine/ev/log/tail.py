@@ -1,0 +1,64 @@
+"""The end of a segment that is not in its file yet: small batches wait here, so that one write takes many.
+
+A small batch is durable when its round is in the commit journal. Its own file needs it only when somebody reads it there, or
+when the journal's space is to be used again. A write for every batch costs as much as all the rest of a small request, and
+ten of them at once cost no more than one: so they wait, in memory, until one of these comes:
+
+* somebody reads the partition, or searches it;
+* TAIL_BYTES_MAX wait in one partition, or WAITING_BYTES_MAX in all of them;
+* the flush that is to make the journal's half free again, a round that goes past the journal, the end of the segment.
+
+What waits is lost with the process, so only what is acknowledged by a journal round may wait: never a batch with acks=1. And a
+write that was put off has to succeed later, so a batch waits only while the store has room in reserve (RESERVE) that it can
+give up for it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ev.disk import File
+    from ev.wire.primitives import Buffer
+
+TAIL_BATCH_BYTES_MAX = 4 << 10
+"""Larger ones are written at once: they may be views into much larger buffers, and gain little."""
+TAIL_BYTES_MAX = 64 << 10
+WAITING_BYTES_MAX = 2 << 20
+
+
+class Tail:
+    """What waits of one segment. Holds the segment's file open for as long as anything does."""
+
+    __slots__ = ("_file", "_parts", "size")
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._parts: list[Buffer] = []
+        self._file: File | None = None
+
+    def add(self, file: File, parts: list[Buffer], size: int) -> None:
+        if self._file is None:
+            file.retain()
+            self._file = file
+        self._parts += parts
+        self.size += size
+
+    def write_to(self, position: int) -> None:
+        """Write everything to the file. Raises OSError, and then some of it may have been written."""
+        assert self._file is not None, "something waits"
+        self._file.write_at([b"".join(self._parts)], position)
+
+    def cut_back(self, position: int) -> None:
+        """Take back what a failed write left behind. Raises OSError."""
+        assert self._file is not None, "something waits"
+        self._file.truncate(position)
+
+    def clear(self) -> int:
+        """Nothing waits any more; how many bytes did."""
+        size, self.size = self.size, 0
+        self._parts = []
+        if self._file is not None:
+            self._file.release()
+            self._file = None
+        return size
