@@ -16,6 +16,8 @@ from ev.wire.messages.k21_delete_records import DeleteRecordsPartition, DeleteRe
 from ev.wire.records import encode_batch
 from support.engine import Engine
 from support.raw_client import RawClient
+from support.simulated_broker import SimulatedBroker
+from support.simulated_disk import SimulatedDisk
 
 PARTITIONS = 20
 
@@ -31,8 +33,9 @@ def produce(client: RawClient, index: int) -> None:
     assert response.responses[0].partition_responses[0].error_code == 0
 
 
-def fetch(client: RawClient, offset: int = 0, *, max_wait_ms: int = 30, min_bytes: int = 1) -> FetchResponse:
-    partitions = [FetchPartition(partition=index, fetch_offset=offset, partition_max_bytes=1 << 20) for index in range(PARTITIONS)]
+def fetch(client: RawClient, offset: int = 0, *, max_wait_ms: int = 30, min_bytes: int = 1, first: int = 0) -> FetchResponse:
+    order = [*range(first, PARTITIONS), *range(first)]
+    partitions = [FetchPartition(partition=index, fetch_offset=offset, partition_max_bytes=1 << 20) for index in order]
     topics = [FetchTopic(topic="wide", partitions=partitions)]
     request = FetchRequest(max_wait_ms=max_wait_ms, min_bytes=min_bytes, max_bytes=1 << 20, topics=topics)
     response: FetchResponse = client.ask(1, 11, request)
@@ -65,6 +68,17 @@ def test_the_answer_to_the_same_question_is_the_same(client: RawClient) -> None:
         assert [answer.high_watermark for answer in first.responses[0].partitions] == [0] * PARTITIONS
 
 
+def test_the_order_of_the_partitions_makes_no_difference(client: RawClient, engine: Engine) -> None:
+    """librdkafka begins each time with the next partition: the same question, until something happens."""
+    with client, RawClient(engine.address) as other:
+        create(client)
+        first = fetch(client)
+        assert [fetch(client, first=number) for number in (1, 2, 19)] == [first] * 3
+        produce(other, 7)
+        assert with_records(fetch(client, first=5)) == [7]
+        assert with_records(fetch(client, first=8)) == [7]
+
+
 def test_new_records_are_seen_by_the_next_of_the_same_questions(client: RawClient, engine: Engine) -> None:
     """What came between two questions is in the second answer at once; what comes while one waits wakes it."""
     with client, RawClient(engine.address) as other:
@@ -87,6 +101,42 @@ def test_questions_that_are_on_their_way_together_get_an_answer_each(client: Raw
         client.send(frame * 3)
         answers = [client.answer(1, 11) for _ in range(3)]
         assert answers == [expected] * 3
+
+
+def test_a_fetch_that_rests_keeps_no_books_longer_than_it_may() -> None:
+    """One fetch of a connection rests at a time; another question, news or the end of the connection end that."""
+    disk = SimulatedDisk(["/data"])
+    simulated = SimulatedBroker(disk)
+    client = simulated.connect()
+    client.send(CreateTopicsRequest(topics=[CreatableTopic(name="t", num_partitions=2, replication_factor=1)], timeout_ms=1000), 5)
+    simulated.world.settle()
+
+    def ask(index: int) -> None:
+        partitions = [FetchPartition(partition=index, partition_max_bytes=1 << 20)]
+        request = FetchRequest(max_wait_ms=100, min_bytes=1, max_bytes=1 << 20, topics=[FetchTopic(topic="t", partitions=partitions)])
+        client.send(request, 11)
+
+    waiting = simulated.broker.waiting
+    for _ in range(3):
+        ask(0)
+    assert waiting.parked == 3
+    simulated.world.advance(100)
+    assert (waiting.parked, waiting.resting) == (0, 1)
+    ask(0)
+    assert (waiting.parked, waiting.resting) == (1, 0)
+    simulated.world.advance(100)
+    ask(1)
+    simulated.world.advance(100)
+    assert (waiting.parked, waiting.resting) == (0, 1)
+    data = TopicProduceData(name="t", partition_data=[PartitionProduceData(index=1, records=encode_batch([b"event"]))])
+    client.send(ProduceRequest(acks=-1, timeout_ms=5000, topic_data=[data]), 9)
+    simulated.world.settle()
+    assert (waiting.parked, waiting.resting) == (0, 0)
+    ask(0)
+    simulated.world.advance(100)
+    assert (waiting.parked, waiting.resting) == (0, 1)
+    client.connection.connection_lost(None)
+    assert (waiting.parked, waiting.resting) == (0, 0)
 
 
 def test_a_moved_start_and_a_deleted_topic_are_told(client: RawClient, engine: Engine) -> None:

@@ -68,7 +68,7 @@ class Replies(Protocol):
     dispatching: bool  # requests are being taken: draining follows when that is over
     blocked: bool  # the runtime will drain it after the next round
     calls: deque[Call]  # unanswered, in the order of arrival
-    idle_fetch: Any  # the last fetch, if it found nothing: the next one may ask the same
+    idle_fetch: Any  # the last fetch, if it found nothing: the next one may ask the same; else it has to be told to `forget()`
 
     def drain(self) -> None:
         """Send every reply that may leave."""

@@ -79,6 +79,7 @@ class Services:
         "on_full",
         "report",
         "root_unsynced",
+        "starts_moved",
         "unsaved_bytes",
         "waiting_bytes",
         "writable",
@@ -92,6 +93,7 @@ class Services:
         self.writable = True
         self.may_wait = False  # whether small batches may wait to be written (see ev.log.tail)
         self.waiting_bytes = 0
+        self.starts_moved = 0  # how often a log's beginning has moved
         self.dirty: dict[Partition, None] = {}  # partitions whose checkpoint is behind
         self.leftovers: list[str] = []  # files to be unlinked
         self.root_unsynced = False  # whether a partition's directory was made whose name is not on disk yet
@@ -751,6 +753,7 @@ class Partition:
         while len(self.segments) > 1 and self.segments[1].base_offset <= self.log_start_offset and self._is_named(self.segments[1]):
             dropped.append(self._drop_first())
         self.epochs.cut_before(self.log_start_offset)
+        self.services.starts_moved += 1
         self._changed()
         return dropped
 

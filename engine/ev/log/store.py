@@ -380,6 +380,11 @@ class Store:
     # Space
 
     @property
+    def starts_moved(self) -> int:
+        """How often the beginning of any partition's log has moved: for as long as this stays the same, none has."""
+        return self._services.starts_moved
+
+    @property
     def writable(self) -> bool:
         """Whether there is room for more records of ordinary topics."""
         return self._services.writable

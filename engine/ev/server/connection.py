@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from ev.broker.runtime import READY, UNSENT, Call
 from ev.errors import MalformedError
+from ev.wire.fetch_order import is_rotated
 from ev.wire.frame import FrameBuffer
 from ev.wire.header import decode_request_header
 
@@ -107,6 +108,9 @@ class Connection(asyncio.Protocol):
             self._budget.give_back(self._reserved)
         self._budget.give_back(self._bytes_held)
         self._reserved = self._bytes_held = 0
+        if self.idle_fetch is not None:
+            self.idle_fetch.forget()
+            self.idle_fetch = None
         self.listener.closed(self)
 
     def pause_writing(self) -> None:
@@ -190,9 +194,10 @@ class Connection(asyncio.Protocol):
             self.close("the request could not be handled")
 
     def _decoded_fetch(self, served: Served, version: int, frame: Buffer, position: int) -> Any:
-        """Decode a fetch; one that says word for word what the last one said is the same object (an idle consumer's is)."""
+        """Decode a fetch; one that says what the last one said, in whatever order, is the same object (an idle consumer's is)."""
         body = bytes(frame[position:])
-        if (version, body) != self._last_fetch[:2]:
+        last_version, last_body, last = self._last_fetch
+        if version != last_version or (body != last_body and not is_rotated(last, version, last_body, body)):
             self._last_fetch = (version, body, served.decoder(version)(frame, position)[0])
         return self._last_fetch[2]
 

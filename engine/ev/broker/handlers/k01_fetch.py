@@ -42,11 +42,13 @@ def handle(broker: Broker, call: Call) -> None:
     if request.session_epoch not in SESSIONLESS_EPOCHS:
         call.reply(FetchResponse(error_code=ErrorCode.INVALID_FETCH_SESSION_EPOCH))
         return
-    idle = call.connection.idle_fetch
+    idle: Fetch | None = call.connection.idle_fetch
     call.connection.idle_fetch = None
     if idle is not None and idle.request is request and idle.nothing_changed():
         idle.begin_again(call)
     else:
+        if idle is not None:
+            idle.forget()
         Fetch(broker, call, request).begin()
 
 
@@ -62,7 +64,20 @@ class Asked(NamedTuple):
 class Fetch:
     """One fetch on its way to an answer."""
 
-    __slots__ = ("asked", "broker", "bytes_left", "bytes_max", "bytes_wanted", "call", "encoded", "failed", "request", "topics")
+    __slots__ = (
+        "asked",
+        "broker",
+        "bytes_left",
+        "bytes_max",
+        "bytes_wanted",
+        "call",
+        "encoded",
+        "failed",
+        "request",
+        "starts_moved",
+        "topics",
+        "waiter",
+    )
 
     def __init__(self, broker: Broker, call: Call, request: FetchRequest) -> None:
         self.broker = broker
@@ -72,6 +87,8 @@ class Fetch:
         self.bytes_wanted = min(max(request.min_bytes, 0), self.bytes_left)
         self.failed = False
         self.encoded: list[Buffer] | None = None  # the last answer, if it held nothing
+        self.starts_moved = 0  # the store's count at the time of that answer
+        self.waiter: Waiter | None = None
         self.asked: list[Asked] = []
         self.topics: list[FetchableTopicResponse] = []
 
@@ -131,29 +148,29 @@ class Fetch:
 
     def nothing_changed(self) -> bool:
         """Whether the answer that was given last, and held nothing, is still true in every point."""
-        for answer, partition, offset, _ in self.asked:
-            if partition is None or partition.gone or partition.high_watermark != answer.high_watermark:
-                return False
-            if partition.log_start_offset != answer.log_start_offset or partition.high_watermark > offset:
-                return False
-        return self.encoded is not None
+        waiter = self.waiter
+        still_there = waiter is not None and waiter.registered and not waiter.moved
+        return still_there and self.encoded is not None and self.starts_moved == self.broker.store.starts_moved
+
+    def forget(self) -> None:
+        """The same question will not come again."""
+        if self.waiter is not None:
+            self.broker.waiting.forget(self.waiter)
 
     def begin_again(self, call: Call) -> None:
         """The same request came again on the same connection, and nothing has changed since it was answered."""
         self.call = call
         self.bytes_left = self.bytes_max
-        if self.request.max_wait_ms > 0:
-            self._park()
-        else:
-            self._answer_when_synced()
+        self._park()
 
     # Waiting.
 
     def _park(self) -> None:
-        offsets = {asked.partition: asked.offset for asked in self.asked if asked.partition is not None}
-        waiter = Waiter(offsets, self.bytes_wanted, lambda: self._read(0))
-        self.call.on_closed = lambda: self.broker.waiting.forget(waiter)
-        self.broker.waiting.park(waiter, self.broker.clock.monotonic_ms() + self.request.max_wait_ms)
+        if self.waiter is None:
+            offsets = {asked.partition: asked.offset for asked in self.asked if asked.partition is not None}
+            self.waiter = Waiter(offsets, self.bytes_wanted, lambda: self._read(0))
+        self.call.on_closed = self.forget
+        self.broker.waiting.park(self.waiter, self.broker.clock.monotonic_ms() + self.request.max_wait_ms)
 
     def _answer_when_synced(self) -> None:
         """The client will not wait, but what was acknowledged to it must be visible: let the round that holds it end."""
@@ -165,7 +182,7 @@ class Fetch:
     def _read(self, position: int) -> None:
         """Read from partition number `position` on, as far as no read has to wait for the disk; then answer."""
         if self.encoded is not None and position == 0 and self.nothing_changed():
-            self.call.connection.idle_fetch = self
+            self._rest()
             self.call.reply_encoded(self.encoded)
             return
         asked_list = self.asked
@@ -194,12 +211,24 @@ class Fetch:
         self._answer()
 
     def _answer(self) -> None:
-        call = self.call
+        call, waiter = self.call, self.waiter
         call.reply(FetchResponse(responses=self.topics))
-        empty = self.bytes_left == self.bytes_max and not any(asked.answer.error_code for asked in self.asked)
-        self.encoded = list(call.parts[1:]) if empty and self.asked and self.bytes_wanted > 0 else None
-        if self.encoded is not None:
-            call.connection.idle_fetch = self
+        if waiter is None:
+            return
+        if waiter.registered and self.bytes_left == self.bytes_max and not any(asked.answer.error_code for asked in self.asked):
+            self.encoded = list(call.parts[1:])
+            self.starts_moved = self.broker.store.starts_moved
+            waiter.moved = False
+            self._rest()
+        else:
+            self.forget()
+
+    def _rest(self) -> None:
+        """Be ready for the same question. One fetch of a connection rests at a time."""
+        connection = self.call.connection
+        if connection.idle_fetch is not None:
+            connection.idle_fetch.forget()
+        connection.idle_fetch = self
 
     def _read_later(self, asked: Asked, partition: Partition, resume: int, result: Any) -> None:
         if isinstance(result, KafkaError):
