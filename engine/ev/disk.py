@@ -145,12 +145,13 @@ def _write_all(fd: int, parts: Sequence[Buffer], position: int, flags: int) -> N
 class RealFile:
     """A file descriptor and the count of its users."""
 
-    __slots__ = ("_fd", "_references", "_references_lock", "_sync_lock", "closed", "path")
+    __slots__ = ("_direct_fd", "_fd", "_references", "_references_lock", "_sync_lock", "closed", "path")
 
     def __init__(self, path: str, fd: int) -> None:
         self.path = path
         self.closed = False
         self._fd = fd
+        self._direct_fd: int | None = None
         self._references = 1
         self._references_lock = threading.Lock()
         self._sync_lock = threading.Lock()
@@ -159,6 +160,13 @@ class RealFile:
     def descriptor(self) -> int:
         """The file descriptor, for a write that the kernel does by itself (`ev.server.ring`)."""
         return self._fd
+
+    @property
+    def direct_descriptor(self) -> int:
+        """Another descriptor of the file, past the page cache (O_DIRECT); -1 where there is no such thing. Opened on first use."""
+        if self._direct_fd is None:
+            self._direct_fd = _open_direct(self.path, self._fd)
+        return self._direct_fd
 
     def write_at(self, parts: Sequence[Buffer], position: int) -> None:
         # The first try is spelled out: nearly every call is one system call, and this is the hottest write of the engine.
@@ -240,13 +248,17 @@ class RealFile:
             assert self._references > 0, f"{self.path} was released too often"
             self._references -= 1
             if self._references == 0:
-                self.closed = True
-                os.close(self._fd)
+                self._close()
+
+    def _close(self) -> None:
+        self.closed = True
+        os.close(self._fd)
+        if self._direct_fd is not None and self._direct_fd >= 0:
+            os.close(self._direct_fd)
 
     def __del__(self) -> None:
         if not self.closed:
-            self.closed = True
-            os.close(self._fd)
+            self._close()
 
 
 def _sync_everything(fd: int) -> None:
@@ -266,6 +278,20 @@ def _sync_data(fd: int) -> None:
 
 def _open(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+
+
+def _open_direct(path: str, fd: int) -> int:
+    """A descriptor that goes past the page cache, of the very file that `fd` is; -1 if it cannot be had."""
+    if sys.platform != "linux":
+        return -1
+    try:
+        direct = _open(path, os.O_RDWR | os.O_DIRECT)
+    except OSError:
+        return -1
+    if not os.path.sameopenfile(fd, direct):
+        os.close(direct)
+        return -1
+    return direct
 
 
 class RealDisk:

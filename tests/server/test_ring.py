@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from ev.clock import SystemClock
-from ev.disk import RealDisk
+from ev.disk import RealDisk, RealFile
 from ev.log.commit import SyncedWrite
-from ev.server.ring import Ring
+from ev.server.ring import DIRECT_BYTES_MAX, INLINE_BYTES_MAX, Ring
 from ev.server.world import LoopWorld
 
 DISK = RealDisk()
@@ -50,6 +50,57 @@ def test_writes_land_where_they_were_sent(ring: Ring, tmp_path: Path) -> None:
         expected[place : place + 512] = data
     os.close(descriptor)
     assert path.read_bytes() == bytes(expected)
+
+
+@pytest.mark.parametrize("size", [512, INLINE_BYTES_MAX, INLINE_BYTES_MAX + 512, DIRECT_BYTES_MAX])
+def test_writes_past_the_page_cache_land_where_they_were_sent(ring: Ring, tmp_path: Path, size: int) -> None:
+    """Those that begin in the submission and those of a worker; the page cache shows them, although it was full of something else."""
+    path = tmp_path / "journal"
+    path.write_bytes(bytes(10 * size))
+    file = DISK.open(str(path))
+    assert isinstance(file, RealFile)
+    assert file.direct_descriptor >= 0, "the disk under the temporary directory has no O_DIRECT"
+    assert file.read_at(10 * size, 0) == bytes(10 * size)
+    for number in (3, 7, 4):
+        ring.write_direct(file.direct_descriptor, bytearray([number]) * size, number * size)
+        assert finish(ring) == size
+    expected = b"".join(bytes([number if number in (3, 4, 7) else 0]) * size for number in range(10))
+    assert file.read_at(10 * size, 0) == expected
+    file.release()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(file.direct_descriptor)
+
+
+class LargeSectors(Ring):
+    """Hands direct writes to the kernel in a form that it refuses, as it does where the disk's sectors are larger than ours."""
+
+    asked = 0
+
+    def write_direct(self, descriptor: int, data: bytearray, position: int) -> None:
+        self.asked += 1
+        self._submit(0, descriptor, data, self._aligned_address + 1, len(data) - 1, position)
+
+
+def test_a_disk_that_refuses_writes_past_the_page_cache_gets_others(tmp_path: Path) -> None:
+    """The refused write is done all the same, and the next one goes the other way at once."""
+    ring = LargeSectors.open()
+    assert isinstance(ring, LargeSectors)
+
+    async def scenario() -> list[str]:
+        reported: asyncio.Queue[str] = asyncio.Queue()
+        world = LoopWorld(asyncio.get_running_loop(), SystemClock(), lambda error: reported.put_nowait(str(error)), ring)
+        file = DISK.open(str(tmp_path / "journal"), create=True)
+        heard = []
+        for number in range(3):
+            world.commit(SyncedWrite(file, bytearray([number]) * 512, 512 * number), lambda: reported.put_nowait("written"))
+            heard.append(await reported.get())
+        world.stop()
+        file.release()
+        return heard
+
+    assert asyncio.run(scenario()) == ["written"] * 3
+    assert ring.asked == 1
+    assert (tmp_path / "journal").read_bytes() == bytes(512) + b"\1" * 512 + b"\2" * 512
 
 
 def test_a_write_that_fails_says_so(ring: Ring, tmp_path: Path) -> None:

@@ -7,8 +7,15 @@ begins at once and its end is an event like any other: a descriptor that becomes
     submission queue   head, tail, mask and an array of indexes (one mapping), the entries (another one)
     completion queue   head, tail, mask and the entries, in the first mapping
 
-One write is on its way at a time, so the first entry is used again and again. Every write is handed to a worker of the
-kernel's (IOSQE_ASYNC), so that submitting it never waits for the disk, whatever the file system.
+One write is on its way at a time. There are two ways for it:
+
+* `write_synced` goes through the page cache, by a worker of the kernel's (IOSQE_ASYNC): submitting it never waits for the
+  disk, whatever the file system.
+* `write_direct` goes past the page cache, to a descriptor that was opened with O_DIRECT: a small write then begins right in the
+  submission, which costs 20 µs and never waits (the kernel hands it to a worker if it would), and saves waking a worker, which
+  takes far longer on an idle machine. Measured, one connection with one request in flight: 4,100 requests/s instead of 3,100.
+  A larger one goes to a worker, for the loop has other things to do then. Data, position and size have to suit the disk
+  (multiples of 512, or of 4096 on some); where they do not, the write ends with EINVAL.
 
 Where there is no io_uring (another system, an old kernel, a container that forbids it) `Ring.open` returns None.
 """
@@ -37,6 +44,9 @@ OP_WRITE: Final = 23
 WORKER: Final = 1 << 4  # IOSQE_ASYNC
 DSYNC: Final = 2  # RWF_DSYNC
 
+DIRECT_BYTES_MAX: Final = 64 << 10
+INLINE_BYTES_MAX: Final = 2 << 10
+
 PARAMETERS: Final = Struct("=10I8IQ8IQ")
 SUBMISSION: Final = Struct("=BBHiQQIIQQQQ")
 COMPLETION: Final = Struct("=QiI")
@@ -59,7 +69,9 @@ class Ring:
             descriptor, SUBMISSION.size * parameters[0], mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE, offset=OFFSET_ENTRIES
         )
         self.event_descriptor = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        self._data: bytearray | None = None  # the kernel reads it until the write completes
+        self._data: object = None  # the kernel reads it until the write completes
+        self._aligned = mmap.mmap(-1, DIRECT_BYTES_MAX)
+        self._aligned_address = ctypes.addressof(ctypes.c_char.from_buffer(self._aligned))
 
     @classmethod
     def open(cls) -> Ring | None:
@@ -94,13 +106,21 @@ class Ring:
 
         The data must not change before that; its size cannot, because the address was taken.
         """
+        self._submit(WORKER, descriptor, data, ctypes.addressof(ctypes.c_char.from_buffer(data)), len(data), position)
+
+    def write_direct(self, descriptor: int, data: bytearray, position: int) -> None:
+        """The same on a descriptor that was opened with O_DIRECT, for at most DIRECT_BYTES_MAX. The data is copied."""
+        size = len(data)
+        self._aligned[:size] = data
+        self._submit(0 if size <= INLINE_BYTES_MAX else WORKER, descriptor, self._aligned, self._aligned_address, size, position)
+
+    def _submit(self, flags: int, descriptor: int, data: object, address: int, size: int, position: int) -> None:
         assert self._data is None, "one write at a time"
         self._data = data
-        address = ctypes.addressof(ctypes.c_char.from_buffer(data))
         tail = self._word(self._submission_tail)
         slot = tail & self._submission_mask
         SUBMISSION.pack_into(
-            self._entries, slot * SUBMISSION.size, OP_WRITE, WORKER, 0, descriptor, position, address, len(data), DSYNC, 0, 0, 0, 0
+            self._entries, slot * SUBMISSION.size, OP_WRITE, flags, 0, descriptor, position, address, size, DSYNC, 0, 0, 0, 0
         )
         WORD.pack_into(self._queues, self._submission_array + 4 * slot, slot)
         WORD.pack_into(self._queues, self._submission_tail, (tail + 1) & 0xFFFFFFFF)

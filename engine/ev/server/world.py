@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 from ev.disk import RealFile
 from ev.errors import KafkaError
 from ev.log.commit import SyncedWrite
+from ev.log.journal import SECTOR_BYTES
+from ev.server.ring import DIRECT_BYTES_MAX
 
 if TYPE_CHECKING:
     import asyncio
@@ -88,7 +90,7 @@ class Worker:
 
 
 class RingWriter:
-    """Journal writes by io_uring. What the kernel does only in part, or asks to be done again, a thread finishes."""
+    """Journal writes by io_uring, past the page cache if the disk takes them so. What the kernel does only in part, a thread finishes."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, ring: Ring, fallback: Worker) -> None:
         self._loop = loop
@@ -96,6 +98,8 @@ class RingWriter:
         self._fallback = fallback
         self._write: SyncedWrite | None = None
         self._size = 0
+        self._direct = False  # whether the write on its way goes past the page cache
+        self._direct_works = True
         self._done: Callable[[Any], None] | None = None
         loop.add_reader(ring.event_descriptor, self._completed)
 
@@ -104,8 +108,13 @@ class RingWriter:
         assert isinstance(work, SyncedWrite)
         assert isinstance(work.file, RealFile)
         self._write, self._size, self._done = work, len(work.data), done
+        suits = self._size <= DIRECT_BYTES_MAX and not (self._size % SECTOR_BYTES or work.position % SECTOR_BYTES)
+        self._direct = suits and self._direct_works and work.file.direct_descriptor >= 0
         try:
-            self._ring.write_synced(work.file.descriptor, work.data, work.position)
+            if self._direct:
+                self._ring.write_direct(work.file.direct_descriptor, work.data, work.position)
+            else:
+                self._ring.write_synced(work.file.descriptor, work.data, work.position)
         except OSError as error:
             self._end(error)
 
@@ -113,9 +122,12 @@ class RingWriter:
         result = self._ring.completed()
         if result is None or self._write is None or self._done is None:
             return
+        refused = self._direct and result == -errno.EINVAL
+        if refused:
+            self._direct_works = False  # the disk's sectors are larger than ours
         if result == self._size:
             self._end(None)
-        elif result >= 0 or -result in TRY_AGAIN:
+        elif result >= 0 or refused or -result in TRY_AGAIN:
             self._fallback.submit(self._write, self._done)
             self._write = self._done = None
         else:
