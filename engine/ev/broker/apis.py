@@ -47,7 +47,7 @@ HANDLERS = (
 class Served:
     """One API: its versions, how its requests are decoded, and who handles them."""
 
-    __slots__ = ("_decoders", "handle", "key", "max_version", "min_version", "request_class", "response_class")
+    __slots__ = ("decoders", "handle", "key", "max_version", "min_version", "request_class", "response_class")
 
     def __init__(
         self, key: int, versions: tuple[int, int], handle: Callable[[Broker, Call], None], request_class: type, response_class: type
@@ -57,13 +57,13 @@ class Served:
         self.handle = handle
         self.request_class = request_class
         self.response_class = response_class
-        self._decoders: dict[int, Callable[..., tuple[Any, int]]] = {}
+        self.decoders: dict[int, Callable[..., tuple[Any, int]]] = {}  # those that were used, by version
 
     def decoder(self, version: int) -> Callable[..., tuple[Any, int]]:
         """The decoder of this version's requests, compiled when it is first asked for."""
-        found = self._decoders.get(version)
+        found = self.decoders.get(version)
         if found is None:
-            found = self._decoders[version] = decoder(self.request_class, version)
+            found = self.decoders[version] = decoder(self.request_class, version)
         return found
 
 

@@ -136,21 +136,21 @@ class Call:
         self.parts = [size.to_bytes(4, "big") + head, *body]
         self.reply_size = size + 4
         self.after = after
-        self._settle(READY)
+        self.state = READY
+        self.request = None
+        if not self.connection.dispatching:
+            self.connection.drain()
 
     def silent(self) -> None:
         """This request gets no reply (Produce with acks=0)."""
-        self._settle(SILENT)
+        self.state = SILENT
+        self.request = None
+        if not self.connection.dispatching:
+            self.connection.drain()
 
     def close(self, reason: str) -> None:
         """Close the connection instead of answering."""
         self.connection.close(reason)
-
-    def _settle(self, state: int) -> None:
-        self.state = state
-        self.request = None
-        if not self.connection.dispatching:
-            self.connection.drain()
 
     def expire_at(self, monotonic_ms: int, response: Callable[[], Any]) -> None:
         """If the reply is still waiting for its round at this time, answer with `response()` instead."""

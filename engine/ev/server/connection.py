@@ -181,7 +181,8 @@ class Connection(asyncio.Protocol):
             elif header.api_key == FETCH:
                 request = self._decoded_fetch(served, header.api_version, frame, position)
             else:
-                request, _ = served.decoder(header.api_version)(frame, position)
+                decode = served.decoders.get(header.api_version) or served.decoder(header.api_version)
+                request, _ = decode(frame, position)
         except MalformedError as error:
             self.close(f"a request does not parse: {error}")
             return

@@ -14,8 +14,8 @@ One write is on its way at a time. There are two ways for it:
 * `write_direct` goes past the page cache, to a descriptor that was opened with O_DIRECT: a small write then begins right in the
   submission, which costs 20 µs and never waits (the kernel hands it to a worker if it would), and saves waking a worker, which
   takes far longer on an idle machine. Measured, one connection with one request in flight: 4,100 requests/s instead of 3,100.
-  A larger one goes to a worker, for the loop has other things to do then. Data, position and size have to suit the disk
-  (multiples of 512, or of 4096 on some); where they do not, the write ends with EINVAL.
+  A larger one goes to a worker, and so does a small one behind a larger one: the loop has other things to do then. Data,
+  position and size have to suit the disk (multiples of 512, or of 4096 on some); where they do not, the write ends with EINVAL.
 
 Where there is no io_uring (another system, an old kernel, a container that forbids it) `Ring.open` returns None.
 """
@@ -69,6 +69,7 @@ class Ring:
             descriptor, SUBMISSION.size * parameters[0], mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE, offset=OFFSET_ENTRIES
         )
         self.event_descriptor = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._last_size = 0
         self._data: object = None  # the kernel reads it until the write completes
         self._aligned = mmap.mmap(-1, DIRECT_BYTES_MAX)
         self._aligned_address = ctypes.addressof(ctypes.c_char.from_buffer(self._aligned))
@@ -112,11 +113,13 @@ class Ring:
         """The same on a descriptor that was opened with O_DIRECT, for at most DIRECT_BYTES_MAX. The data is copied."""
         size = len(data)
         self._aligned[:size] = data
-        self._submit(0 if size <= INLINE_BYTES_MAX else WORKER, descriptor, self._aligned, self._aligned_address, size, position)
+        is_quiet = size <= INLINE_BYTES_MAX and self._last_size <= INLINE_BYTES_MAX
+        self._submit(0 if is_quiet else WORKER, descriptor, self._aligned, self._aligned_address, size, position)
 
     def _submit(self, flags: int, descriptor: int, data: object, address: int, size: int, position: int) -> None:
         assert self._data is None, "one write at a time"
         self._data = data
+        self._last_size = size
         tail = self._word(self._submission_tail)
         slot = tail & self._submission_mask
         SUBMISSION.pack_into(
