@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from ev.disk import Disk
-from ev.log.partition import OUT_OF_SPACE
 from ev.log.saving import Checkpoint, swap_in
+from ev.log.services import OUT_OF_SPACE
 
 RESERVE = ".ev-reserve"
 RESERVE_BYTES = 16 << 20
