@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from ev.broker.quick_produce import Answer
 from ev.broker.runtime import READY, UNSENT, Call, Runtime
 from ev.clock import ManualClock
 from ev.disk import RealDisk
@@ -59,7 +60,7 @@ class Sent:
 
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
-        self.calls: deque[Call] = deque()
+        self.calls: deque[Call | Answer] = deque()
         self.dispatching = False
         self.blocked = False
         self.sent: list[int] = []
@@ -77,6 +78,7 @@ class Sent:
                 self.runtime.block(self)
                 return
             call = self.calls.popleft()
+            assert isinstance(call, Call)
             assert call.state == READY
             self.sent.append(call.header.correlation_id)
             self.errors.append(int.from_bytes(bytes(call.parts[-1])[-2:], "big"))

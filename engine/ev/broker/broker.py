@@ -21,6 +21,7 @@ from ev.broker.configs import checked
 from ev.broker.directories import DirectoryMaking
 from ev.broker.group_runtime import GroupRuntime
 from ev.broker.producer_ids import ProducerIds
+from ev.broker.quick_produce import QuickProduce
 from ev.broker.replay import replayed
 from ev.broker.runtime import Runtime
 from ev.broker.topics import (
@@ -73,6 +74,7 @@ class Broker:
         self._case_matters = not store.disk.exists(f"{store.directory}/{LOCK.upper()}")
         self._replay_metadata()
         self._open_topics()
+        self.quick_produce = QuickProduce(self)
         self.groups = GroupRuntime(self)
         self.groups.start()
         self.upkeep = Upkeep(store, self.runtime, clock)

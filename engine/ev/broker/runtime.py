@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections import deque
     from collections.abc import Callable, Sequence
 
+    from ev.broker.quick_produce import Answer
     from ev.clock import Clock
     from ev.log.commit import Committed, Committer, Flush, Round
     from ev.wire.header import RequestHeader
@@ -67,7 +68,7 @@ class Replies(Protocol):
     local_address: tuple[str, int]
     dispatching: bool  # requests are being taken: draining follows when that is over
     blocked: bool  # the runtime will drain it after the next round
-    calls: deque[Call]  # unanswered, in the order of arrival
+    calls: deque[Call | Answer]  # unanswered, in the order of arrival
     idle_fetch: Any  # the last fetch, if it found nothing: the next one may ask the same; else it has to be told to `forget()`
 
     def drain(self) -> None:

@@ -25,6 +25,7 @@ from ev.wire.header import decode_request_header
 if TYPE_CHECKING:
     from ev.broker.apis import Served
     from ev.broker.broker import Broker
+    from ev.broker.quick_produce import Answer
     from ev.server.listener import Listener
     from ev.wire.primitives import Buffer
 
@@ -34,6 +35,7 @@ CALLS_MAX = 2000
 BYTES_HELD_MAX = 64 << 20
 UNSENT_BYTES_MAX = 4 << 20
 LARGE_REPLY_BYTES = 64 << 10
+PRODUCE = b"\0\0"
 FETCH = 1
 API_VERSIONS = 18
 BULKY_APIS = frozenset((0, 11, 14))
@@ -51,6 +53,7 @@ class Connection(asyncio.Protocol):
         "_frames",
         "_last_fetch",
         "_paused",
+        "_quick_produce",
         "_reserved",
         "_stopping",
         "_transport",
@@ -71,7 +74,7 @@ class Connection(asyncio.Protocol):
         self.listener = listener
         self.client_host = ""
         self.local_address: tuple[str, int] = ("", 0)
-        self.calls: deque[Call] = deque()
+        self.calls: deque[Call | Answer] = deque()
         self.dispatching = False
         self.blocked = False
         self.idle_fetch: Any = None
@@ -84,6 +87,7 @@ class Connection(asyncio.Protocol):
         self._reserved = 0  # for a frame that is not whole yet
         self._waits_for_room = False
         self._paused = False
+        self._quick_produce = broker.quick_produce
         self._client_full = False
         self._stopping = False
 
@@ -131,6 +135,8 @@ class Connection(asyncio.Protocol):
         try:
             for frame in received.feed(data):
                 size += len(frame)
+                if type(frame) is bytes and frame[:2] == PRODUCE and self._quick_produce.take(self, frame, now_ms):
+                    continue
                 self._dispatch(frame, now_ms)
                 if self._transport is None:
                     return
