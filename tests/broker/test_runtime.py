@@ -26,6 +26,7 @@ class Log:
     """A partition as far as the committer knows one, over one real file."""
 
     def __init__(self, directory: Path, committer: Committer) -> None:
+        self.gone = False
         self.journal_key = bytes(20)
         self.end_offset = self.dirty_round = self.high_watermark = self.flushed = 0
         self.committer = committer

@@ -383,3 +383,18 @@ def test_a_search_by_time_that_needs_the_disk_leaves_the_loop(stage: Stage) -> N
     answer = client.replies[token].topics[0].partitions[0]
     assert (answer.error_code, answer.offset, answer.timestamp) == (0, 1, wanted)
     assert engine.ask(offsets_request("t", wanted + 100), 7).topics[0].partitions[0].offset == -1
+
+
+def test_a_roll_that_is_overtaken_by_the_deletion_of_its_topic_is_no_failure_of_the_disk(stage: Stage) -> None:
+    """Retention rolls a partition whose deletion is decided: its directory has another name when the roll is synced."""
+    stage.create("t")
+    stage.ask(produce_request("t", -1, timestamp=1), 9)  # so old that it is to go
+    stage.world.settle()
+    partition = stage.engine.store.partition("t", 0)
+    assert partition is not None
+    deletion = stage.send(delete_request("t"), 6)
+    partition.enforce_retention(stage.engine.clock.wall_ms())
+    assert len(partition.segments) > 1, "it was rolled"
+    stage.world.settle()
+    assert stage.world.failure is None
+    assert stage.client.replies[deletion].responses[0].error_code == 0

@@ -19,6 +19,7 @@ class Log:
     """A partition as far as the committer knows one: it appends to one real file."""
 
     def __init__(self, directory: Path, committer: Committer, number: int = 0) -> None:
+        self.gone = False
         self.journal_key = bytes(16) + number.to_bytes(4, "big")
         self.end_offset = 0
         self.dirty_round = 0
@@ -164,7 +165,7 @@ def test_a_roll_syncs_the_old_segment_before_the_new_one_counts(tmp_path: Path) 
             calls.append("old segment")
             self.file.sync_all()
 
-    commits.rolled(Watched(log.file), str(tmp_path))
+    commits.rolled(log, Watched(log.file), str(tmp_path))
     log.append()
     taken = commits.take(0)
     assert taken is not None

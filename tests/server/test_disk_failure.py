@@ -57,7 +57,7 @@ def injected(pid: int, fault: str, directory: pathlib.Path) -> Iterator[None]:
         tracer = subprocess.Popen(command, stderr=stderr)
     try:
         wait_for(lambda: b"attached" in said.read_bytes() or tracer.poll() is not None, "strace to attach")
-        if tracer.poll() is not None:
+        if b"attached" not in said.read_bytes():
             pytest.skip(f"strace may not attach here: {said.read_text()}")
         yield
     finally:
@@ -77,8 +77,9 @@ def test_a_sync_that_fails_ends_the_engine_within_a_second_and_answers_nobody(
         make_topic(client)
         assert produced(client, b"kept") == (0, 0)
         with injected(engine.pid, f"fdatasync,fsync:error={number}", tmp_path):
-            client.send(client.frame(0, 9, produce_request(b"never answered")))
             begin = time.monotonic()
+            with contextlib.suppress(OSError):  # a sync in the background may have been the first to fail
+                client.send(client.frame(0, 9, produce_request(b"never answered")))
             assert client.closed()
             assert engine.wait() == 74
             assert time.monotonic() - begin < 1

@@ -7,6 +7,7 @@ raised, and ends the process.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 from collections.abc import Callable, Iterable
 from typing import Protocol
@@ -81,7 +82,7 @@ class Unlink:
     def run(self) -> None:
         # The renames first: nothing may go while a power cut could bring its old name back.
         for parent in sorted({path.rpartition("/")[0] for path in self._paths}):
-            if self._disk.exists(parent):
+            with contextlib.suppress(FileNotFoundError):  # deleted since then, and renamed away
                 self._disk.sync_directory(parent)
         for path in self._paths:
             self._remove(path)

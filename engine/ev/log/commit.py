@@ -44,6 +44,7 @@ class Committed(Protocol):
 
     journal_key: bytes  # topic id (16 bytes) and partition number (int32)
     dirty_round: int  # the newest round that it has appended in
+    gone: bool  # its topic was deleted; set before its directory is renamed away
 
     def mark(self) -> Mark:
         """Where the log ends now."""
@@ -173,15 +174,19 @@ class Committer:
             self._entry_count += 1
         return number
 
-    def rolled(self, old: File, directory: str) -> None:
-        """A segment was begun in `directory`: before its first offset counts, the old one is synced, and the new one's name."""
+    def rolled(self, partition: Committed, old: File, directory: str) -> None:
+        """The partition began a segment in `directory`: before its first offset counts, the old one is synced, and the new one's name."""
         if not self.synced:
             return
         old.retain()
 
         def sync_old() -> None:
             old.sync_all()
-            self.disk.sync_directory(directory)
+            try:
+                self.disk.sync_directory(directory)
+            except FileNotFoundError:
+                if not partition.gone:  # deleted since then: its directory has another name, and nothing in it counts any more
+                    raise
             old.release()
 
         self._orders.append(sync_old)

@@ -294,9 +294,9 @@ class PartitionAppends(PartitionState):
         if first:
             # Nobody has synced the directory of a new partition yet, nor its name in the store's.
             metadata = disk.open(f"{self.directory}/{PARTITION_METADATA}")
-            committer.rolled(metadata, self.directory)
+            committer.rolled(self, metadata, self.directory)
             if self.services.root_unsynced:
-                committer.rolled(metadata, self.directory.rpartition("/")[0])
+                committer.rolled(self, metadata, self.directory.rpartition("/")[0])
                 self.services.root_unsynced = False
             metadata.release()
         return file
@@ -313,7 +313,7 @@ class PartitionAppends(PartitionState):
         old_file.retain()  # opening the new one may close it
         try:
             file = self._create(segment, now_ms, first=False)
-            committer.rolled(old_file, self.directory)
+            committer.rolled(self, old_file, self.directory)
         finally:
             old_file.release()
         old.seal()
