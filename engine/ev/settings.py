@@ -353,6 +353,12 @@ class Settings:
     fetch_max_bytes = Number(
         "fetch.max.bytes", 55 * MIB, "The most bytes that one fetch returns, whatever it asked for.", low=1024, high=INT_MAX, unit="bytes"
     )
+    max_incremental_fetch_session_cache_slots = Number(
+        "max.incremental.fetch.session.cache.slots",
+        1000,
+        "How many consumers may have an incremental fetch session; 0 gives nobody one.",
+        high=1_000_000,
+    )
     socket_request_max_bytes = Number(
         "socket.request.max.bytes",
         100 * MIB,

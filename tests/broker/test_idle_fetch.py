@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from ev.broker.fetch_sessions import Session
 from ev.errors import ErrorCode
 from ev.wire.messages.k00_produce import PartitionProduceData, ProduceRequest, TopicProduceData
 from ev.wire.messages.k01_fetch import FetchPartition, FetchRequest, FetchResponse, FetchTopic
@@ -152,3 +153,34 @@ def test_a_moved_start_and_a_deleted_topic_are_told(client: RawClient, engine: E
         assert fetch(client, offset=0).responses[0].partitions[3].error_code == ErrorCode.OFFSET_OUT_OF_RANGE
         assert other.ask(20, 4, DeleteTopicsRequest(topic_names=["wide"], timeout_ms=5000)).responses[0].error_code == 0
         assert fetch(client).responses[0].partitions[0].error_code == ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+
+
+def test_an_idle_session_looks_at_no_partition(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An incremental fetch that changes nothing, while nothing happens, is parked and answered without going through the partitions."""
+    simulated = SimulatedBroker(SimulatedDisk(["/data"]))
+    client = simulated.connect()
+    client.send(CreateTopicsRequest(topics=[CreatableTopic(name="t", num_partitions=2, replication_factor=1)], timeout_ms=1000), 5)
+    simulated.world.settle()
+
+    def ask(session_id: int, epoch: int, *indexes: int, wait_ms: int = 100) -> FetchResponse:
+        partitions = [FetchPartition(partition=index, partition_max_bytes=1 << 20) for index in indexes]
+        topics = [FetchTopic(topic="t", partitions=partitions)] if indexes else []
+        request = FetchRequest(
+            max_wait_ms=wait_ms, min_bytes=1, max_bytes=1 << 20, session_id=session_id, session_epoch=epoch, topics=topics
+        )
+        token = client.send(request, 11)
+        simulated.world.advance(wait_ms)
+        response: FetchResponse = client.replies[token]
+        return response
+
+    session_id = ask(0, 0, 0, 1).session_id
+    assert ask(session_id, 1).responses == []
+    with monkeypatch.context() as patch:
+        patch.setattr(Session, "topics", lambda self: pytest.fail("the partitions were looked at"))
+        assert [ask(session_id, epoch).responses for epoch in (2, 3, 4)] == [[]] * 3
+    assert simulated.broker.waiting.resting == 1
+    data = TopicProduceData(name="t", partition_data=[PartitionProduceData(index=1, records=encode_batch([b"event"]))])
+    client.send(ProduceRequest(acks=-1, timeout_ms=5000, topic_data=[data]), 9)
+    simulated.world.settle()
+    assert with_records(ask(session_id, 5)) == [1]
+    assert with_records(ask(session_id, 6, wait_ms=90)) == [1]

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from ev.broker.apis import load
 from ev.broker.configs import checked
 from ev.broker.directories import DirectoryMaking
+from ev.broker.fetch_sessions import FetchSessions
 from ev.broker.group_runtime import GroupRuntime
 from ev.broker.producer_ids import ProducerIds
 from ev.broker.quick_produce import QuickProduce
@@ -75,6 +76,7 @@ class Broker:
         self._replay_metadata()
         self._open_topics()
         self.quick_produce = QuickProduce(self)
+        self.fetch_sessions = FetchSessions(randomness, settings.max_incremental_fetch_session_cache_slots)
         self.groups = GroupRuntime(self)
         self.groups.start()
         self.upkeep = Upkeep(store, self.runtime, clock)

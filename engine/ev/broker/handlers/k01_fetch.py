@@ -6,7 +6,7 @@ there (ReplicaManager.fetchMessages); otherwise parked until enough bytes are be
 - The first partition with data always gives at least one whole batch, however small the limits are; after that they hold.
 - The batch that contains the fetch offset is sent whole; clients drop what is before it.
 - What was acknowledged is seen: a fetch at the end of the log waits for the round that covers the end at its arrival.
-- Always sessionless (session id 0), which every client accepts; a session id that a client brings is not found.
+- With a session (KIP-227, `ev.broker.fetch_sessions`) only what is new is answered.
 
 v5 log_start_offset, v7 sessions, v9 current_leader_epoch, v11 rack id, v12 flexible with epochs, v13 topic ids,
 v15 moves the replica id into a tagged field, v16 node endpoints, v17 directory ids, v18 the follower's high watermark.
@@ -17,13 +17,16 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ev.broker.fetch_sessions import NO_SESSION, Opened
 from ev.broker.waiting import Waiter
 from ev.errors import ErrorCode, KafkaError
 from ev.log.reading import ReadLater
+from ev.wire.codec import encoder
 from ev.wire.messages.k01_fetch import AbortedTransaction, FetchableTopicResponse, FetchRequest, FetchResponse, PartitionData
 
 if TYPE_CHECKING:
     from ev.broker.broker import Broker
+    from ev.broker.fetch_sessions import Session
     from ev.broker.runtime import Call
     from ev.broker.topics import Topic
     from ev.log.partition import Partition
@@ -31,25 +34,23 @@ if TYPE_CHECKING:
 
 KEY = 1
 VERSIONS = (4, 18)
-SESSIONLESS_EPOCHS = (-1, 0)
+TOPIC_IDS_FROM = 13
 
 
 def handle(broker: Broker, call: Call) -> None:
     request: FetchRequest = call.request
-    if request.session_id != 0:
-        call.reply(FetchResponse(error_code=ErrorCode.FETCH_SESSION_ID_NOT_FOUND))
-        return
-    if request.session_epoch not in SESSIONLESS_EPOCHS:
-        call.reply(FetchResponse(error_code=ErrorCode.INVALID_FETCH_SESSION_EPOCH))
+    opened = broker.fetch_sessions.open(request, call.version >= TOPIC_IDS_FROM, broker.clock.monotonic_ms())
+    if opened.error:
+        call.reply(FetchResponse(error_code=opened.error))
         return
     idle: Fetch | None = call.connection.idle_fetch
     call.connection.idle_fetch = None
-    if idle is not None and idle.request is request and idle.nothing_changed():
-        idle.begin_again(call)
+    if idle is not None and idle.is_asked_again(request, opened) and idle.nothing_changed():
+        idle.begin_again(call, request)
     else:
         if idle is not None:
             idle.forget()
-        Fetch(broker, call, request).begin()
+        Fetch(broker, call, request, opened).begin()
 
 
 class Asked(NamedTuple):
@@ -73,16 +74,18 @@ class Fetch:
         "call",
         "encoded",
         "failed",
+        "opened",
         "request",
         "starts_moved",
         "topics",
         "waiter",
     )
 
-    def __init__(self, broker: Broker, call: Call, request: FetchRequest) -> None:
+    def __init__(self, broker: Broker, call: Call, request: FetchRequest, opened: Opened) -> None:
         self.broker = broker
         self.call = call
         self.request = request
+        self.opened = opened
         self.bytes_left = self.bytes_max = min(request.max_bytes, broker.settings.fetch_max_bytes)
         self.bytes_wanted = min(max(request.min_bytes, 0), self.bytes_left)
         self.failed = False
@@ -104,11 +107,12 @@ class Fetch:
 
     def _look(self) -> None:
         """Find every partition. An idle consumer asks again and again for all it has, so what is fine costs little here."""
-        by_id = self.call.version >= 13
+        by_id = self.call.version >= TOPIC_IDS_FROM
         # As Kafka does it: null where nobody asked for committed records only.
         aborted: list[AbortedTransaction] | None = [] if self.request.isolation_level else None
         asked = self.asked
-        for topic in self.request.topics:
+        session = self.opened.session
+        for topic in self.request.topics if session is None else session.topics():
             known = self.broker.topics.by_id(topic.topic_id) if by_id else self.broker.topics.get(topic.topic)
             partitions = self._partitions(known)
             count = len(partitions)
@@ -157,9 +161,17 @@ class Fetch:
         if self.waiter is not None:
             self.broker.waiting.forget(self.waiter)
 
-    def begin_again(self, call: Call) -> None:
-        """The same request came again on the same connection, and nothing has changed since it was answered."""
+    def is_asked_again(self, request: FetchRequest, opened: Opened) -> bool:
+        """Whether this request asks what this fetch asked: it says the same, or goes on with the session and changes nothing in it."""
+        if opened.session is None:
+            return self.request is request and not opened.begins
+        changes = request.topics or request.forgotten_topics_data
+        return self.opened.session is opened.session and not changes and limits(self.request) == limits(request)
+
+    def begin_again(self, call: Call, request: FetchRequest) -> None:
+        """The same was asked again on the same connection, and nothing has changed since it was answered."""
         self.call = call
+        self.request = request
         self.bytes_left = self.bytes_max
         self._park()
 
@@ -212,11 +224,23 @@ class Fetch:
 
     def _answer(self) -> None:
         call, waiter = self.call, self.waiter
-        call.reply(FetchResponse(responses=self.topics))
+        responses, session = self.topics, self.opened.session
+        if self.opened.begins:
+            now_ms = self.broker.clock.monotonic_ms()
+            session = self.broker.fetch_sessions.make(self.request.topics, call.version >= TOPIC_IDS_FROM, now_ms)
+            self.opened = Opened(session=session)
+            if session is not None:
+                news(session, responses)  # all of it is answered, new or not
+        elif session is not None:
+            responses = news(session, responses)
+        call.reply(FetchResponse(responses=responses, session_id=NO_SESSION if session is None else session.id))
         if waiter is None:
             return
         if waiter.registered and self.bytes_left == self.bytes_max and not any(asked.answer.error_code for asked in self.asked):
-            self.encoded = list(call.parts[1:])
+            if session is not None and responses:
+                self.encoded = encoder(FetchResponse, call.version)(FetchResponse(session_id=session.id))
+            else:
+                self.encoded = list(call.parts[1:])
             self.starts_moved = self.broker.store.starts_moved
             waiter.moved = False
             self._rest()
@@ -247,6 +271,20 @@ class Fetch:
         if pieces:
             answer.records = pieces
             self.bytes_left -= sum(map(len, pieces))
+
+
+def news(session: Session, topics: list[FetchableTopicResponse]) -> list[FetchableTopicResponse]:
+    """What the client of this session does not know yet."""
+    found = []
+    for topic in topics:
+        partitions = list(session.tell(topic.topic, topic.topic_id, topic.partitions))
+        if partitions:
+            found.append(FetchableTopicResponse(topic=topic.topic, topic_id=topic.topic_id, partitions=partitions))
+    return found
+
+
+def limits(request: FetchRequest) -> tuple[int, int, int, int]:
+    return request.max_wait_ms, request.min_bytes, request.max_bytes, request.isolation_level
 
 
 def refusal(topic_is_known: bool, partition: Partition | None, epoch: int, by_id: bool) -> int:
