@@ -9,6 +9,7 @@ from __future__ import annotations
 import pathlib
 import re
 import select
+import time
 import zlib
 from functools import partial
 from typing import Any
@@ -32,6 +33,9 @@ pytestmark = pytest.mark.java
 LOCAL_EVENTS = {"time", "restart", "full", "room", "set", "topic-deleted", "recreated"}
 KEYS = {api.request: api.key for api in API.values()}
 REPLY = re.compile(r"^\w+< ")
+LOOKS = re.compile(r"^\w+> (describe|list)\b")
+"""Kafka shows of its groups what its log has: what was answered a moment ago without a record in the log may not be there yet."""
+READS_FOLLOW_WITHIN_S = 5
 QUIET_S = 0.02
 NOBODY = HeartbeatRequest(group_id="nobody", member_id="nobody", generation_id=1)
 
@@ -175,7 +179,10 @@ def test_kafka_says_what_we_say(address: str, scenario: Scenario) -> None:
     conversation = KafkaConversation(address, f"{zlib.crc32(scenario.title.encode()):08x}.")
     try:
         for line, expected in rounds(scenario.lines):
-            heard = conversation.hold(line, expected)
-            assert [line, *in_order(heard)] == [line, *in_order(expected)]
+            heard = in_order(conversation.hold(line, expected))
+            deadline = time.monotonic() + READS_FOLLOW_WITHIN_S
+            while heard != in_order(expected) and LOOKS.match(line) and time.monotonic() < deadline:
+                heard = in_order(conversation.hold(line, expected))
+            assert [line, *heard] == [line, *in_order(expected)]
     finally:
         conversation.close()

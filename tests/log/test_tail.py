@@ -9,11 +9,11 @@ import pytest
 from ev.errors import KafkaError
 from ev.log.chores import RESERVE
 from ev.log.config import TopicConfig
-from ev.log.partition import Partition
+from ev.log.partition import Partition, Read
 from ev.log.tail import TAIL_BATCH_BYTES_MAX, TAIL_BYTES_MAX
 from ev.wire.records import encode_batch
 from support.simulated_disk import SimulatedDisk
-from support.stores import HandStore, read_bytes, read_records
+from support.stores import HandStore, read_bytes, read_records, records_of
 
 CONFIG = TopicConfig(segment_bytes=1 << 20, retention_ms=-1)
 LOG = "/data/events-0/00000000000000000000.log"
@@ -53,6 +53,31 @@ def test_small_batches_wait_and_readers_see_them(hand: HandStore, disk: Simulate
     assert disk.size(LOG) == 0
     assert values(hand.partition) == [b"0", b"1", b"2", b"3", b"4"]
     assert disk.size(LOG) == sum(sizes)
+
+
+def test_who_follows_the_end_is_served_from_memory(hand: HandStore, disk: SimulatedDisk) -> None:
+    """Behind its first read it never needs the file: every batch once, in order, whole, within its limits."""
+    append(hand, b"first")
+    hand.commit()
+    assert values(hand.partition) == [b"first"]
+    written = disk.size(LOG)
+    sizes = [append(hand, b"%d" % number) for number in range(6)]
+    hand.commit()
+    append(hand, b"not synced")
+    read = hand.partition.read(1, 1 << 20, at_least_one=True)
+    assert isinstance(read, Read)
+    assert [record[3] for record in records_of(b"".join(map(bytes, read.pieces)))] == [b"%d" % number for number in range(6)]
+    assert read.next_offset == 7, "not past the high watermark"
+    two = hand.partition.read(1, sizes[0] + sizes[1], at_least_one=True)
+    assert isinstance(two, Read)
+    assert two.next_offset == 3
+    assert hand.partition.read(3, 1, at_least_one=False) == Read([], 3)
+    one = hand.partition.read(3, 1, at_least_one=True)
+    assert isinstance(one, Read)
+    assert one.next_offset == 4
+    assert disk.size(LOG) == written
+    assert values(hand.partition)[1:] == [b"%d" % number for number in range(6)]
+    assert disk.size(LOG) > written, "who begins elsewhere reads the file"
 
 
 def test_a_search_by_time_sees_what_waits(hand: HandStore) -> None:

@@ -170,7 +170,7 @@ class PartitionAppends(PartitionState):
         position = segment.size
         parts: list[Buffer] = [HEAD.pack(base_offset, length, self.leader_epoch), batch[HEAD_SIZE:]]
         if waits:
-            self._tail.add(file, parts, size)
+            self._tail.add(file, parts, size, position, last_offset + 1)
             self.services.waiting_bytes += size
         else:
             if self._tail.size:

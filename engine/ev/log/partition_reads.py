@@ -11,6 +11,7 @@ from ev.errors import ErrorCode, KafkaError
 from ev.log.partition_appends import PartitionAppends
 from ev.log.reading import Arrival, CachedSource, Cold, Damage, Found, Plan, Read, ReadLater, WaitingSource, read_batches
 from ev.log.segment import INDEX, Mark
+from ev.log.tail import Served
 from ev.log.times import first_at_or_after, largest_timestamp
 
 if TYPE_CHECKING:
@@ -35,8 +36,6 @@ class PartitionReads(PartitionAppends):
         """
         if self._arrivals:
             self._learn_arrivals()
-        if self._tail.size:
-            self.write_out()
         limit = self._hw
         walk = False
         if end_offset is not None and end_offset != limit.offset:
@@ -49,6 +48,12 @@ class PartitionReads(PartitionAppends):
         if offset >= limit.offset:
             return Read([], offset)
         cursor = self._cursors.get(offset)
+        if self._tail.size:
+            if cursor is not None and cursor.segment is self.active and not walk:
+                served = self._tail.read(cursor.position, limit.position, bytes_max, at_least_one)
+                if served is not None:
+                    return self._follow(served, offset)
+            self.write_out()
         number: int
         position: int | None
         if cursor is not None and cursor.segment is self.active:
@@ -82,6 +87,20 @@ class PartitionReads(PartitionAppends):
         self._learn(found)
         return found.read
 
+    def _follow(self, served: Served, offset: int) -> Read:
+        """A reader that follows the end of the log has been served from memory."""
+        if not served.pieces:
+            return Read([], offset)
+        self._remember(Mark(served.next_offset, self.active, served.position))
+        return Read(served.pieces, served.next_offset)
+
+    def _remember(self, mark: Mark) -> None:
+        """Remember where a reader stopped."""
+        cursors = self._cursors
+        if len(cursors) >= CURSORS_MAX:
+            del cursors[next(iter(cursors))]
+        cursors[mark.offset] = mark
+
     def _place(self, offset: int, cursor: Mark | None) -> tuple[int, int | None]:
         """(number of the segment that holds an offset, where in it a reader stopped before)."""
         segments = self.segments
@@ -107,11 +126,7 @@ class PartitionReads(PartitionAppends):
         if found.damage is not None:
             self._found_damage(found.damage)
         if found.read.pieces:
-            cursors = self._cursors
-            if len(cursors) >= CURSORS_MAX:
-                del cursors[next(iter(cursors))]
-            next_offset = found.read.next_offset
-            cursors[next_offset] = Mark(next_offset, found.segment, found.position)
+            self._remember(Mark(found.read.next_offset, found.segment, found.position))
 
     def _learn_arrivals(self) -> None:
         """Take over what reader threads opened and found out."""

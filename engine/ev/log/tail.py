@@ -4,7 +4,7 @@ A small batch is durable when its round is in the commit journal. Its own file n
 when the journal's space is to be used again. A write for every batch costs as much as all the rest of a small request, and
 ten of them at once cost no more than one: so they wait, in memory, until one of these comes:
 
-* somebody reads the partition, or searches it;
+* somebody reads the partition from further back, or searches it (who follows its end is served from here);
 * TAIL_BYTES_MAX wait in one partition, or WAITING_BYTES_MAX in all of them;
 * the flush that is to make the journal's half free again, a round that goes past the journal, the end of the segment.
 
@@ -15,7 +15,8 @@ give up for it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from bisect import bisect_left
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from ev.disk import File
@@ -27,27 +28,59 @@ TAIL_BYTES_MAX = 64 << 10
 WAITING_BYTES_MAX = 2 << 20
 
 
+class Served(NamedTuple):
+    """Whole batches that were read from a tail, the offset that follows them, and its place in the file."""
+
+    pieces: list[Buffer]
+    next_offset: int
+    position: int
+
+
 class Tail:
     """What waits of one segment. Holds the segment's file open for as long as anything does."""
 
-    __slots__ = ("_file", "_parts", "size")
+    __slots__ = ("_file", "_next_offsets", "_parts", "_positions", "size")
 
     def __init__(self) -> None:
         self.size = 0
-        self._parts: list[Buffer] = []
+        self._parts: list[list[Buffer]] = []  # of each batch
+        self._positions: list[int] = []  # where each batch will begin in the file
+        self._next_offsets: list[int] = []  # the offset that follows each batch
         self._file: File | None = None
 
-    def add(self, file: File, parts: list[Buffer], size: int) -> None:
+    def add(self, file: File, parts: list[Buffer], size: int, position: int, next_offset: int) -> None:
+        """A batch of `size` bytes is to be at `position` in the file."""
         if self._file is None:
             file.retain()
             self._file = file
-        self._parts += parts
+        self._parts.append(parts)
+        self._positions.append(position)
+        self._next_offsets.append(next_offset)
         self.size += size
+
+    def read(self, position: int, limit: int, bytes_max: int, at_least_one: bool) -> Served | None:
+        """The batches from `position` to `limit` that fit; None when none begins at `position` here."""
+        positions = self._positions
+        first = number = bisect_left(positions, position)
+        if first == len(positions) or positions[first] != position:
+            return None
+        end = positions[0] + self.size
+        pieces: list[Buffer] = []
+        next_offset, behind = -1, position
+        while number < len(positions):
+            batch_end = positions[number + 1] if number + 1 < len(positions) else end
+            is_first = at_least_one and number == first
+            if batch_end > limit or (batch_end - position > bytes_max and not is_first):
+                break
+            pieces += self._parts[number]
+            next_offset, behind = self._next_offsets[number], batch_end
+            number += 1
+        return Served(pieces, next_offset, behind)
 
     def write_to(self, position: int) -> None:
         """Write everything to the file. Raises OSError, and then some of it may have been written."""
         assert self._file is not None, "something waits"
-        self._file.write_at([b"".join(self._parts)], position)
+        self._file.write_at([b"".join([part for parts in self._parts for part in parts])], position)
 
     def cut_back(self, position: int) -> None:
         """Take back what a failed write left behind. Raises OSError."""
@@ -57,7 +90,7 @@ class Tail:
     def clear(self) -> int:
         """Nothing waits any more; how many bytes did."""
         size, self.size = self.size, 0
-        self._parts = []
+        self._parts, self._positions, self._next_offsets = [], [], []
         if self._file is not None:
             self._file.release()
             self._file = None
