@@ -3,7 +3,7 @@
 Handlers decide and append; they never wait. What has to wait is a reply, and it waits for exactly one thing: a commit
 round. The runtime takes a round when something was appended, has its system calls run off the loop, and when they are done
 moves the high watermarks and lets go, in this order: the next round (so that the disk has work while we talk), callbacks
-that were waiting for the round, replies, and fetches that were waiting for bytes.
+that were waiting for the round, fetches that were waiting for bytes, and replies.
 
 The runtime knows no sockets and no threads. It reaches the world through `World`: the daemon's is an asyncio loop with a
 few threads, a test's is a list of callbacks that it runs by hand.
@@ -205,13 +205,13 @@ class Runtime:
             self._commit()
         if self._after:
             self._run_after(finished.number)
+        if self.moved is not None:
+            self.moved(moved)  # first: whoever waits for a record has waited longer than who has sent it
         if self._blocked:
             blocked, self._blocked = self._blocked, []
             for connection in blocked:
                 connection.blocked = False
                 connection.drain()
-        if self.moved is not None:
-            self.moved(moved)
         if self.committer.flush_waiting:
             self._flush()
         elif self._flush_timer is None:
