@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pathlib
+import re
 import subprocess
 
 import pytest
@@ -65,3 +66,24 @@ def test_the_broker_and_the_cluster_describe_themselves(address: str) -> None:
     versions = tool("broker-api-versions", *server)
     assert "Produce(0): 0 to 11" in versions
     assert "message.max.bytes=1048588" in tool("configs", *server, "--entity-type", "brokers", "--entity-name", "1", "--describe", "--all")
+
+
+def test_one_node_tells_of_its_directory_its_quorum_and_its_leaders(address: str, topic: str, tmp_path: pathlib.Path) -> None:
+    """The tools for log directories, the metadata quorum, elections, reassignments and producers say what there is to say."""
+    server = ("--bootstrap-server", address)
+    tool("topics", *server, "--create", "--topic", topic, "--partitions", "2")
+    tool("console-producer", *server, "--topic", topic, stdin="one\ntwo\n")
+    directories = json.loads(tool("log-dirs", *server, "--describe", "--topic-list", topic).splitlines()[-1])
+    (directory,) = directories["brokers"][0]["logDirs"]
+    assert {part["partition"] for part in directory["partitions"]} == {f"{topic}-0", f"{topic}-1"}
+    assert sum(part["size"] for part in directory["partitions"]) > 0
+    quorum = tool("metadata-quorum", *server, "describe", "--status")
+    assert re.search(r"LeaderId:\s+1\b", quorum), quorum
+    election = tool("leader-election", *server, "--election-type", "preferred", "--topic", topic, "--partition", "0")
+    assert f"Valid replica already elected for partitions {topic}-0" in election
+    plan = tmp_path / "plan.json"
+    plan.write_text(json.dumps({"version": 1, "partitions": [{"topic": topic, "partition": 0, "replicas": [1]}]}))
+    assert "Successfully started" in tool("reassign-partitions", *server, "--reassignment-json-file", str(plan), "--execute")
+    assert "No partition reassignments found" in tool("reassign-partitions", *server, "--list")
+    producers = tool("transactions", *server, "describe-producers", "--topic", topic, "--partition", "0")
+    assert "ProducerId" in producers

@@ -5,7 +5,7 @@ but its batch has to be looked at: one batch for one partition of an ordinary to
 any other `take` returns False and has changed nothing. tests/broker/test_quick_produce.py sends the same bytes both ways and
 compares the answers and the logs.
 
-Measured on the loop, 100 connections over 100 partitions with 1 KB a request: a third of the time that a request costs.
+Measured, 100 connections over 100 partitions with 1 KB a request: 51.6 k requests/s instead of 39.7 k.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ FLEXIBLE_FROM = k00_produce.FLEXIBLE_FROM
 ACKS_ALL = -1
 
 HEADER = Struct(">hhih")  # key, version, correlation id, size of the client id
+# Versions 3 to 8:
 BODY = Struct(">hhiih")  # transactional id (null), acks, timeout_ms, topics, size of the topic's name
 BATCH = Struct(">iii")  # partitions, partition, size of the batch
-ANSWER_HEAD = Struct(">iI")  # size, correlation id
-"""Versions 3 to 8. Later ones are flexible: their sizes are varints."""
+# Later ones are flexible, their sizes are varints:
 FLEXIBLE_BODY = Struct(">BBhiBB")  # no tagged fields, transactional id (null), acks, timeout_ms, topics, size of the topic's name
 FLEXIBLE_BATCH = Struct(">Bi")  # partitions, partition
 NO_TAGGED_FIELDS = b"\0\0\0"  # of the partition, the topic and the request

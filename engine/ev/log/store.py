@@ -41,6 +41,7 @@ from ev.log.checkpoint import (
     State,
     encode_offsets,
     parse_offsets,
+    uuid_from_text,
     uuid_text,
 )
 from ev.log.chores import RESERVE, RESERVE_BYTES, Chore, MakeReserve, SyncDirectory, Unlink, WriteCheckpoints
@@ -99,6 +100,7 @@ class Store:
         self.on_chores: Callable[[], None] | None = None  # told when there is a chore earlier than was said before
         self.cluster_id = ""
         self.node_id = NODE_ID
+        self.directory_id = bytes(16)
         self.metadata: Partition
         self._lock = lock
         self._services = Services(disk, OpenFiles(disk, OPEN_FILES_MAX), self._report)
@@ -191,6 +193,7 @@ class Store:
         else:
             identity = Identity.parse(self.disk.read(path))
         self.cluster_id, self.node_id = identity.cluster_id, identity.node_id
+        self.directory_id = uuid_from_text(identity.directory_id) or bytes(16)
 
     def _offsets(self, name: str) -> dict[tuple[str, int], int]:
         path = f"{self.directory}/{name}"
