@@ -376,6 +376,38 @@ def test_an_ephemeral_engine_takes_its_directory_with_it(start_engine: StartEngi
     assert (engine.directory / "mine.txt").read_text() == "keep me"
 
 
+def test_an_engine_whose_own_code_breaks_ends_and_nobody_waits(start_engine: StartEngine, tmp_path: pathlib.Path) -> None:
+    """A round that is never reported would leave every client without an answer: the process ends, and the next one has it all."""
+    trigger = tmp_path / "break"
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "sitecustomize.py").write_text(
+        f"""
+import os
+from ev.broker.runtime import Runtime
+honest = Runtime._committed
+def breaks(self, finished):
+    if os.path.exists({str(trigger)!r}):
+        raise KeyError("seeded")
+    honest(self, finished)
+Runtime._committed = breaks
+"""
+    )
+    engine = start_engine(variables={"PYTHONPATH": f"{tmp_path / 'site'}{os.pathsep}{SOURCES}"})
+    with RawClient(engine.address) as client:
+        make_topic(client, "t")
+        assert produce(client, "t", b"kept") == 0
+        trigger.touch()
+        with pytest.raises(ConnectionResetError):
+            produce(client, "t", b"maybe")
+    assert engine.wait() == 1
+    assert "KeyError: 'seeded'" in engine.log()
+    assert not (engine.directory / ".kafka_cleanshutdown").exists()
+    trigger.unlink()
+    engine.start()
+    with RawClient(engine.address) as client:
+        assert produce(client, "t", b"after") in (1, 2)
+
+
 def test_a_second_signal_ends_it_at_once_and_nothing_answered_is_lost(engine: Engine) -> None:
     """As a crash does: the status is not 0, and the next start recovers."""
     with RawClient(engine.address) as client:

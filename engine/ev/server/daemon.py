@@ -171,7 +171,7 @@ class Engine:
     async def run(self) -> None:
         """Start, serve until a signal, and close. Raises NotStartedError."""
         loop = asyncio.get_running_loop()
-        loop.set_exception_handler(_log_unhandled)
+        loop.set_exception_handler(self._callback_broke)
         threading.excepthook = self._thread_broke
         self.stopping = asyncio.Event()
         settings = self._settings()
@@ -293,6 +293,20 @@ class Engine:
         log.critical("thread %s broke", broken.thread and broken.thread.name, exc_info=broken.exc_value)
         self._end_now(EXIT_OTHER)
 
+    def _callback_broke(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Something of ours broke on the loop. What belongs to a connection ends with it; else nobody can say what will not happen now.
+
+        A round that is not reported leaves everybody waiting for ever. So the engine ends, as a crash does: what was acknowledged is
+        on disk, and clients find the next engine.
+        """
+        error = context.get("exception")
+        trace = error if isinstance(error, BaseException) else None
+        if trace is None or "handle" not in context:
+            log.error("%s", context.get("message", "unhandled error"), exc_info=trace)
+            return
+        log.critical("%s: the engine ends with status %d", context.get("message", "a callback broke"), EXIT_OTHER, exc_info=trace)
+        self._end_now(EXIT_OTHER)
+
     def _end_now(self, status: int) -> NoReturn:
         self.writer.close()
         os._exit(status)
@@ -338,12 +352,6 @@ async def _sent(listeners: Sequence[Listener]) -> None:
         if not any(listener.connections for listener in listeners):
             return
         await asyncio.sleep(0.01)
-
-
-def _log_unhandled(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Something broke in a callback: it is logged with its place, and the engine goes on."""
-    error = context.get("exception")
-    log.error("%s", context.get("message", "unhandled error"), exc_info=error if isinstance(error, BaseException) else None)
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:
