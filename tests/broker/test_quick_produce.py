@@ -126,8 +126,16 @@ def damaged(draw: st.DrawFn) -> bytes:
     return bytes(data)
 
 
-@settings(deadline=None)
+def with_client(data: bytes, size: int, client: bytes) -> bytes:
+    """A request whose client id says this size and has these bytes."""
+    return data[:8] + size.to_bytes(2, "big", signed=True) + client + data[8 + 2 + len("client") :]
+
+
+@settings(deadline=None, max_examples=300)
 @example(frames=[frame(version, records=SEQUENCED) for version in range(3, 12)])
+@example(frames=[with_client(frame(7, records=GOOD), 6, b"cli\xffnt")])
+@example(frames=[with_client(frame(9, records=GOOD), 6, "klînt".encode())])
+@example(frames=[with_client(frame(7, records=GOOD), -2, b"")])
 @given(frames=st.lists(st.one_of(PLAIN, FRAMES, damaged()), min_size=1, max_size=12))
 def test_both_ways_answer_and_write_the_same(frames: list[bytes]) -> None:
     """Good ones and bad ones, whole ones and damaged ones, in any order: answers, closed connections and logs are equal."""

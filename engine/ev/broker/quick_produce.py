@@ -112,7 +112,13 @@ class QuickProduce:
         """Carry the request out, if it is one for this way."""
         try:
             key, version, correlation_id, client_bytes = HEADER.unpack_from(frame)
-            position = 10 + client_bytes if client_bytes > 0 else 10
+            position = 10
+            if client_bytes > 0:
+                position += client_bytes
+                if not frame[10:position].isascii():
+                    return False  # it may be no text at all
+            elif client_bytes < -1:
+                return False
             if version < FLEXIBLE_FROM:
                 transactional, acks, timeout_ms, topics, name_bytes = BODY.unpack_from(frame, position)
                 position += 14
