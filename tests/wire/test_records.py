@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from ev.errors import CorruptBatchError, MalformedError
 from ev.wire.checksum import crc32c
 from ev.wire.compression import NAMES
+from ev.wire.record_varints import varint
 from ev.wire.records import (
     CONTROL,
     HEADER_SIZE,
@@ -28,7 +29,6 @@ from ev.wire.records import (
     headers,
     patch,
     read_header,
-    varint,
     with_producer,
 )
 
