@@ -101,7 +101,7 @@ def test_a_write_that_fails_is_refused_and_leaves_no_trace(start_engine: StartEn
         make_topic(client)
         assert produced(client, b"first") == (0, 0)
         with injected(engine.pid, "pwritev2,pwritev:error=EIO:when=1", tmp_path):
-            assert produced(client, b"refused")[0] == ErrorCode.KAFKA_STORAGE_ERROR
+            assert produced(client, b"refused" * 1000)[0] == ErrorCode.KAFKA_STORAGE_ERROR  # too large to wait for its file
         assert produced(client, b"second") == (0, 1)
         code, records = fetched(client, 0)
         assert code == 0
