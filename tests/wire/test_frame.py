@@ -65,6 +65,16 @@ def test_a_size_out_of_bounds_is_malformed_and_earlier_frames_are_kept(size: int
     assert buffer.problem == f"a frame says that it has {size} bytes; allowed are 0 to 100"
 
 
+@pytest.mark.parametrize("behind", [b"", b"x", (3).to_bytes(4, "big") + b"abc"])
+def test_a_frame_that_came_whole_is_held_to_the_bound_too(behind: bytes) -> None:
+    """However small it is, and whatever came with it: 100 bytes are let through, 101 are not."""
+    buffer = FrameBuffer(100)
+    assert list(buffer.feed(framed([b"x" * 100]))) == [b"x" * 100]
+    assert buffer.problem is None
+    assert list(buffer.feed(framed([b"x" * 101]) + behind)) == []
+    assert buffer.problem == "a frame says that it has 101 bytes; allowed are 0 to 100"
+
+
 def test_a_size_alone_takes_no_memory() -> None:
     """100 MiB are announced, five bytes come."""
     buffer = FrameBuffer(100 << 20)

@@ -23,10 +23,11 @@ class FrameBuffer:
     buffer that grows as its bytes come, so that a size alone costs nothing. What was fed must not be changed afterwards.
     """
 
-    __slots__ = ("_head", "_missing", "_partial", "frame_size_max", "problem")
+    __slots__ = ("_head", "_missing", "_partial", "_small_max", "frame_size_max", "problem")
 
     def __init__(self, frame_size_max: int) -> None:
         self.frame_size_max = frame_size_max
+        self._small_max = min(frame_size_max, COPY_MAX)
         self.problem: str | None = None  # a frame said a size that is out of bounds: nothing that follows it can be understood
         self._head = b""
         self._partial: bytearray | None = None
@@ -45,7 +46,7 @@ class FrameBuffer:
     def feed(self, data: Buffer) -> Sequence[Buffer]:
         """Take what was received; returns the frames that are whole by now. See `problem` afterwards."""
         end = len(data)
-        if self._partial is None and not self._head and 4 <= end <= COPY_MAX and _read_size(data)[0] == end - 4:
+        if self._partial is None and not self._head and 0 <= end - 4 <= self._small_max and _read_size(data)[0] == end - 4:
             return (bytes(data[4:]),)  # nearly every read brings one whole frame
         frames: list[Buffer] = []
         position = 0
