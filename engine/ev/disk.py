@@ -7,7 +7,8 @@ Two rules that the rest of the engine builds upon:
 
 * One sync at a time per open file. The kernel reports a failed write-back once per descriptor; two threads that sync the same
   descriptor at the same time can split that one error so that one of them sees success. `sync`, `sync_all` and
-  `write_synced_at` therefore take the file's own lock.
+  `write_synced_at` therefore take the file's own lock. Who writes to `descriptor` or `direct_descriptor` (`ev.server.ring`) has one
+  write at a time on its way, and no other of these calls.
 * A file closes when its last user lets go. `retain` and `release` count the users, so that deletion, roll and retention may go
   on under a running sync or read.
 

@@ -1,6 +1,6 @@
 """Commit rounds: which appends one wait for the disk makes durable.
 
-Every append belongs to the open round. The runtime takes the open round, runs its system calls in a thread (one round at
+Every append belongs to the open round. The runtime takes the open round, has its system calls run off the loop (one round at
 a time, in order), and reports it done. So a single number says what is on disk: everything appended in a round up to
 `synced_round` is. A reply that depends on some state carries the number of the newest round that this state is part of, and
 leaves when that round is synced; nothing else has to be remembered about it.
@@ -72,7 +72,7 @@ class SyncedWrite:
 
 
 class Round:
-    """The system calls that make the appends of one round durable. Made on the loop, run in a thread."""
+    """The system calls that make the appends of one round durable. Made on the loop, run off it."""
 
     __slots__ = ("calls", "direct", "ends", "files", "number")
 

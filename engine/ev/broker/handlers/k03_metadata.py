@@ -10,7 +10,7 @@ v10 topic ids, v11 no cluster operations, v12 topics by id alone, v13 an error c
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ev.broker.topics import OFFSETS_TOPIC, ZERO_ID
 from ev.errors import ErrorCode, KafkaError
@@ -115,23 +115,24 @@ def _asked(
     return MetadataResponseTopic(error_code=code, name=asked.name, partitions=[])
 
 
-def _described(broker: Broker, topic: Topic, operations: int) -> MetadataResponseTopic:
+def placement(broker: Broker, topic: str, index: int) -> dict[str, Any]:
+    """Who leads a partition and who has it, as fields of an answer: we do, or nobody yet while its directory is being made."""
+    partition = broker.store.partition(topic, index)
     nodes = [broker.node_id]
-    partitions = []
-    for index in range(topic.partition_count):
-        partition = broker.store.partition(topic.name, index)
-        there = partition is not None
-        partitions.append(
-            MetadataResponsePartition(
-                error_code=ErrorCode.NONE if there else ErrorCode.LEADER_NOT_AVAILABLE,
-                partition_index=index,
-                leader_id=broker.node_id if there else -1,
-                leader_epoch=partition.leader_epoch if partition is not None else -1,
-                replica_nodes=nodes,
-                isr_nodes=nodes if there else [],
-                offline_replicas=[] if there else nodes,
-            )
-        )
+    there = partition is not None
+    return {
+        "error_code": ErrorCode.NONE if there else ErrorCode.LEADER_NOT_AVAILABLE,
+        "partition_index": index,
+        "leader_id": broker.node_id if there else -1,
+        "leader_epoch": partition.leader_epoch if partition is not None else -1,
+        "replica_nodes": nodes,
+        "isr_nodes": nodes if there else [],
+        "offline_replicas": [] if there else nodes,
+    }
+
+
+def _described(broker: Broker, topic: Topic, operations: int) -> MetadataResponseTopic:
+    partitions = [MetadataResponsePartition(**placement(broker, topic.name, index)) for index in range(topic.partition_count)]
     return MetadataResponseTopic(
         name=topic.name,
         topic_id=topic.id,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from ev.broker.handlers.k03_metadata import TOPIC_OPERATIONS
+from ev.broker.handlers.k03_metadata import TOPIC_OPERATIONS, placement
 from ev.errors import ErrorCode
 from ev.wire.messages.k75_describe_topic_partitions import (
     Cursor,
@@ -60,24 +60,10 @@ def described(broker: Broker, name: str, first: int, limit: int) -> DescribeTopi
     known = broker.topics.get(name)
     if known is None:
         return DescribeTopicPartitionsResponseTopic(error_code=ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, name=name, partitions=[])
-    nodes = [broker.node_id]
-    partitions = []
-    for index in range(first, min(first + limit, known.partition_count)):
-        partition = broker.store.partition(name, index)
-        there = partition is not None
-        partitions.append(
-            DescribeTopicPartitionsResponsePartition(
-                error_code=ErrorCode.NONE if there else ErrorCode.LEADER_NOT_AVAILABLE,
-                partition_index=index,
-                leader_id=broker.node_id if there else -1,
-                leader_epoch=partition.leader_epoch if partition is not None else -1,
-                replica_nodes=nodes,
-                isr_nodes=nodes if there else [],
-                eligible_leader_replicas=[],
-                last_known_elr=[],
-                offline_replicas=[] if there else nodes,
-            )
-        )
+    partitions = [
+        DescribeTopicPartitionsResponsePartition(**placement(broker, name, index), eligible_leader_replicas=[], last_known_elr=[])
+        for index in range(first, min(first + limit, known.partition_count))
+    ]
     return DescribeTopicPartitionsResponseTopic(
         name=name, topic_id=known.id, is_internal=known.internal, partitions=partitions, topic_authorized_operations=TOPIC_OPERATIONS
     )
