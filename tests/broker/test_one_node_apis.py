@@ -231,3 +231,13 @@ def test_a_topic_is_described_as_metadata_describes_it(client: RawClient) -> Non
         assert getattr(mine, field) == getattr(theirs, field), field
     assert (mine.eligible_leader_replicas, mine.last_known_elr) == ([], [])
     assert topic.topic_authorized_operations > 0
+
+
+def test_a_cursor_before_the_first_partition_is_refused(client: RawClient) -> None:
+    """Each topic that was named is answered INVALID_REQUEST."""
+    topics = [TopicRequest(name="b"), TopicRequest(name="a")]
+    request = DescribeTopicPartitionsRequest(topics=topics, cursor=Cursor(topic_name="a", partition_index=-1))
+    answer = client.ask(75, 0, request)
+    refused = int(ErrorCode.INVALID_REQUEST)
+    assert sorted((topic.name, topic.error_code) for topic in answer.topics) == [("a", refused), ("b", refused)]
+    assert answer.next_cursor is None

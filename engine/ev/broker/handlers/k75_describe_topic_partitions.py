@@ -33,7 +33,8 @@ def handle(broker: Broker, call: Call) -> None:
     request: DescribeTopicPartitionsRequest = call.request
     cursor: Cursor | None = request.cursor
     if cursor is not None and cursor.partition_index < 0:
-        call.close(f"DescribeTopicPartitions with a cursor at partition {cursor.partition_index}")
+        refused = [DescribeTopicPartitionsResponseTopic(error_code=ErrorCode.INVALID_REQUEST, name=topic.name) for topic in request.topics]
+        call.reply(DescribeTopicPartitionsResponse(topics=refused))
         return
     names = sorted({topic.name for topic in request.topics} or {topic.name for topic in broker.topics})
     if cursor is not None:
