@@ -12,8 +12,25 @@ ENGINE = pathlib.Path(__file__).resolve().parents[2] / "engine" / "ev"
 INDOORS = ("wire", "log", "coordinators", "broker")
 FORBIDDEN_MODULES = frozenset(
     {
-        "pathlib", "mmap", "time", "random", "secrets", "uuid", "io", "shutil", "tempfile", "fcntl", "glob", "fileinput", "linecache",
-        "dbm", "shelve", "sqlite3", "datetime", "subprocess", "ctypes",
+        "pathlib",
+        "mmap",
+        "time",
+        "random",
+        "secrets",
+        "uuid",
+        "io",
+        "shutil",
+        "tempfile",
+        "fcntl",
+        "glob",
+        "fileinput",
+        "linecache",
+        "dbm",
+        "shelve",
+        "sqlite3",
+        "datetime",
+        "subprocess",
+        "ctypes",
     }
 )
 PATH_ARITHMETIC = frozenset({"join", "basename", "dirname", "split", "splitext", "commonpath", "isabs", "normpath", "sep"})

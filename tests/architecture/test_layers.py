@@ -12,8 +12,25 @@ from support.engine import ROOT, environment
 
 SLOW_TO_LOAD = frozenset(
     {
-        "asyncio", "dataclasses", "email", "enum", "http", "inspect", "json", "logging", "pathlib", "re", "ssl", "typing", "urllib",
-        "uuid", "cramjam", "typer", "rich", "textual", "uvloop",
+        "asyncio",
+        "dataclasses",
+        "email",
+        "enum",
+        "http",
+        "inspect",
+        "json",
+        "logging",
+        "pathlib",
+        "re",
+        "ssl",
+        "typing",
+        "urllib",
+        "uuid",
+        "cramjam",
+        "typer",
+        "rich",
+        "textual",
+        "uvloop",
     }
 )
 

@@ -58,6 +58,7 @@ class Sent:
     client_host = "127.0.0.1"
     local_address = ("127.0.0.1", 9092)
     idle_fetch: Any = None
+    metadata_due_ms = 0
 
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime

@@ -48,9 +48,7 @@ def lives(method: str, lies: tuple[str, ...] = (), first_seed: int = 0) -> Calla
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("images", [IMAGES, pytest.param(IMAGES_SLOW, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("method", METHODS)
-def test_nothing_acknowledged_is_lost_when_the_power_goes(
-    method: str, images: int, record_property: Callable[[str, object], None]
-) -> None:
+def test_nothing_acknowledged_is_lost_when_the_power_goes(method: str, images: int, record_property: Callable[[str, object], None]) -> None:
     """Every promise of support.power_cut holds in each of so many distinct images; the three methods together see 10^5."""
     distinct: set[int] = set()
     partial = 0

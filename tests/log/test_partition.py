@@ -55,7 +55,11 @@ REFUSED = {
     "a last delta that lies": (changed(23, ">i", 7), ErrorCode.INVALID_RECORD),
     "control records": (changed(21, ">h", 0x20), ErrorCode.INVALID_RECORD),
     "log append time": (changed(21, ">h", 0x08), ErrorCode.INVALID_TIMESTAMP),
-    "a transaction": (changed(21, ">h", 0x10), ErrorCode.INVALID_TXN_STATE),
+    "a transaction of nobody": (changed(21, ">h", 0x10), ErrorCode.INVALID_RECORD),
+    "a transaction that the request does not name": (
+        encode_batch([b"a"], producer_id=9, producer_epoch=0, base_sequence=0, attributes=0x10),
+        ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+    ),
     "an unknown codec": (changed(21, ">h", 5), ErrorCode.UNSUPPORTED_COMPRESSION_TYPE),
     "a producer without a sequence": (changed(43, ">q", 9), ErrorCode.INVALID_RECORD),
     "a time in the future": (encode_batch([b"a"], timestamps=1_700_000_000_000 + 3_600_001), ErrorCode.INVALID_TIMESTAMP),

@@ -145,9 +145,7 @@ class SimulatedBroker:
         self.randomness = SeededRandomness(seed)
         self.world = ManualWorld(self.clock)
         self.store = Store.open(disk, directory, self.settings, self.clock, self.randomness)
-        self.broker = Broker(
-            settings=self.settings, clock=self.clock, randomness=self.randomness, store=self.store, world=self.world
-        )
+        self.broker = Broker(settings=self.settings, clock=self.clock, randomness=self.randomness, store=self.store, world=self.world)
 
     def connect(self) -> SimulatedClient:
         return SimulatedClient(self.broker)

@@ -1,9 +1,9 @@
 """The server's own parts in this process, on sockets and threads as in the daemon, but on the test's disk.
 
-    with ThreadedBroker(disk) as broker, RawClient(broker.address) as client:
-        disk.hold_syncs()
-        client.send(client.frame(0, 9, request))
-        broker.wait_for_unanswered(1)        the request was taken, and waits
+with ThreadedBroker(disk) as broker, RawClient(broker.address) as client:
+    disk.hold_syncs()
+    client.send(client.frame(0, 9, request))
+    broker.wait_for_unanswered(1)        the request was taken, and waits
 """
 
 from __future__ import annotations

@@ -69,6 +69,7 @@ class Replies(Protocol):
     dispatching: bool  # requests are being taken: draining follows when that is over
     blocked: bool  # the runtime will drain it after the next round
     calls: deque[Call | Answer]  # unanswered, in the order of arrival
+    metadata_due_ms: int  # the next answer to Metadata does not leave before this time
     idle_fetch: Any  # the last fetch, if it found nothing: the next one may ask the same; else it has to be told to `forget()`
 
     def drain(self) -> None:

@@ -22,11 +22,12 @@ if TYPE_CHECKING:
 class Waiter:
     """One fetch that is parked, or rests."""
 
-    __slots__ = ("bytes_wanted", "moved", "offsets", "registered", "timer", "wake")
+    __slots__ = ("bytes_wanted", "committed", "moved", "offsets", "registered", "timer", "wake")
 
-    def __init__(self, offsets: dict[Any, int], bytes_wanted: int, wake: Callable[[], None]) -> None:
+    def __init__(self, offsets: dict[Any, int], bytes_wanted: int, wake: Callable[[], None], *, committed: bool = False) -> None:
         self.offsets = offsets  # the fetch offset by partition
         self.bytes_wanted = bytes_wanted
+        self.committed = committed  # whether only what transactions have settled counts
         self.wake = wake
         self.timer: Handle | None = None  # None: it rests
         self.registered = False
@@ -37,7 +38,7 @@ class Waiter:
         available = 0
         for partition, offset in self.offsets.items():
             if partition.high_watermark > offset:
-                available += partition.bytes_available(offset, self.bytes_wanted - available)
+                available += partition.bytes_available(offset, self.bytes_wanted - available, committed=self.committed)
                 if available >= self.bytes_wanted:
                     return True
         return False

@@ -21,6 +21,11 @@ that place:
                   from a file without a checksum
     ...     4     number of producers, then of each: producer id (8), epoch (2), last seen (8), number of batches (1),
                   and (first sequence 4, last sequence 4, base offset 8, last offset 8, timestamp 8) of each batch
+    ...     4     number of open transactions, then (producer id: 8, first offset: 8) of each, the oldest first
+    ...     4     number of .txnindex files, then of each: base offset of its segment (8), bytes that count (4), their CRC-32C (4)
+    ...     4     number of producers with a marker, then (producer id: 8, epoch of the coordinator: 4) of each
+
+What stands behind the producers is missing in checkpoints from before there were transactions.
 
 All numbers are big-endian.
 """
@@ -37,6 +42,7 @@ from ev.disk import Buffer
 from ev.errors import DiskError, MalformedError
 from ev.log.epochs import LeaderEpochs
 from ev.log.producers import Producers
+from ev.log.transactions import Transactions
 from ev.wire.checksum import crc32c
 
 RECOVERY_POINTS = "recovery-point-offset-checkpoint"
@@ -207,7 +213,7 @@ class PartitionCheckpoint:
     roll_timestamp: int = -1
     epoch: int = -1
     epochs: list[tuple[int, int]] = field(default_factory=list)
-    packed_producers: Buffer = b"\0\0\0\0"
+    packed_producers: Buffer = b"\0\0\0\0"  # and what is packed of transactions
 
     def encode(self) -> bytes:
         head = HEAD.pack(
@@ -239,10 +245,11 @@ class PartitionCheckpoint:
         producers = memoryview(data)[position + epoch_count * EPOCH.size :]
         return cls(topic_id, log_start, recovery, base, place, largest, largest_offset, roll, epoch, epochs, producers)
 
-    def producers(self) -> Producers:
-        producers = Producers()
-        producers.unpack(self.packed_producers, 0)
-        return producers
+    def producers(self) -> tuple[Producers, Transactions, list[tuple[int, int, int]]]:
+        """What is remembered of producers and of transactions, and (segment base, bytes, checksum) of each .txnindex."""
+        producers, transactions = Producers(), Transactions()
+        end = producers.unpack(self.packed_producers, 0)
+        return producers, transactions, transactions.unpack(self.packed_producers, end)
 
     def leader_epochs(self) -> LeaderEpochs:
         return LeaderEpochs(self.epochs)

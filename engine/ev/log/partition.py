@@ -15,7 +15,7 @@ from ev.log.checkpoint import UNTRUSTED, PartitionCheckpoint, encode_epochs
 from ev.log.partition_appends import Appended
 from ev.log.partition_reads import PartitionReads, SearchLater
 from ev.log.reading import Read, ReadLater
-from ev.log.saving import Checkpoint, index_saves
+from ev.log.saving import Checkpoint, aborted_saves, index_saves
 from ev.log.segment import SNAPSHOT, Mark
 from ev.log.services import Services
 from ev.log.times import largest_timestamp
@@ -68,6 +68,7 @@ class Partition(PartitionReads):
         if self._recovery.segment is segment:
             self._recovery = Mark(self.segments[0].base_offset, self.segments[0], 0)
         self._cursors = {offset: mark for offset, mark in self._cursors.items() if mark.segment is not segment}
+        self.transactions.drop(segment.base_offset)
         self.services.files.close(segment)
         if self.services.on_dropped is not None:
             self.services.on_dropped(self, segment)
@@ -129,11 +130,13 @@ class Partition(PartitionReads):
     # Producers
 
     def expire_producers(self, before_ms: int) -> int:
-        """Forget producers that were silent since before this time; how many those were."""
-        count = self.producers.expire(before_ms)
-        if count:
+        """Forget producers that were silent since before this time and have no transaction open; how many those were."""
+        gone = self.producers.expire(before_ms, self.transactions.open)
+        for producer_id in gone:
+            self.transactions.coordinator_epochs.pop(producer_id, None)
+        if gone:
             self._changed()
-        return count
+        return len(gone)
 
     # Checkpoints
 
@@ -155,8 +158,11 @@ class Partition(PartitionReads):
         ):
             return None
         indexes = [save for segment in [*self._unsaved, mark.segment] for save in index_saves(segment, mark)]
+        self.transactions.saved_to(mark.offset)
+        aborted = aborted_saves(self, mark)
+        self._names_unsynced |= any(not save.position for save in aborted)
         own = self._own_checkpoint(mark).encode()
-        work = Checkpoint(self, mark, indexes, self._new_files, own, self._names_unsynced)
+        work = Checkpoint(self, mark, indexes, aborted, self._new_files, own, self._names_unsynced)
         if self._names_unsynced:
             work.unnamed = [segment for segment in self.segments if not segment.named]
         if self.epochs.changed:
@@ -183,7 +189,7 @@ class Partition(PartitionReads):
             segment.roll_timestamp,
             self.leader_epoch,
             epochs if self.epochs_trusted else [UNTRUSTED, *epochs],
-            self.producers.pack(mark.offset),
+            self.producers.pack(mark.offset) + self.transactions.pack(mark.offset),
         )
 
     def checkpointed(self, work: Checkpoint) -> None:
@@ -192,6 +198,8 @@ class Partition(PartitionReads):
         self._saved_log_start = work.log_start_offset
         for save in work.indexes:
             save.done()
+        for entries in work.aborted:
+            entries.done()
         for segment in work.unnamed:
             segment.named = True
 
@@ -214,7 +222,7 @@ class Partition(PartitionReads):
         active = self.active
         if active.time_index is not None and active.max_timestamp >= 0:
             active.time_index.add(active.max_timestamp, active.max_timestamp_offset)
-        self._new_files.append((f"{self.directory}/{self.end_offset:020d}{SNAPSHOT}", self.producers.snapshot(self.end_offset)))
+        self._new_files.append((f"{self.directory}/{self.end_offset:020d}{SNAPSHOT}", self.producers.snapshot(self.transactions)))
         self._changed()
 
     def resume(self, mark: Mark, saved_offset: int) -> None:

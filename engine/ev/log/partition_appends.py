@@ -17,15 +17,17 @@ from ev.log.scan import HEADER
 from ev.log.segment import RELATIVE_OFFSET_MAX, SNAPSHOT, Segment, load_indexes
 from ev.log.services import OUT_OF_SPACE
 from ev.log.tail import TAIL_BATCH_BYTES_MAX, TAIL_BYTES_MAX, WAITING_BYTES_MAX
+from ev.log.transactions import marker_key, marker_value
 from ev.log.validation import REFUSED_ATTRIBUTES, ZSTD, refusal, rewritten, timestamp_refusal
 from ev.wire.checksum import crc32c
-from ev.wire.records import CODEC_MASK, HEADER_SIZE, encode_batch
+from ev.wire.records import CODEC_MASK, CONTROL, HEADER_SIZE, TRANSACTIONAL, encode_batch
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from ev.disk import File
     from ev.log.producers import Batch
+    from ev.log.transactions import Marker
     from ev.wire.primitives import Buffer
 
 HEAD = Struct(">qii")
@@ -43,15 +45,26 @@ class Appended(NamedTuple):
     duplicate: bool
     round: int
 
+
 class PartitionAppends(PartitionState):
     """A partition that can be appended to."""
 
     __slots__ = ()
 
-    def append(self, batch: Buffer, now_ms: int, *, request_version: int = LATEST_VERSION, at_once: bool = True) -> Appended:
+    def append(
+        self,
+        batch: Buffer,
+        now_ms: int,
+        *,
+        request_version: int = LATEST_VERSION,
+        at_once: bool = True,
+        in_transaction: Callable[[int, int], None] | None = None,
+    ) -> Appended:
         """Append a client's batch. Raises KafkaError when it is refused; then nothing has changed.
 
         `at_once`: it is in its file when this returns, so that it outlives the process, if not a power cut.
+        `in_transaction`: asked about (producer id, epoch) of the first batch of a transaction here; it raises KafkaError when the
+        transaction must not write here. None: no transactional batch is taken.
         """
         if type(batch) is not memoryview:
             batch = memoryview(batch)
@@ -102,6 +115,10 @@ class PartitionAppends(PartitionState):
                     if at_once:
                         self.write_out()
                     return self._duplicate(original)
+            if attributes & TRANSACTIONAL or self.transactions.open:
+                self._check_transaction(producer_id, producer_epoch, attributes, in_transaction)
+        elif attributes & TRANSACTIONAL:
+            raise KafkaError(ErrorCode.INVALID_RECORD, "a transactional batch without a producer id")
         if self.damaged is not None or not (self.services.writable or self.internal):
             raise self._refuses_writes()
         append_time_ms = -1
@@ -124,18 +141,73 @@ class PartitionAppends(PartitionState):
             append_time_ms,
             now_ms,
             not at_once and size <= TAIL_BATCH_BYTES_MAX and self.services.may_wait,
+            attributes & TRANSACTIONAL,
         )
 
+    def _check_transaction(self, producer_id: int, epoch: int, attributes: int, in_transaction: Callable[[int, int], None] | None) -> None:
+        """Whether the batch may be appended as far as transactions go (ReplicaManager, ProducerAppendInfo.checkProducerEpoch)."""
+        is_open = producer_id in self.transactions.open
+        if not attributes & TRANSACTIONAL:
+            if is_open:
+                raise KafkaError(
+                    ErrorCode.INVALID_TXN_STATE, f"producer {producer_id} has a transaction open here; the batch does not belong to it"
+                )
+        elif in_transaction is None:
+            raise KafkaError(
+                ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, "a transactional batch in a request without a transactional id"
+            )
+        elif not is_open:
+            in_transaction(producer_id, epoch)
+
     def append_records(
-        self, records: Sequence[tuple[bytes | None, bytes | None]], now_ms: int, *, timestamp_ms: int | None = None
+        self,
+        records: Sequence[tuple[bytes | None, bytes | None]],
+        now_ms: int,
+        *,
+        timestamp_ms: int | None = None,
+        producer: tuple[int, int] | None = None,
     ) -> Appended:
-        """Append (key, value) pairs of the engine's own as one batch. Raises KafkaError when it cannot be written."""
+        """Append (key, value) pairs of the engine's own as one batch. Raises KafkaError when it cannot be written.
+
+        `producer`: (producer id, epoch) whose transaction they belong to.
+        """
         if self.damaged is not None:
             raise self._refuses_writes()
         stamp = now_ms if timestamp_ms is None else timestamp_ms
-        batch = memoryview(encode_batch([value for _, value in records], keys=[key for key, _ in records], timestamps=stamp))
+        keys, values = [key for key, _ in records], [value for _, value in records]
         count = len(records)
-        return self._write(batch, len(batch), len(batch) - 12, count - 1, stamp, -1, -1, -1, count, -1, now_ms, False)
+        if producer is None:
+            batch = memoryview(encode_batch(values, keys=keys, timestamps=stamp))
+            return self._write(batch, len(batch), len(batch) - 12, count - 1, stamp, -1, -1, -1, count, -1, now_ms, False, 0)
+        self.producers.check_epoch(*producer)
+        batch = memoryview(
+            encode_batch(values, keys=keys, timestamps=stamp, producer_id=producer[0], producer_epoch=producer[1], attributes=TRANSACTIONAL)
+        )
+        return self._write(batch, len(batch), len(batch) - 12, count - 1, stamp, *producer, -1, count, -1, now_ms, False, TRANSACTIONAL)
+
+    def append_marker(self, producer_id: int, epoch: int, marker: Marker, now_ms: int) -> Appended:
+        """End the producer's transaction here. Without an open one the marker is written all the same, and fences older epochs.
+
+        Raises KafkaError: INVALID_PRODUCER_EPOCH, TRANSACTION_COORDINATOR_FENCED, or when it cannot be written.
+        """
+        if self.damaged is not None:
+            raise self._refuses_writes()
+        self.producers.check_epoch(producer_id, epoch)
+        if marker.coordinator_epoch < self.transactions.coordinator_epochs.get(producer_id, -1):
+            raise KafkaError(ErrorCode.TRANSACTION_COORDINATOR_FENCED)
+        batch = memoryview(
+            encode_batch(
+                [marker_value(marker.coordinator_epoch)],
+                keys=[marker_key(commit=marker.commits)],
+                timestamps=now_ms,
+                producer_id=producer_id,
+                producer_epoch=epoch,
+                attributes=TRANSACTIONAL | CONTROL,
+            )
+        )
+        appended = self._write(batch, len(batch), len(batch) - 12, 0, now_ms, producer_id, epoch, -1, 1, -1, now_ms, False, CONTROL)
+        self.transactions.end(producer_id, marker, appended.base_offset, self.active.base_offset)
+        return appended
 
     def _write(
         self,
@@ -151,6 +223,7 @@ class PartitionAppends(PartitionState):
         append_time_ms: int,
         now_ms: int,
         waits: bool,
+        transactional: int,
     ) -> Appended:
         segment = self.active
         base_offset = self.end_offset
@@ -182,7 +255,12 @@ class PartitionAppends(PartitionState):
         segment.size = position + size
         segment.indexed(last_offset, position, size, max_timestamp, self._index_interval)
         if producer_id >= 0:
-            self.producers.append(producer_id, producer_epoch, sequence, count, base_offset, last_offset, append_time_ms, now_ms)
+            if sequence >= 0:
+                self.producers.append(producer_id, producer_epoch, sequence, count, base_offset, last_offset, append_time_ms, now_ms)
+            else:
+                self.producers.seen(producer_id, producer_epoch, now_ms)
+            if transactional == TRANSACTIONAL:
+                self.transactions.begin(producer_id, base_offset, segment, position)
         self.end_offset = last_offset + 1
         committer = self.services.committer
         assert committer is not None, "nothing is appended before recovery is over"
@@ -318,7 +396,7 @@ class PartitionAppends(PartitionState):
             old_file.release()
         old.seal()
         self._unsaved.append(old)
-        self._new_files.append((segment.path(SNAPSHOT), self.producers.snapshot(self.end_offset)))
+        self._new_files.append((segment.path(SNAPSHOT), self.producers.snapshot(self.transactions)))
         self.segments.append(segment)
         self.active = segment
         return segment, file

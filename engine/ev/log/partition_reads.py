@@ -29,8 +29,12 @@ class PartitionReads(PartitionAppends):
 
     __slots__ = ()
 
-    def read(self, offset: int, bytes_max: int, *, at_least_one: bool, end_offset: int | None = None) -> Read | ReadLater:
+    def read(
+        self, offset: int, bytes_max: int, *, at_least_one: bool, end_offset: int | None = None, committed: bool = False
+    ) -> Read | ReadLater:
         """Whole batches from the one that contains `offset` on, below the high watermark (or below `end_offset`).
+
+        `committed`: below the last stable offset; whose records to leave out there says `aborted_transactions`.
 
         Raises KafkaError: OFFSET_OUT_OF_RANGE, or CORRUPT_MESSAGE where the disk does not hold what was written.
         """
@@ -41,6 +45,14 @@ class PartitionReads(PartitionAppends):
         if end_offset is not None and end_offset != limit.offset:
             walk = end_offset < self.end_offset
             limit = Mark(min(end_offset, self.end_offset), self.active, self.active.size)
+        elif committed:
+            unstable = self.transactions.first_unstable(limit.offset)
+            if unstable is not None and unstable.offset < limit.offset:
+                walk = unstable.segment not in self.segments
+                if walk or unstable.segment is None:
+                    limit = Mark(unstable.offset, limit.segment, limit.position)
+                else:
+                    limit = Mark(unstable.offset, unstable.segment, unstable.position)
         if offset < self.log_start_offset or offset > self.end_offset:
             raise KafkaError(
                 ErrorCode.OFFSET_OUT_OF_RANGE, f"{self.name} holds offsets {self.log_start_offset} to {self.end_offset}, not {offset}"
@@ -86,6 +98,14 @@ class PartitionReads(PartitionAppends):
             raise KafkaError(ErrorCode.CORRUPT_MESSAGE, str(damage)) from damage
         self._learn(found)
         return found.read
+
+    def aborted_transactions(self, start: int, end: int) -> list[tuple[int, int]]:
+        """(producer id, first offset) of the aborted transactions that have records from `start` on and before `end`."""
+        transactions = self.transactions
+        if not transactions.aborted:
+            return []
+        number, _ = self._place(start, None)
+        return transactions.aborted_between((segment.base_offset for segment in self.segments[number:]), start, end)
 
     def _follow(self, served: Served, offset: int) -> Read:
         """A reader that follows the end of the log has been served from memory."""
@@ -157,10 +177,15 @@ class PartitionReads(PartitionAppends):
                 self._changed()
                 self.services.report(f"{segment.path(INDEX)} did not agree with its log and was made again")
 
-    def bytes_available(self, offset: int, limit: int) -> int:
-        """About how many bytes lie between `offset` and the high watermark; `limit` when it is at least that or hard to tell."""
+    def bytes_available(self, offset: int, limit: int, *, committed: bool = False) -> int:
+        """About how many bytes lie between `offset` and the high watermark; `limit` when it is at least that or hard to tell.
+
+        `committed`: and the last stable offset instead.
+        """
         if offset >= self.high_watermark:
             return 0
+        if committed and (stable := self.last_stable_offset) != self.high_watermark:
+            return limit if offset < stable else 0
         cursor = self._cursors.get(offset)
         if cursor is None or cursor.segment is not self._hw.segment:
             if offset < self._hw.segment.base_offset or self._hw.segment.index is None:
@@ -179,9 +204,12 @@ class PartitionReads(PartitionAppends):
         """(offset, timestamp) of the first record that has the largest timestamp. May wait for the disk."""
         return self._search(self._search_for(None, None))
 
-    def search_by_time(self, timestamp: int | None) -> tuple[int, int] | SearchLater | None:
-        """`offset_for_timestamp`, or `max_timestamp` for None, without waiting: a SearchLater when it has to wait for the disk."""
-        search = self._search_for(timestamp, None)
+    def search_by_time(self, timestamp: int | None, *, committed: bool = False) -> tuple[int, int] | SearchLater | None:
+        """`offset_for_timestamp`, or `max_timestamp` for None, without waiting: a SearchLater when it has to wait for the disk.
+
+        `committed`: below the last stable offset.
+        """
+        search = self._search_for(timestamp, self.last_stable_offset if committed else None)
         try:
             return search(_CACHED)
         except Cold:
@@ -216,6 +244,7 @@ class PartitionReads(PartitionAppends):
         """Take over what was opened elsewhere."""
         for arrival in source.arrivals.values():
             self._adopt(arrival)
+
 
 class SearchLater:
     """A search by time that has to wait for the disk: `run` it once, in a thread, then `learn` on the loop, whatever came of it."""

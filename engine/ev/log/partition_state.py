@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ev.log.producers import Producers
     from ev.log.reading import Found, WaitingSource
     from ev.log.services import Services
+    from ev.log.transactions import Transactions
 
 new_tuple = tuple.__new__  # half the cost of calling a NamedTuple's class
 
@@ -66,6 +67,7 @@ class PartitionState:
         "services",
         "topic",
         "topic_id",
+        "transactions",
     )
 
     def __init__(
@@ -81,6 +83,7 @@ class PartitionState:
         end_offset: int,
         epochs: LeaderEpochs,
         producers: Producers,
+        transactions: Transactions,
     ) -> None:
         self.services = services
         self.topic = topic
@@ -102,6 +105,7 @@ class PartitionState:
         self.epochs = epochs
         self.epochs_trusted = True  # whether every batch must carry the epoch that they say
         self.producers = producers
+        self.transactions = transactions
         self._tail = Tail()
         self._hw = Mark(end_offset, self.active, self.active.size)
         self._recovery = self._hw
@@ -152,6 +156,14 @@ class PartitionState:
             rest = 0 if mark.segment is before.segment else before.segment.size
             self.services.unsaved_bytes += rest + mark.position - before.position
             self._changed()
+
+    @property
+    def last_stable_offset(self) -> int:
+        """Up to here, exclusive, every transaction has ended, and its marker is on disk: where readers of committed records stop."""
+        unstable = self.transactions.first_unstable(self.high_watermark)
+        if unstable is None or unstable.offset >= self.high_watermark:
+            return self.high_watermark
+        return max(unstable.offset, self.log_start_offset)
 
     @property
     def recovery_point(self) -> int:

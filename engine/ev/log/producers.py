@@ -21,13 +21,18 @@ timestamps, says that it has been silent for `producer.id.expiration.ms`.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
 from struct import Struct
 from struct import error as StructError
+from typing import TYPE_CHECKING
 
 from ev.disk import Buffer
 from ev.errors import ErrorCode, KafkaError, MalformedError
 from ev.wire.checksum import crc32c
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterator
+
+    from ev.log.transactions import Transactions
 
 REMEMBERED_BATCHES = 5
 SEQUENCE_MASK = 0x7FFFFFFF
@@ -55,6 +60,14 @@ class Producer:
         self.batches: deque[Batch] = deque(maxlen=REMEMBERED_BATCHES)
         self.packed: bytes | None = None
 
+    def begin_epoch(self, epoch: int, seen_ms: int) -> None:
+        """A coordinator let the producer have a new epoch, with sequences of its own."""
+        self.epoch = epoch
+        self.seen_ms = seen_ms
+        self.next_sequence = -1
+        self.batches.clear()
+        self.packed = None
+
     def remember(self, batch: Batch) -> None:
         self.batches.append(batch)
         self.next_sequence = (batch[1] + 1) & SEQUENCE_MASK
@@ -81,11 +94,7 @@ class Producers:
         if producer is None:
             return None
         if epoch != producer.epoch:
-            if epoch < producer.epoch:
-                raise KafkaError(
-                    ErrorCode.INVALID_PRODUCER_EPOCH,
-                    f"producer {producer_id} has epoch {producer.epoch} here, the batch came from epoch {epoch}",
-                )
+            self.check_epoch(producer_id, epoch)
             if first_sequence != 0:
                 raise KafkaError(
                     ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER,
@@ -115,12 +124,32 @@ class Producers:
         producer.seen_ms = now_ms
         producer.remember((first_sequence, (first_sequence + count - 1) & SEQUENCE_MASK, base_offset, last_offset, timestamp))
 
-    def expire(self, before_ms: int) -> int:
-        """Forget the producers that were last seen before this time of the broker's clock; how many those were."""
-        old = [producer_id for producer_id, producer in self.by_id.items() if producer.seen_ms < before_ms]
+    def check_epoch(self, producer_id: int, epoch: int) -> None:
+        """Raises KafkaError INVALID_PRODUCER_EPOCH when the producer has a newer epoch here."""
+        producer = self.by_id.get(producer_id)
+        if producer is not None and epoch < producer.epoch:
+            raise KafkaError(
+                ErrorCode.INVALID_PRODUCER_EPOCH,
+                f"producer {producer_id} has epoch {producer.epoch} here, the batch came from epoch {epoch}",
+            )
+
+    def seen(self, producer_id: int, epoch: int, now_ms: int) -> None:
+        """A batch without sequence numbers is in the log: a marker, or offsets that were committed in a transaction."""
+        producer = self.by_id.get(producer_id)
+        if producer is None:
+            self.by_id[producer_id] = Producer(epoch, now_ms)
+        elif producer.epoch != epoch:
+            producer.begin_epoch(epoch, now_ms)
+        else:
+            producer.seen_ms = now_ms
+            producer.packed = None
+
+    def expire(self, before_ms: int, busy: Container[int] = ()) -> list[int]:
+        """Forget the producers that were last seen before this time of the broker's clock, but none that is `busy`; returns them."""
+        old = [producer_id for producer_id, producer in self.by_id.items() if producer.seen_ms < before_ms and producer_id not in busy]
         for producer_id in old:
             del self.by_id[producer_id]
-        return len(old)
+        return old
 
     def oldest_seen_ms(self) -> int | None:
         return min((producer.seen_ms for producer in self.by_id.values()), default=None)
@@ -150,35 +179,56 @@ class Producers:
                 for _ in range(batch_count):
                     producer.remember(ENTRY_BATCH.unpack_from(data, position))
                     position += ENTRY_BATCH.size
-                if producer.batches:
-                    self.by_id[producer_id] = producer
+                self.by_id[producer_id] = producer
         except StructError as problem:
             raise MalformedError(f"a producer table is cut off: {problem}") from problem
         return position
 
     # One batch each, in Kafka's snapshot.
 
-    def snapshot(self, end_offset: int) -> bytes:
-        """Kafka's .snapshot of everything below `end_offset`."""
-        entries = [
-            SNAPSHOT_ENTRY.pack(producer_id, producer.epoch, last[1], last[3], last[3] - last[2], last[4], -1, -1)
-            for producer_id, producer in self.by_id.items()
-            if (last := _last_below(producer.batches, end_offset)) is not None
-        ]
+    def snapshot(self, transactions: Transactions) -> bytes:
+        """Kafka's .snapshot of everything up to now."""
+        entries = []
+        for producer_id, producer in self.by_id.items():
+            last_sequence, last_offset, delta, timestamp = -1, -1, 0, producer.seen_ms
+            if producer.batches:
+                _, last_sequence, base_offset, last_offset, timestamp = producer.batches[-1]
+                delta = last_offset - base_offset
+            coordinator_epoch = transactions.coordinator_epochs.get(producer_id, -1)
+            began = transactions.open.get(producer_id)
+            entries.append(
+                SNAPSHOT_ENTRY.pack(
+                    producer_id,
+                    producer.epoch,
+                    last_sequence,
+                    last_offset,
+                    delta,
+                    timestamp,
+                    coordinator_epoch,
+                    -1 if began is None else began.offset,
+                )
+            )
         body = len(entries).to_bytes(4, "big") + b"".join(entries)
         return SNAPSHOT_VERSION.to_bytes(2, "big") + crc32c(body).to_bytes(4, "big") + body
 
-    def restore(self, data: Buffer, now_ms: int) -> None:
+    def restore(self, data: Buffer, transactions: Transactions, now_ms: int) -> None:
         """Take over a .snapshot. Raises MalformedError, having changed nothing, when it is damaged."""
-        for producer_id, epoch, last_sequence, last_offset, delta, timestamp in read_snapshot(data):
+        for producer_id, epoch, last_sequence, last_offset, delta, timestamp, coordinator_epoch, began in sorted(
+            read_snapshot(data), key=lambda entry: entry[7]
+        ):
+            if coordinator_epoch >= 0:
+                transactions.coordinator_epochs[producer_id] = coordinator_epoch
+            if began >= 0:
+                transactions.begin(producer_id, began, None, 0)
             producer = self.by_id[producer_id] = Producer(epoch, now_ms)
             if last_sequence >= 0:
                 first_sequence = (last_sequence - delta) & SEQUENCE_MASK
                 producer.remember((first_sequence, last_sequence, last_offset - delta, last_offset, timestamp))
 
 
-def read_snapshot(data: Buffer) -> Iterator[tuple[int, int, int, int, int, int]]:
-    """(producer id, epoch, last sequence, last offset, offset delta, timestamp) of each entry of a .snapshot."""
+def read_snapshot(data: Buffer) -> Iterator[tuple[int, ...]]:
+    """(producer id, epoch, last sequence, last offset, offset delta, timestamp, coordinator epoch, first offset of the open
+    transaction) of each entry of a .snapshot."""
     if len(data) < SNAPSHOT_HEAD.size:
         raise MalformedError(f"a producer snapshot has {len(data)} bytes, its head alone takes {SNAPSHOT_HEAD.size}")
     version, checksum, count = SNAPSHOT_HEAD.unpack_from(data)
@@ -186,15 +236,7 @@ def read_snapshot(data: Buffer) -> Iterator[tuple[int, int, int, int, int, int]]
         raise MalformedError(f"a producer snapshot of version {version}; this engine reads version {SNAPSHOT_VERSION}")
     if crc32c(data[6:]) != checksum or len(data) != SNAPSHOT_HEAD.size + count * SNAPSHOT_ENTRY.size:
         raise MalformedError("a producer snapshot does not match its checksum")
-    return (entry[:6] for entry in SNAPSHOT_ENTRY.iter_unpack(data[SNAPSHOT_HEAD.size :]))
-
-
-def _last_below(batches: Iterable[Batch], end_offset: int) -> Batch | None:
-    last = None
-    for batch in batches:
-        if batch[3] < end_offset:
-            last = batch
-    return last
+    return SNAPSHOT_ENTRY.iter_unpack(data[SNAPSHOT_HEAD.size :])
 
 
 def _pack_producer(producer_id: int, producer: Producer, end_offset: int) -> bytes:

@@ -22,7 +22,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from ev.disk import Disk, File
+from ev.disk import Buffer, Disk, File
 from ev.errors import MalformedError
 from ev.log.checkpoint import (
     LEADER_EPOCHS,
@@ -40,8 +40,21 @@ from ev.log.journal import Entry
 from ev.log.partition import Partition, Services
 from ev.log.producers import Producers
 from ev.log.scan import HEADER, Fields, Scan
-from ev.log.segment import DELETED, INDEX, LOG, POSITION_MAX, SNAPSHOT, TIME_INDEX, Mark, Segment, load_indexes
-from ev.wire.records import LOG_OVERHEAD
+from ev.log.segment import (
+    DELETED,
+    INDEX,
+    LOG,
+    POSITION_MAX,
+    SNAPSHOT,
+    TIME_INDEX,
+    TRANSACTION_INDEX,
+    Mark,
+    Segment,
+    load_indexes,
+)
+from ev.log.transactions import Transactions, read_marker, sound_entries
+from ev.wire.checksum import crc32c
+from ev.wire.records import CONTROL, LOG_OVERHEAD, TRANSACTIONAL
 
 LOG_NAME = re.compile(r"\d{20}\.log")
 SNAPSHOT_NAME = re.compile(r"\d{20}\.snapshot")
@@ -96,7 +109,9 @@ def create(services: Services, topic: str, index: int, topic_id: bytes, director
     _write(disk, f"{directory}/{PARTITION_METADATA}", partition_metadata(topic_id))
     _write(disk, f"{directory}/{OWN_CHECKPOINT}", PartitionCheckpoint(topic_id).encode())
     segment = Segment(directory, 0)
-    partition = _partition(services, topic, index, topic_id, directory, config, [segment], 0, 0, LeaderEpochs(), Producers())
+    partition = _partition(
+        services, topic, index, topic_id, directory, config, [segment], 0, 0, LeaderEpochs(), Producers(), Transactions()
+    )
     partition.resume(Mark(0, segment, 0), 0)
     return partition
 
@@ -122,8 +137,9 @@ def _partition(
     end: int,
     epochs: LeaderEpochs,
     producers: Producers,
+    transactions: Transactions,
 ) -> Partition:
-    return Partition(services, topic, index, topic_id, directory, config, segments, log_start, end, epochs, producers)
+    return Partition(services, topic, index, topic_id, directory, config, segments, log_start, end, epochs, producers, transactions)
 
 
 class Recovery:
@@ -158,6 +174,7 @@ class Recovery:
         self.epochs = LeaderEpochs()
         self.epochs_trusted = True
         self.producers = Producers()
+        self.transactions = Transactions()
         self.damaged: str | None = None
         self.opened: dict[Segment, File] = {}
         self.changed = False  # whether anything has to be synced and noted
@@ -187,6 +204,7 @@ class Recovery:
             end,
             self.epochs,
             self.producers,
+            self.transactions,
         )
         partition.damaged = self.damaged
         partition.epochs_trusted = self.epochs_trusted
@@ -268,7 +286,8 @@ class Recovery:
             return self._begin_as_kafka(segments)
         self.epochs = LeaderEpochs(entry for entry in own.epochs if entry != UNTRUSTED)
         self.epochs_trusted = UNTRUSTED not in own.epochs
-        self.producers = own.producers()
+        self.producers, self.transactions, checks = own.producers()
+        self._load_aborted(segments, own.recovery_offset, checks)
         for number, segment in enumerate(segments):
             if segment.base_offset == own.segment_base:
                 segment.max_timestamp, segment.max_timestamp_offset = own.max_timestamp, own.max_timestamp_offset
@@ -294,14 +313,63 @@ class Recovery:
                 self.epochs = LeaderEpochs(parse_epochs(self.disk.read(f"{self.directory}/{LEADER_EPOCHS}")))
                 self.epochs.cut_from(segments[number].base_offset)
             self._restore_snapshot(segments[number].base_offset)
+            for segment in segments[:number]:
+                self.transactions.adopt(segment.base_offset, sound_entries(self._transaction_index(segment)) or b"")
         return number, 0, segments[number].base_offset
+
+    # Aborted transactions
+
+    def _transaction_index(self, segment: Segment) -> Buffer:
+        name = segment.path(TRANSACTION_INDEX)
+        return self.disk.read(name) if name.rpartition("/")[2] in self.found.names else b""
+
+    def _load_aborted(self, segments: list[Segment], recovery_offset: int, checks: list[tuple[int, int, int]]) -> None:
+        """The .txnindex files, as far as the checkpoint vouches for them; they are made again from the log if one is not as it was."""
+        by_base = {segment.base_offset: segment for segment in segments}
+        for base, size, checksum in checks:
+            segment = by_base.get(base)
+            if segment is None:
+                continue  # dropped since then
+            entries = memoryview(self._transaction_index(segment))[:size]
+            if len(entries) != size or crc32c(entries) != checksum:
+                self._report(f"{segment.path(TRANSACTION_INDEX)} is not as it was written and is made again from the log")
+                self._find_aborted(segments, recovery_offset)
+                return
+            self.transactions.adopt(base, entries)
+
+    def _find_aborted(self, segments: list[Segment], recovery_offset: int) -> None:
+        """Walk the log up to the recovery point for the transactions that were aborted in it."""
+        walked = Transactions()
+        for segment in segments:
+            file = self.disk.open(segment.path(LOG), read_only=True)
+            try:
+                for place, fields in Scan(file.read_at, 0, segment.size, None, contiguous=False, checked=False):
+                    if fields[0] >= recovery_offset:
+                        break
+                    if fields[5] & TRANSACTIONAL:
+                        self._take_transactional(walked, segment, place, fields, file)
+            finally:
+                file.release()
+        self.transactions.aborted = walked.aborted
+        self.transactions.saved = {}
+        self.changed = True
+
+    def _take_transactional(self, transactions: Transactions, segment: Segment, position: int, fields: Fields, file: File) -> None:
+        """A batch of a transaction, or its marker, is part of the log."""
+        producer_id = fields[9]
+        if not fields[5] & CONTROL:
+            transactions.begin(producer_id, fields[0], segment, position)
+            return
+        marker = read_marker(file.read_at(fields[1] + LOG_OVERHEAD, position))
+        if marker is not None:
+            transactions.end(producer_id, marker, fields[0], segment.base_offset)
 
     def _restore_snapshot(self, offset: int) -> None:
         """The newest of Kafka's producer snapshots up to `offset` that can be read."""
         offsets = [int(name[:20]) for name in self.found.names if SNAPSHOT_NAME.fullmatch(name)]
         for candidate in sorted((each for each in offsets if each <= offset), reverse=True):
             try:
-                self.producers.restore(self.disk.read(f"{self.directory}/{candidate:020d}{SNAPSHOT}"), self.now_ms)
+                self.producers.restore(self.disk.read(f"{self.directory}/{candidate:020d}{SNAPSHOT}"), self.transactions, self.now_ms)
                 return
             except MalformedError as problem:
                 self._report(f"{candidate:020d}{SNAPSHOT} was passed over: {problem}")
@@ -400,9 +468,15 @@ class Recovery:
         segment.indexed(last_offset, position, fields[1] + LOG_OVERHEAD, fields[8], self.config.index_interval_bytes)
         if fields[2] != self.epochs.latest:
             self.epochs.begin(fields[2], fields[0])
-        if fields[9] >= 0 and fields[11] >= 0:
+        if fields[9] < 0:
+            return
+        if fields[11] >= 0:
             append_time = fields[8] if fields[5] & 8 else -1
             self.producers.append(fields[9], fields[10], fields[11], fields[12], fields[0], last_offset, append_time, self.now_ms)
+        elif fields[5] & TRANSACTIONAL:
+            self.producers.seen(fields[9], fields[10], self.now_ms)
+        if fields[5] & TRANSACTIONAL:
+            self._take_transactional(self.transactions, segment, position, fields, self._open(segment))
 
     # What does not belong to the log
 
@@ -459,7 +533,7 @@ class Recovery:
             self._report(f"{path} lies behind the end of the log and was renamed to {path}{TORN}")
         else:
             self.disk.remove(path)
-        for suffix in (INDEX, TIME_INDEX):
+        for suffix in (INDEX, TIME_INDEX, TRANSACTION_INDEX):
             if self.disk.exists(segment.path(suffix)):
                 self.disk.remove(segment.path(suffix))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ev.log.checkpoint import LEADER_EPOCHS, OWN_CHECKPOINT
-from ev.log.segment import INDEX, TIME_INDEX, Mark, Segment
+from ev.log.segment import INDEX, TIME_INDEX, TRANSACTION_INDEX, Mark, Segment
 
 if TYPE_CHECKING:
     from ev.disk import Disk
@@ -68,10 +68,50 @@ def index_saves(segment: Segment, mark: Mark) -> list[IndexSave]:
     return saves
 
 
+class AbortedSave:
+    """The entries of a .txnindex that its file does not have yet. No start makes them again, so they are synced."""
+
+    __slots__ = ("base_offset", "data", "partition", "path", "position")
+
+    def __init__(self, partition: Partition, base_offset: int, position: int, data: bytes) -> None:
+        self.partition = partition
+        self.base_offset = base_offset
+        self.path = f"{partition.directory}/{base_offset:020d}{TRANSACTION_INDEX}"
+        self.position = position
+        self.data = data
+
+    def run(self, disk: Disk) -> None:
+        file = disk.open(self.path, create=True)
+        try:
+            file.write_at([self.data], self.position)
+            file.truncate(self.position + len(self.data))
+            file.sync_all()
+        finally:
+            file.release()
+
+    def done(self) -> None:
+        if self.base_offset in self.partition.transactions.aborted:
+            self.partition.transactions.saved[self.base_offset] = self.position + len(self.data)
+
+
+def aborted_saves(partition: Partition, mark: Mark) -> list[AbortedSave]:
+    """What is missing in the .txnindex files up to the mark."""
+    transactions = partition.transactions
+    saves = []
+    for base_offset, entries in transactions.aborted.items():
+        saved = transactions.saved.get(base_offset, 0)
+        if saved < len(entries):
+            data = transactions.entries_below(base_offset, mark.offset)[saved:]
+            if data:
+                saves.append(AbortedSave(partition, base_offset, saved, data))
+    return saves
+
+
 class Checkpoint:
     """One partition's checkpoint: made on the loop, written in a thread."""
 
     __slots__ = (
+        "aborted",
         "directory",
         "disk",
         "epochs",
@@ -86,7 +126,14 @@ class Checkpoint:
     )
 
     def __init__(
-        self, partition: Partition, mark: Mark, indexes: list[IndexSave], files: list[tuple[str, bytes]], own: bytes, names_unsynced: bool
+        self,
+        partition: Partition,
+        mark: Mark,
+        indexes: list[IndexSave],
+        aborted: list[AbortedSave],
+        files: list[tuple[str, bytes]],
+        own: bytes,
+        names_unsynced: bool,
     ) -> None:
         self.partition = partition
         self.disk = partition.services.disk
@@ -94,6 +141,7 @@ class Checkpoint:
         self.log_start_offset = partition.log_start_offset
         self.mark = mark
         self.indexes = indexes
+        self.aborted = aborted
         self.files = files
         self.own = own
         self.names_unsynced = names_unsynced
@@ -105,6 +153,8 @@ class Checkpoint:
         disk = self.disk
         for save in self.indexes:
             save.run(disk)
+        for entries in self.aborted:
+            entries.run(disk)
         for path, data in self.files:
             swap_in(disk, path, data, synced=False)
         if self.epochs is not None:

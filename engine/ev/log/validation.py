@@ -27,7 +27,7 @@ from ev.wire.records import (
 
 ZSTD = 4
 ZSTD_VERSION_MIN = 7
-REFUSED_ATTRIBUTES = LOG_APPEND_TIME | CONTROL | TRANSACTIONAL | DELETE_HORIZON
+REFUSED_ATTRIBUTES = LOG_APPEND_TIME | CONTROL | DELETE_HORIZON
 
 
 def refusal(batch: Buffer, config: TopicConfig, request_version: int) -> KafkaError | None:
@@ -63,8 +63,6 @@ def _content_refusal(fields: Fields, request_version: int) -> KafkaError | None:
         return KafkaError(ErrorCode.INVALID_RECORD, "a client may not write control records")
     if attributes & LOG_APPEND_TIME:
         return KafkaError(ErrorCode.INVALID_TIMESTAMP, "a producer may not set the timestamp type LogAppendTime")
-    if attributes & TRANSACTIONAL:
-        return KafkaError(ErrorCode.INVALID_TXN_STATE, "this engine does not take transactional batches")
     if attributes & DELETE_HORIZON:
         return KafkaError(ErrorCode.INVALID_RECORD, "a producer may not set a delete horizon")
     codec = attributes & CODEC_MASK
@@ -132,6 +130,7 @@ def _recompressed(columns: Columns, fields: Fields, codec: int, level: int | Non
         producer_id=fields[9],
         producer_epoch=fields[10],
         base_sequence=fields[11],
+        attributes=fields[5] & TRANSACTIONAL,
     )
 
 

@@ -67,6 +67,7 @@ class Connection(asyncio.Protocol):
         "idle_fetch",
         "listener",
         "local_address",
+        "metadata_due_ms",
     )
 
     def __init__(self, broker: Broker, listener: Listener) -> None:
@@ -78,6 +79,7 @@ class Connection(asyncio.Protocol):
         self.dispatching = False
         self.blocked = False
         self.idle_fetch: Any = None
+        self.metadata_due_ms = 0
         self._last_fetch: tuple[int, bytes, Any] = (-1, b"", None)
         self.active = True  # bytes came since the listener last looked for idle connections
         self._transport: asyncio.Transport | None = None

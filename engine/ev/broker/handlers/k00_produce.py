@@ -51,9 +51,8 @@ ACCEPTED_V3 = Struct(">iihqqi")
 ACCEPTED_V5 = Struct(">iihqqqi")
 ACCEPTED_V8 = Struct(">iihqqqihi")
 ACCEPTED_V9 = Struct(">bihqqq9s")
-END_OF_V9 = b"\1\0\0" b"\0" b"\0\0\0\0" b"\0"
+END_OF_V9 = b"\1\0\0\0\0\0\0\0\0"
 """No record errors, no error message, no tagged fields of the partition; none of the topic; throttle_time_ms 0; no tagged fields."""
-
 
 
 def handle(broker: Broker, call: Call) -> None:

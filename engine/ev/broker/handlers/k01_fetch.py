@@ -6,6 +6,8 @@ there (ReplicaManager.fetchMessages); otherwise parked until enough bytes are be
 - The first partition with data always gives at least one whole batch, however small the limits are; after that they hold.
 - The batch that contains the fetch offset is sent whole; clients drop what is before it.
 - What was acknowledged is seen: a fetch at the end of the log waits for the round that covers the end at its arrival.
+- Readers of committed records (isolation level 1, KIP-98) stop at the last stable offset, and are told which transactions in what
+  they get were aborted.
 - With a session (KIP-227, `ev.broker.fetch_sessions`) only what is new is answered.
 
 v5 log_start_offset, v7 sessions, v9 current_leader_epoch, v11 rack id, v12 flexible with epochs, v13 topic ids,
@@ -20,7 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ev.broker.fetch_sessions import NO_SESSION, Opened
 from ev.broker.waiting import Waiter
 from ev.errors import ErrorCode, KafkaError
-from ev.log.reading import ReadLater
+from ev.log.reading import Read, ReadLater
 from ev.wire.codec import encoder
 from ev.wire.messages.k01_fetch import AbortedTransaction, FetchableTopicResponse, FetchRequest, FetchResponse, PartitionData
 
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 KEY = 1
 VERSIONS = (4, 18)
 TOPIC_IDS_FROM = 13
+READ_COMMITTED = 1
 
 
 def handle(broker: Broker, call: Call) -> None:
@@ -72,6 +75,7 @@ class Fetch:
         "bytes_max",
         "bytes_wanted",
         "call",
+        "committed",
         "encoded",
         "failed",
         "opened",
@@ -88,6 +92,7 @@ class Fetch:
         self.opened = opened
         self.bytes_left = self.bytes_max = min(request.max_bytes, broker.settings.fetch_max_bytes)
         self.bytes_wanted = min(max(request.min_bytes, 0), self.bytes_left)
+        self.committed = request.isolation_level == READ_COMMITTED
         self.failed = False
         self.encoded: list[Buffer] | None = None  # the last answer, if it held nothing
         self.starts_moved = 0  # the store's count at the time of that answer
@@ -143,7 +148,7 @@ class Fetch:
         for asked in self.asked:
             partition = asked.partition
             if partition is not None and partition.high_watermark > asked.offset:
-                available += partition.bytes_available(asked.offset, self.bytes_wanted - available)
+                available += partition.bytes_available(asked.offset, self.bytes_wanted - available, committed=self.committed)
                 if available >= self.bytes_wanted:
                     return True
         return False
@@ -180,7 +185,7 @@ class Fetch:
     def _park(self) -> None:
         if self.waiter is None:
             offsets = {asked.partition: asked.offset for asked in self.asked if asked.partition is not None}
-            self.waiter = Waiter(offsets, self.bytes_wanted, lambda: self._read(0))
+            self.waiter = Waiter(offsets, self.bytes_wanted, lambda: self._read(0), committed=self.committed)
         self.call.on_closed = self.forget
         self.broker.waiting.park(self.waiter, self.broker.clock.monotonic_ms() + self.request.max_wait_ms)
 
@@ -208,18 +213,20 @@ class Fetch:
                 continue
             high_watermark = partition.high_watermark
             if high_watermark <= offset or (self.bytes_left <= 0 and self.bytes_left != self.bytes_max):
-                answer.high_watermark = answer.last_stable_offset = high_watermark
+                answer.high_watermark = high_watermark
+                answer.last_stable_offset = partition.last_stable_offset
                 answer.log_start_offset = partition.log_start_offset
                 continue
+            first = self.bytes_left == self.bytes_max
             try:
-                found = partition.read(offset, min(bytes_max, self.bytes_left), at_least_one=self.bytes_left == self.bytes_max)
+                found = partition.read(offset, min(bytes_max, self.bytes_left), at_least_one=first, committed=self.committed)
             except KafkaError as error:
                 answer.error_code = error.code
                 continue
             if isinstance(found, ReadLater):
                 self.broker.runtime.world.read(found.run, partial(self._read_later, asked, partition, position))
                 return
-            self._found(asked, partition, found.pieces)
+            self._found(asked, partition, found)
         self._answer()
 
     def _answer(self) -> None:
@@ -261,16 +268,20 @@ class Fetch:
             gone = partition.gone  # its files were renamed away under the read
             asked.answer.error_code = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION if gone else ErrorCode.KAFKA_STORAGE_ERROR
         else:
-            self._found(asked, partition, result.pieces)
+            self._found(asked, partition, result)
         self._read(resume)
 
-    def _found(self, asked: Asked, partition: Partition, pieces: list[Buffer]) -> None:
-        answer = asked.answer
-        answer.high_watermark = answer.last_stable_offset = partition.high_watermark
+    def _found(self, asked: Asked, partition: Partition, found: Read) -> None:
+        answer, pieces = asked.answer, found.pieces
+        answer.high_watermark = partition.high_watermark
+        answer.last_stable_offset = partition.last_stable_offset
         answer.log_start_offset = partition.log_start_offset
         if pieces:
             answer.records = pieces
             self.bytes_left -= sum(map(len, pieces))
+            if self.committed:
+                aborted = partition.aborted_transactions(asked.offset, found.next_offset)
+                answer.aborted_transactions = [AbortedTransaction(producer_id=each, first_offset=first) for each, first in aborted]
 
 
 def news(session: Session, topics: list[FetchableTopicResponse]) -> list[FetchableTopicResponse]:

@@ -1,6 +1,7 @@
 """ListOffsets (2): the offset at an end of the log, or of the first record at or after a time.
 
-Versions 1-11. The times with a meaning of their own: -1 the high watermark, -2 the log start, -3 the record with the largest
+Versions 1-11. The times with a meaning of their own: -1 the high watermark, or for readers of committed records the last stable
+offset, which no other answer of theirs goes beyond either, -2 the log start, -3 the record with the largest
 timestamp (v7), -4 the log start again, as nothing is tiered (v8), -5 the last tiered record (v9) and -6 the first that waits
 for it (v11): there is none.
 
@@ -40,6 +41,7 @@ EARLIEST_LOCAL: Final = -4
 LATEST_TIERED: Final = -5
 EARLIEST_PENDING_UPLOAD: Final = -6
 NOTHING: Final = (-1, -1, -1)
+READ_COMMITTED: Final = 1
 VERSION_MIN: Final = {MAX_TIMESTAMP: 7, EARLIEST_LOCAL: 8, LATEST_TIERED: 9, EARLIEST_PENDING_UPLOAD: 11}
 
 
@@ -61,11 +63,12 @@ def _answer(broker: Broker, call: Call, request: ListOffsetsRequest) -> None:
 class Lookups:
     """The lookups of one request, one after the other; a search that has to wait for the disk leaves the loop."""
 
-    __slots__ = ("_answers", "_broker", "_call", "_open")
+    __slots__ = ("_answers", "_broker", "_call", "_committed", "_open")
 
     def __init__(self, broker: Broker, call: Call, request: ListOffsetsRequest) -> None:
         self._broker = broker
         self._call = call
+        self._committed = request.isolation_level == READ_COMMITTED
         counts = Counter((topic.name, asked.partition_index) for topic in request.topics for asked in topic.partitions)
         self._open: deque[tuple[Partition, int, ListOffsetsPartitionResponse]] = deque()
         self._answers = [
@@ -95,7 +98,7 @@ class Lookups:
         """Go on with what is open, then answer."""
         while self._open:
             partition, timestamp, answer = self._open.popleft()
-            found = _look_up(partition, timestamp)
+            found = _look_up(partition, timestamp, committed=self._committed)
             if isinstance(found, SearchLater):
                 later = found
                 self._broker.runtime.world.read(later.run, lambda result: self._searched(partition, answer, later, result))  # noqa: B023
@@ -115,15 +118,15 @@ class Lookups:
         self.run()
 
 
-def _look_up(partition: Partition, timestamp: int) -> tuple[int, int, int] | SearchLater:
+def _look_up(partition: Partition, timestamp: int, *, committed: bool) -> tuple[int, int, int] | SearchLater:
     """(offset, timestamp, leader epoch), each -1 when there is none."""
     if timestamp == LATEST:
-        return partition.high_watermark, -1, partition.leader_epoch
+        return partition.last_stable_offset if committed else partition.high_watermark, -1, partition.leader_epoch
     if timestamp in (EARLIEST, EARLIEST_LOCAL):
         return partition.log_start_offset, -1, partition.epochs.at(partition.log_start_offset)
     if timestamp in (LATEST_TIERED, EARLIEST_PENDING_UPLOAD):
         return NOTHING
-    found = partition.search_by_time(None if timestamp == MAX_TIMESTAMP else timestamp)
+    found = partition.search_by_time(None if timestamp == MAX_TIMESTAMP else timestamp, committed=committed)
     if found is None or isinstance(found, SearchLater):
         return NOTHING if found is None else found
     offset, at_ms = found

@@ -24,6 +24,8 @@ from ev.wire.messages.k03_metadata import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ev.broker.broker import Broker
     from ev.broker.runtime import Call
     from ev.broker.topics import Topic
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
 KEY = 3
 VERSIONS = (0, 13)
 
+APART_MS: Final = 2  # by a clock of whole milliseconds
+"""librdkafka asks twice when it starts. If both answers come at once, the partition has no broker yet when its consumer asks for an
+offset, and it waits half a second before it asks again (measured with 2.0.2: 1.65 s instead of 1.15 s in every fifth `kcat -C`)."""
 NOT_ASKED: Final = -(1 << 31)
 TOPIC_OPERATIONS: Final = sum(1 << operation for operation in (3, 4, 5, 6, 7, 8, 10, 11))
 CLUSTER_OPERATIONS: Final = sum(1 << operation for operation in (5, 7, 8, 9, 10, 11, 12))
@@ -46,13 +51,24 @@ def handle(broker: Broker, call: Call) -> None:
         _answer(broker, call, request, wanted, refused)
 
     if not missing:
-        broker.runtime.after_round(broker.metadata_round, answer)
+        _apart_from_the_last(broker, call, lambda: broker.runtime.after_round(broker.metadata_round, answer))
         return
     try:
         broker.create_topics(missing, call.now_ms, answer)
     except KafkaError as error:
         refused.update({topic.name: error for topic in missing})
         answer()
+
+
+def _apart_from_the_last(broker: Broker, call: Call, answer: Callable[[], None]) -> None:
+    """Answer, but leave at least a millisecond since the connection's last answer to Metadata."""
+    now_ms = broker.clock.monotonic_ms()
+    due_ms = max(now_ms, call.connection.metadata_due_ms)
+    call.connection.metadata_due_ms = due_ms + APART_MS
+    if due_ms == now_ms:
+        answer()
+    else:
+        broker.runtime.call_at(due_ms, answer)
 
 
 def _wants_all(call: Call, request: MetadataRequest) -> bool:
