@@ -303,6 +303,29 @@ class Settings:
         "producer.id.expiration.ms", DAY_MS, "How long a producer's sequence numbers are remembered after its last batch.", low=1, unit="ms"
     )
 
+    # ---- transactions
+    transaction_max_timeout_ms = Number(
+        "transaction.max.timeout.ms", 15 * MINUTE_MS, "The longest timeout that a transactional producer may ask for.", low=1, unit="ms"
+    )
+    transactional_id_expiration_ms = Number(
+        "transactional.id.expiration.ms",
+        7 * DAY_MS,
+        "How long a transactional id is remembered after its last transaction.",
+        low=1,
+        unit="ms",
+    )
+    transaction_state_log_num_partitions = Number(
+        "transaction.state.log.num.partitions", 4, "Partitions of __transaction_state when it is created.", low=1, high=1000
+    )
+    transaction_state_log_segment_bytes = Number(
+        "transaction.state.log.segment.bytes", 100 * MIB, "The segment size of __transaction_state.", low=1024, high=INT_MAX, unit="bytes"
+    )
+    transaction_partition_verification_enable = Switch(
+        "transaction.partition.verification.enable",
+        True,
+        "Whether a transactional batch is refused when its partition was not added to the transaction.",
+    )
+
     # ---- groups and offsets
     offsets_topic_num_partitions = Number(
         "offsets.topic.num.partitions", 4, "Partitions of __consumer_offsets when it is created.", low=1, high=1000

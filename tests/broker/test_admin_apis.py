@@ -77,11 +77,14 @@ def described(client: RawClient, kind: int, name: str, keys: list[str] | None = 
 
 
 def test_every_handler_is_advertised_and_produce_from_version_0(client: RawClient) -> None:
-    """What is not built is not advertised, no feature is finalised."""
+    """What is not built is not advertised; the finalised features are those that clients may rely on."""
     response = client.ask(18, 4, ApiVersionsRequest(client_software_name="raw", client_software_version="1.0"))
     assert sorted(one.api_key for one in response.api_keys) == [int(name[1:3]) for name in HANDLERS]
     assert {one.api_key: one.min_version for one in response.api_keys}[0] == 0
-    assert (response.supported_features, response.finalized_features, response.finalized_features_epoch) == ([], [], -1)
+    assert [(each.name, each.min_version, each.max_version) for each in response.supported_features] == [("transaction.version", 0, 2)]
+    assert [(each.name, each.max_version_level) for each in response.finalized_features] == [("transaction.version", 2)]
+    older = client.ask(18, 3, ApiVersionsRequest(client_software_name="raw", client_software_version="1.0"))
+    assert (older.supported_features, len(older.finalized_features)) == ([], 1)
 
 
 def test_an_unknown_version_of_api_versions_is_answered_in_version_0(client: RawClient) -> None:
@@ -462,9 +465,8 @@ def test_producer_ids_never_repeat(engine: Engine) -> None:
     assert min(given) >= 0
 
 
-def test_a_transactional_id_is_refused(client: RawClient) -> None:
-    """Transactions are not built."""
-    assert producer_id(client, transactional_id="tx") == (ErrorCode.INVALID_REQUEST, -1)
+def test_an_empty_transactional_id_is_refused(client: RawClient) -> None:
+    """It is neither one nor none."""
     assert producer_id(client, transactional_id="") == (ErrorCode.INVALID_REQUEST, -1)
     assert producer_id(client, transactional_id=None)[0] == 0
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ev.broker.group_runtime import java_hash, partition_for
+from ev.broker.internal_topic import java_hash, partition_for
 from ev.broker.topics import OFFSETS_TOPIC
 from ev.errors import ErrorCode
 from ev.wire.catalog import API
@@ -334,10 +334,9 @@ def test_the_coordinator_of_every_group_is_here(broker: SimulatedBroker, version
     assert (place.error_code, place.node_id, place.host, place.port) == (0, broker.store.node_id, "127.0.0.1", 9092)
 
 
-@pytest.mark.parametrize("key_type", [1, 2])
-def test_transactions_and_share_groups_have_no_coordinator_yet(broker: SimulatedBroker, key_type: int) -> None:
+def test_share_groups_have_no_coordinator(broker: SimulatedBroker) -> None:
     """A clear refusal that clients do not retry."""
-    answer = broker.ask(FindCoordinatorRequest(key_type=key_type, coordinator_keys=["id"]), 6).coordinators[0]
+    answer = broker.ask(FindCoordinatorRequest(key_type=2, coordinator_keys=["id"]), 6).coordinators[0]
     assert answer.error_code == ErrorCode.INVALID_REQUEST
     assert "not supported" in answer.error_message
 

@@ -116,11 +116,11 @@ def test_a_log_that_refuses_is_renewed_another_time(monkeypatch: pytest.MonkeyPa
     write = Partition.append_records
     refused: list[Any] = []
 
-    def append_records(partition: Partition, records: Any, now_ms: int) -> Any:
+    def append_records(partition: Partition, records: Any, now_ms: int, **more: Any) -> Any:
         if len(records) > 1 and not refused:
             refused.append(records)
             raise KafkaError(ErrorCode.KAFKA_STORAGE_ERROR)
-        return write(partition, records, now_ms)
+        return write(partition, records, now_ms, **more)
 
     monkeypatch.setattr(Partition, "append_records", append_records)
     for number in range(1, 100):

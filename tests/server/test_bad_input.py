@@ -78,7 +78,7 @@ def test_a_frame_that_does_not_parse_closes_the_connection(engine: Engine, body:
     wait_for(lambda: "closed: " in engine.log(), "a line in the log")
 
 
-@pytest.mark.parametrize(("key", "version"), [(999, 0), (-1, 0), (0, 2), (0, 12), (1, 3), (3, 99), (3, -1), (4, 0), (24, 0)])
+@pytest.mark.parametrize(("key", "version"), [(999, 0), (-1, 0), (0, 2), (0, 13), (1, 3), (3, 99), (3, -1), (4, 0), (76, 1)])
 def test_an_api_or_version_that_is_not_served_closes_the_connection(engine: Engine, key: int, version: int) -> None:
     """As Kafka does; ApiVersions told the client what is served."""
     with RawClient(engine.address) as client:
@@ -148,15 +148,15 @@ def test_wrong_batches_are_refused_and_change_nothing(engine: Engine) -> None:
         assert response.responses[0].partition_responses[0].base_offset == 1
 
 
-def test_a_transactional_producer_is_refused(engine: Engine) -> None:
-    """Transactions are not built: an error, never half a transaction."""
+def test_a_transactional_batch_needs_a_transaction(engine: Engine) -> None:
+    """One that no coordinator knows, or none at all: an error, never half a transaction."""
     with RawClient(engine.address) as client:
         create(client, "t")
-        data = TopicProduceData(name="t", partition_data=[PartitionProduceData(index=0, records=encode_batch([b"v"]))])
-        response = client.ask(0, 9, ProduceRequest(transactional_id="tx", acks=-1, timeout_ms=5000, topic_data=[data]))
-        assert response.responses[0].partition_responses[0].error_code != 0
         batch = encode_batch([b"v"], attributes=0x10, producer_id=5, producer_epoch=0, base_sequence=0)
-        assert produced(client, "t", batch) != 0
+        data = TopicProduceData(name="t", partition_data=[PartitionProduceData(index=0, records=batch)])
+        response = client.ask(0, 9, ProduceRequest(transactional_id="tx", acks=-1, timeout_ms=5000, topic_data=[data]))
+        assert response.responses[0].partition_responses[0].error_code == ErrorCode.INVALID_PRODUCER_ID_MAPPING
+        assert produced(client, "t", batch) == ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED
 
 
 def test_a_failed_produce_without_acks_closes_the_connection(engine: Engine) -> None:

@@ -27,6 +27,7 @@ from ev.broker.replay import replayed
 from ev.broker.runtime import Runtime
 from ev.broker.topics import (
     OFFSETS_TOPIC,
+    TRANSACTIONS_TOPIC,
     Topic,
     Topics,
     check_topic_name,
@@ -34,6 +35,7 @@ from ev.broker.topics import (
     read_record,
     topic_record,
 )
+from ev.broker.transaction_runtime import TransactionRuntime
 from ev.broker.upkeep import Upkeep
 from ev.broker.waiting import Waiting
 from ev.errors import ErrorCode, KafkaError
@@ -79,6 +81,8 @@ class Broker:
         self.fetch_sessions = FetchSessions(randomness, settings.max_incremental_fetch_session_cache_slots)
         self.groups = GroupRuntime(self)
         self.groups.start()
+        self.transactions = TransactionRuntime(self)
+        self.transactions.start()
         self.upkeep = Upkeep(store, self.runtime, clock)
         self.upkeep.ask()
 
@@ -163,6 +167,11 @@ class Broker:
         """The topic that groups keep their state in, as it is when it is created for them."""
         config = {"cleanup.policy": "compact", "segment.bytes": str(self.settings.offsets_topic_segment_bytes)}
         return self.new_topic(OFFSETS_TOPIC, self.settings.offsets_topic_num_partitions, config)
+
+    def new_transactions_topic(self) -> Topic:
+        """The topic that transactions keep their state in, likewise."""
+        config = {"cleanup.policy": "compact", "segment.bytes": str(self.settings.transaction_state_log_segment_bytes)}
+        return self.new_topic(TRANSACTIONS_TOPIC, self.settings.transaction_state_log_num_partitions, config)
 
     def check_partition_count(self, count: int, added: int) -> None:
         """Whether a topic may have this many partitions, `added` of them new. Raises KafkaError."""

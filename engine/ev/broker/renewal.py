@@ -4,7 +4,8 @@ Every commit is a record, but only the newest of each partition counts. A start 
 longer with every day that the engine has lived. A partition is renewed when it holds many more records than there is to know.
 
 Renewing goes in steps, between which commits go on. That is safe because each step writes what holds at its moment, and what
-changes afterwards is written after it: the last record of every key is always the current one. The log's start moves when the
+changes afterwards is written after it: the last record of every key is always the current one. What open transactions have
+committed is written again too, in those transactions. The log's start moves when the
 last step is on disk. Until then both halves are there, and say the same to whoever reads them.
 """
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from ev.broker.runtime import Runtime
-    from ev.coordinators.decision import Record
+    from ev.coordinators.groups import Groups
     from ev.log.partition import Partition
 
 logger = logging.getLogger(__name__)
@@ -39,12 +40,12 @@ class Renewal:
         partition: Partition,
         runtime: Runtime,
         group_ids: Callable[[], Iterable[str]],
-        records_of: Callable[[str], list[Record]],
+        groups: Groups,
     ) -> None:
         self.partition = partition
         self._runtime = runtime
         self._group_ids = group_ids
-        self._records_of = records_of
+        self._groups = groups
         self._look_at = partition.log_start_offset + RECORDS_MAX
         self._left: list[str] | None = None  # the groups still to be written; None when no renewal is going on
         self._begins_at = 0
@@ -53,7 +54,7 @@ class Renewal:
         """Records were appended: see whether it is time."""
         if self.partition.end_offset >= self._look_at and self._left is None:
             group_ids = list(self._group_ids())
-            live = sum(len(self._records_of(group_id)) for group_id in group_ids)
+            live = sum(len(self._groups.records_of(group_id)) for group_id in group_ids)
             self._look_at = self.partition.log_start_offset + RECORDS_MAX + LIVE_FACTOR * live
             if self.partition.end_offset >= self._look_at:
                 self._left = group_ids
@@ -64,11 +65,19 @@ class Renewal:
         """Write what now holds of some groups."""
         assert self._left is not None, "a step belongs to a renewal"
         records: list[tuple[bytes, bytes | None]] = []
+        pending: dict[int, list[tuple[bytes, bytes | None]]] = {}
         while self._left and len(records) < STEP_RECORDS:
-            records += [(record.key, record.value) for record in self._records_of(self._left.pop())]
+            group_id = self._left.pop()
+            records += [(record.key, record.value) for record in self._groups.records_of(group_id)]
+            for producer_id, theirs in self._groups.pending_records_of(group_id).items():
+                pending.setdefault(producer_id, []).extend((record.key, record.value) for record in theirs)
         try:
+            now_ms = self._runtime.clock.wall_ms()
             if records:
-                self.partition.append_records(records, self._runtime.clock.wall_ms())
+                self.partition.append_records(records, now_ms)
+            for producer_id, theirs_now in pending.items():  # again behind what they will replace
+                epoch = self.partition.producers.by_id[producer_id].epoch
+                self.partition.append_records(theirs_now, now_ms, producer=(producer_id, epoch))
         except KafkaError as error:
             logger.warning("%s-%d is not renewed: %s", self.partition.topic, self.partition.index, error)
             self._end()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ev.log.reading import ReadLater
+from ev.log.transactions import read_marker
 from ev.wire.compression import NONE
 from ev.wire.records import HEADER_SIZE, decode_batch, headers
 
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ev.log.partition import Partition
+    from ev.wire.primitives import Buffer
+    from ev.wire.records import BatchHeader
 
 READ_BYTES_MAX = 4 << 20
 FEW_RECORDS = 16
@@ -19,6 +22,13 @@ FEW_RECORDS = 16
 
 def replayed(partition: Partition) -> Iterator[tuple[bytes | None, bytes | None]]:
     """(key, value) of every record up to the high watermark, control records left out. For the start: it waits for the disk."""
+    for header, piece, position in batches(partition):
+        if not header.is_control:
+            yield from records_of(header, piece, position)
+
+
+def batches(partition: Partition) -> Iterator[tuple[BatchHeader, Buffer, int]]:
+    """(header, the bytes it is in, its place in them) of every batch up to the high watermark."""
     offset = partition.log_start_offset
     while offset < partition.high_watermark:
         answer = partition.read(offset, READ_BYTES_MAX, at_least_one=True)
@@ -27,25 +37,49 @@ def replayed(partition: Partition) -> Iterator[tuple[bytes | None, bytes | None]
             return
         for piece in read.pieces:
             for position, header in headers(piece):
-                if header.is_control:
-                    continue
-                if header.codec == NONE and header.record_count <= FEW_RECORDS:
-                    yield from _few_records(bytes(piece[position + HEADER_SIZE : position + header.size]), header.record_count)
-                else:
-                    batch = decode_batch(piece, position)
-                    yield from zip(batch.keys, batch.values, strict=True)
+                yield header, piece, position
         offset = read.next_offset
 
 
-def newest(partition: Partition) -> dict[bytes, bytes]:
-    """The newest value of every key that has one: what compaction would leave."""
-    values: dict[bytes, bytes] = {}
-    for key, value in replayed(partition):
-        if value is not None:
-            values[key or b""] = value
-        else:
-            values.pop(key or b"", None)
-    return values
+def records_of(header: BatchHeader, piece: Buffer, position: int) -> Iterator[tuple[bytes | None, bytes | None]]:
+    """(key, value) of every record of one batch."""
+    if header.codec == NONE and header.record_count <= FEW_RECORDS:
+        yield from _few_records(bytes(piece[position + HEADER_SIZE : position + header.size]), header.record_count)
+    else:
+        batch = decode_batch(piece, position)
+        yield from zip(batch.keys, batch.values, strict=True)
+
+
+def newest(partition: Partition) -> list[tuple[bytes, bytes, int | None]]:
+    """(key, value, None) of the newest record of every key that has one, and (key, value, producer id) of what transactions that are
+    still open have written, in the order of the log: what compaction would leave.
+
+    What a transaction has written counts from its commit on, unless another record of the key was written after it.
+    """
+    number = 0
+    values: dict[bytes, tuple[int, bytes]] = {}
+    pending: dict[int, dict[bytes, tuple[int, bytes]]] = {}
+    for header, piece, position in batches(partition):
+        if header.is_control:
+            marker = read_marker(piece[position : position + header.size])
+            written = pending.pop(header.producer_id, {})
+            if marker is not None and marker.commits:
+                values |= {key: each for key, each in written.items() if key not in values or values[key][0] < each[0]}
+            continue
+        for key, value in records_of(header, piece, position):
+            number += 1
+            name = key or b""
+            if header.is_transactional and value is not None:
+                pending.setdefault(header.producer_id, {})[name] = (number, value)
+            elif value is not None:
+                values[name] = (number, value)
+            else:
+                values.pop(name, None)
+                for written in pending.values():
+                    written.pop(name, None)
+    found: list[tuple[int, bytes, bytes, int | None]] = [(order, key, value, None) for key, (order, value) in values.items()]
+    found += [(order, key, value, producer) for producer, written in pending.items() for key, (order, value) in written.items()]
+    return [(key, value, producer) for _, key, value, producer in sorted(found, key=lambda each: each[0])]
 
 
 def _few_records(records: bytes, count: int) -> Iterator[tuple[bytes | None, bytes | None]]:

@@ -57,6 +57,8 @@ class Decision:
     groups: tuple[str, ...] | None = ()
     records: list[Record] = field(default_factory=list)
     replies: list[Reply] = field(default_factory=list)
+    #: (producer id, epoch) of the transaction that the records belong to.
+    producer: tuple[int, int] | None = None
 
     def write(self, group_id: str, key: bytes, value: bytes | None) -> None:
         self.records.append(Record(group_id, key, value))

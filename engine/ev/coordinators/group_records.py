@@ -57,6 +57,8 @@ class CommittedOffset(NamedTuple):
     #: Set by the oldest clients only, which chose a retention of their own; -1 otherwise.
     expire_timestamp_ms: int
     topic_id: bytes
+    #: When it was written, compared with the others; not in the log, where the place of the record says it.
+    order: int = 0
 
 
 def read_key(key: bytes) -> OffsetKey | GroupKey | None:

@@ -20,12 +20,14 @@ from ev.coordinators.group_records import (
     OffsetKey,
     group_key,
     is_group_key,
+    offset_key,
+    offset_value,
     read_group_value,
     read_key,
     read_member,
     read_offset_value,
 )
-from ev.coordinators.offsets import Offsets, Topics, commit_error
+from ev.coordinators.offsets import Offsets, Topics, commit_error, transactional_commit_error
 from ev.errors import ErrorCode
 from ev.wire.messages.k15_describe_groups import DescribedGroup, DescribedGroupMember, DescribeGroupsResponse
 from ev.wire.messages.k16_list_groups import ListedGroup, ListGroupsResponse
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from ev.wire.messages.k14_sync_group import SyncGroupRequest
     from ev.wire.messages.k15_describe_groups import DescribeGroupsRequest
     from ev.wire.messages.k16_list_groups import ListGroupsRequest
+    from ev.wire.messages.k28_txn_offset_commit import TxnOffsetCommitRequest
     from ev.wire.messages.k42_delete_groups import DeleteGroupsRequest
     from ev.wire.messages.k47_offset_delete import OffsetDeleteRequest
 
@@ -119,6 +122,16 @@ class Groups:
         if group is not None and member is not None:
             self._requests.heard_of(group, member, now)
         decision.reply(caller, self._offsets.commit(request, caller.version, now, decision))
+        return decision
+
+    def commit_offsets_in_transaction(self, request: TxnOffsetCommitRequest, caller: Caller, now: Now) -> Decision:
+        decision = Decision((request.group_id,), producer=(request.producer_id, request.producer_epoch))
+        if not request.group_id:
+            return decision.refuse(caller, ErrorCode.INVALID_GROUP_ID)
+        error_code = transactional_commit_error(self._groups.get(request.group_id), request)
+        if error_code:
+            return decision.refuse(caller, error_code)
+        decision.reply(caller, self._offsets.commit_in_transaction(request, now, decision))
         return decision
 
     def fetch_offsets(self, request: OffsetFetchRequest, caller: Caller, now: Now) -> Decision:
@@ -239,6 +252,7 @@ class Groups:
 
     def _expire(self, group: ClassicGroup, now: Now, decision: Decision) -> None:
         nothing_left = self._offsets.expire(group, now.wall_ms, decision)
+        nothing_left = nothing_left and not self._offsets.pending_of(group.group_id)
         if nothing_left and group.state is State.EMPTY and group.is_idle and self._is_old(group, now):
             decision.write(group.group_id, group_key(group.group_id), None)
         else:
@@ -310,6 +324,34 @@ class Groups:
         )
         self._expect_expiry(group, now)
 
+    def replay_pending(self, key: bytes, value: bytes | None, producer_id: int) -> None:
+        """Take over one record that a transaction has written and that its end decides about. Raises MalformedError."""
+        about = read_key(key)
+        if isinstance(about, OffsetKey) and value is not None:
+            committed = read_offset_value(value)
+            if about.group_id not in self._groups:
+                self._groups[about.group_id] = ClassicGroup(about.group_id)
+            self._offsets.put_pending(about.group_id, producer_id, about.topic, about.partition, committed)
+
+    def pending_groups(self, producer_id: int) -> list[str]:
+        """The groups for which the producer's open transaction has committed offsets."""
+        return self._offsets.pending_groups(producer_id)
+
+    def transaction_ended(self, producer_id: int, group_id: str, *, commits: bool, now: Now) -> None:
+        """The marker of the producer's transaction is in the group's log: what it committed counts, or never did."""
+        self._offsets.settle(group_id, producer_id, commits=commits)
+        group = self._groups.get(group_id)
+        if group is not None:
+            self._expect_expiry(group, now)
+            self._remove_if_unused(group)
+
+    def pending_records_of(self, group_id: str) -> dict[int, list[Record]]:
+        """What the log must say of the group's pending offsets, by producer id."""
+        return {
+            producer_id: [Record(group_id, offset_key(group_id, *place), offset_value(committed)) for place, committed in offsets.items()]
+            for producer_id, offsets in self._offsets.pending_of(group_id).items()
+        }
+
     def group_ids(self) -> list[str]:
         return list(self._groups)
 
@@ -344,7 +386,9 @@ class Groups:
         """The log took none of the decision's records: everybody in it gets an error, and rebalances in it start over."""
         outcome = Decision(decision.groups)
         groups_hit = dict.fromkeys(record.group_id for record in decision.records if is_group_key(record.key))
-        if error_code not in (ErrorCode.MESSAGE_TOO_LARGE, ErrorCode.RECORD_LIST_TOO_LARGE):
+        if error_code == ErrorCode.INVALID_PRODUCER_EPOCH:
+            answer = error_code
+        elif error_code not in (ErrorCode.MESSAGE_TOO_LARGE, ErrorCode.RECORD_LIST_TOO_LARGE):
             answer = ErrorCode.COORDINATOR_NOT_AVAILABLE
         else:
             answer = ErrorCode.UNKNOWN_SERVER_ERROR if groups_hit else ErrorCode.INVALID_COMMIT_OFFSET_SIZE
@@ -375,7 +419,8 @@ class Groups:
 
     def _remove_if_unused(self, group: ClassicGroup) -> None:
         """A group that nobody is in, that the log does not know and that has no offsets is not there."""
-        if group.is_idle and group.state is State.EMPTY and group.persisted is None and not self._offsets.of_group(group.group_id):
+        offsets = self._offsets.of_group(group.group_id) or self._offsets.pending_of(group.group_id)
+        if group.is_idle and group.state is State.EMPTY and group.persisted is None and not offsets:
             self._rebalance.forget(group)
             self._groups.pop(group.group_id, None)
 

@@ -10,6 +10,9 @@ An offset expires `offsets.retention.minutes` after
                                                                 of consumers does not subscribe to
 
 and otherwise not at all.
+
+What a transaction commits is pending until its marker says what becomes of it (KIP-98): it is seen by nobody, and keeps what was
+committed before from expiring. A marker that commits lets the pending offset count, unless another was committed after it.
 """
 
 from __future__ import annotations
@@ -30,6 +33,11 @@ from ev.wire.messages.k09_offset_fetch import (
     OffsetFetchResponseTopic,
     OffsetFetchResponseTopics,
 )
+from ev.wire.messages.k28_txn_offset_commit import (
+    TxnOffsetCommitResponse,
+    TxnOffsetCommitResponsePartition,
+    TxnOffsetCommitResponseTopic,
+)
 from ev.wire.messages.k47_offset_delete import (
     OffsetDeleteResponse,
     OffsetDeleteResponsePartition,
@@ -44,12 +52,14 @@ if TYPE_CHECKING:
     from ev.settings import Settings
     from ev.wire.messages.k08_offset_commit import OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic
     from ev.wire.messages.k09_offset_fetch import OffsetFetchRequest, OffsetFetchRequestGroup
+    from ev.wire.messages.k28_txn_offset_commit import TxnOffsetCommitRequest, TxnOffsetCommitRequestPartition
     from ev.wire.messages.k47_offset_delete import OffsetDeleteRequest
 
 MINUTE_MS: Final = 60_000
 NO_OFFSET: Final = CommittedOffset(-1, -1, "", -1, -1, NO_TOPIC_ID)
 
 GroupOffsets = dict[str, dict[int, CommittedOffset]]
+PendingOffsets = dict[tuple[str, int], CommittedOffset]
 
 
 class Topics(Protocol):
@@ -67,13 +77,19 @@ class Offsets:
         self._settings = settings
         self._topics = topics
         self._groups: dict[str, GroupOffsets] = {}
+        self._pending: dict[str, dict[int, PendingOffsets]] = {}  # by group and producer id
+        self._order = 0
 
     # ---- the table
 
     def put(self, group_id: str, topic: str, partition: int, committed: CommittedOffset) -> None:
-        self._groups.setdefault(group_id, {}).setdefault(topic, {})[partition] = committed
+        self._order += 1
+        self._groups.setdefault(group_id, {}).setdefault(topic, {})[partition] = committed._replace(order=self._order)
 
     def remove(self, group_id: str, topic: str, partition: int) -> None:
+        for producer_id, offsets in list(self._pending.get(group_id, {}).items()):
+            if offsets.pop((topic, partition), None) is not None and not offsets:
+                self._forget_pending(group_id, producer_id)
         topics = self._groups.get(group_id, {})
         partitions = topics.get(topic, {})
         partitions.pop(partition, None)
@@ -81,6 +97,37 @@ class Offsets:
             topics.pop(topic, None)
         if not topics:
             self._groups.pop(group_id, None)
+
+    def put_pending(self, group_id: str, producer_id: int, topic: str, partition: int, committed: CommittedOffset) -> None:
+        """The producer's transaction commits this, if it is committed itself."""
+        self._order += 1
+        pending = self._pending.setdefault(group_id, {}).setdefault(producer_id, {})
+        pending[topic, partition] = committed._replace(order=self._order)
+
+    def settle(self, group_id: str, producer_id: int, *, commits: bool) -> None:
+        """The producer's transaction has ended."""
+        for (topic, partition), committed in self._forget_pending(group_id, producer_id).items():
+            before = self.of_group(group_id).get(topic, {}).get(partition)
+            if commits and (before is None or before.order < committed.order):
+                self.put(group_id, topic, partition, committed)
+
+    def _forget_pending(self, group_id: str, producer_id: int) -> PendingOffsets:
+        by_producer = self._pending.get(group_id, {})
+        found = by_producer.pop(producer_id, {})
+        if not by_producer:
+            self._pending.pop(group_id, None)
+        return found
+
+    def pending_groups(self, producer_id: int) -> list[str]:
+        """The groups for which the producer's open transaction has committed something."""
+        return [group_id for group_id, by_producer in self._pending.items() if producer_id in by_producer]
+
+    def pending_of(self, group_id: str) -> dict[int, PendingOffsets]:
+        """By producer id."""
+        return self._pending.get(group_id, {})
+
+    def is_pending(self, group_id: str, topic: str, partition: int) -> bool:
+        return any((topic, partition) in offsets for offsets in self.pending_of(group_id).values())
 
     def of_group(self, group_id: str) -> GroupOffsets:
         return self._groups.get(group_id, {})
@@ -108,6 +155,29 @@ class Offsets:
         topics = [self._commit_topic(request.group_id, topic, version, now.wall_ms, expires_ms, decision) for topic in request.topics]
         return OffsetCommitResponse(topics=topics)
 
+    def commit_in_transaction(self, request: TxnOffsetCommitRequest, now: Now, decision: Decision) -> TxnOffsetCommitResponse:
+        """Write down what the transaction commits, pending until it ends."""
+        answer = TxnOffsetCommitResponse(topics=[])
+        for topic in request.topics:
+            topic_id = self._topics.topic_id(topic.name)
+            partitions = []
+            for partition in topic.partitions:
+                error_code = int(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION) if topic_id is None else self._commit_error(topic.name, partition)
+                if topic_id is not None and not error_code:
+                    committed = CommittedOffset(
+                        partition.committed_offset,
+                        partition.committed_leader_epoch,
+                        partition.committed_metadata or "",
+                        now.wall_ms,
+                        -1,
+                        topic_id,
+                    )
+                    key = offset_key(request.group_id, topic.name, partition.partition_index)
+                    decision.write(request.group_id, key, offset_value(committed))
+                partitions.append(TxnOffsetCommitResponsePartition(partition_index=partition.partition_index, error_code=error_code))
+            answer.topics.append(TxnOffsetCommitResponseTopic(name=topic.name, partitions=partitions))
+        return answer
+
     def _commit_topic(
         self, group_id: str, topic: OffsetCommitRequestTopic, version: int, now_ms: int, expires_ms: int, decision: Decision
     ) -> OffsetCommitResponseTopic:
@@ -132,7 +202,7 @@ class Offsets:
             answer.partitions.append(OffsetCommitResponsePartition(partition_index=partition.partition_index, error_code=error_code))
         return answer
 
-    def _commit_error(self, topic: str, partition: OffsetCommitRequestPartition) -> int:
+    def _commit_error(self, topic: str, partition: OffsetCommitRequestPartition | TxnOffsetCommitRequestPartition) -> int:
         if not 0 <= partition.partition_index < self._topics.partition_count(topic):
             return ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
         if len(partition.committed_metadata or "") > self._settings.offset_metadata_max_bytes:
@@ -143,7 +213,8 @@ class Offsets:
 
     def fetch(self, request: OffsetFetchRequest, version: int) -> OffsetFetchResponse:
         if version >= 8:
-            return OffsetFetchResponse(groups=[self._fetch_group(group, version) for group in request.groups])
+            stable = request.require_stable
+            return OffsetFetchResponse(groups=[self._fetch_group(group, version, stable) for group in request.groups])
         wanted = self._everything(request.group_id) if request.topics is None else [(t.name, t.partition_indexes) for t in request.topics]
         topics = [
             OffsetFetchResponseTopic(
@@ -154,31 +225,31 @@ class Offsets:
                         committed_offset=committed.offset,
                         committed_leader_epoch=committed.leader_epoch,
                         metadata=committed.metadata,
-                        error_code=ErrorCode.NONE,
+                        error_code=error_code,
                     )
-                    for partition, committed in self._look_up(request.group_id, name, partitions)
+                    for partition, committed, error_code in self._look_up(request.group_id, name, partitions, request.require_stable)
                 ],
             )
             for name, partitions in wanted
         ]
         return OffsetFetchResponse(topics=topics, error_code=ErrorCode.NONE)
 
-    def _fetch_group(self, group: OffsetFetchRequestGroup, version: int) -> OffsetFetchResponseGroup:
+    def _fetch_group(self, group: OffsetFetchRequestGroup, version: int, stable: bool) -> OffsetFetchResponseGroup:
         answer = OffsetFetchResponseGroup(group_id=group.group_id, topics=[], error_code=ErrorCode.NONE)
         if group.topics is None:
             for name, partitions in self._everything(group.group_id):
                 topic_id = self._topics.topic_id(name) or NO_TOPIC_ID
-                answer.topics.append(self._fetch_topic(group.group_id, name, topic_id, partitions))
+                answer.topics.append(self._fetch_topic(group.group_id, name, topic_id, partitions, stable))
             return answer
         for topic in group.topics:
             known = topic.name if version < 10 else self._topics.topic_name(bytes(topic.topic_id))
             if known is None:
                 answer.topics.append(_unknown_topic(topic.topic_id, topic.partition_indexes))
             else:
-                answer.topics.append(self._fetch_topic(group.group_id, known, topic.topic_id, topic.partition_indexes))
+                answer.topics.append(self._fetch_topic(group.group_id, known, topic.topic_id, topic.partition_indexes, stable))
         return answer
 
-    def _fetch_topic(self, group_id: str, name: str, topic_id: bytes, partitions: Iterable[int]) -> OffsetFetchResponseTopics:
+    def _fetch_topic(self, group_id: str, name: str, topic_id: bytes, partitions: Iterable[int], stable: bool) -> OffsetFetchResponseTopics:
         return OffsetFetchResponseTopics(
             name=name,
             topic_id=topic_id,
@@ -188,9 +259,9 @@ class Offsets:
                     committed_offset=committed.offset,
                     committed_leader_epoch=committed.leader_epoch,
                     metadata=committed.metadata,
-                    error_code=ErrorCode.NONE,
+                    error_code=error_code,
                 )
-                for partition, committed in self._look_up(group_id, name, partitions)
+                for partition, committed, error_code in self._look_up(group_id, name, partitions, stable)
             ],
         )
 
@@ -203,10 +274,17 @@ class Offsets:
                 found.append((topic, current))
         return found
 
-    def _look_up(self, group_id: str, topic: str, partitions: Iterable[int]) -> list[tuple[int, CommittedOffset]]:
+    def _look_up(self, group_id: str, topic: str, partitions: Iterable[int], stable: bool) -> list[tuple[int, CommittedOffset, int]]:
+        """(partition, what was committed, error code) of each. `stable`: nothing that a transaction is about to change."""
         table = self.of_group(group_id).get(topic, {})
-        found = [(partition, table.get(partition, NO_OFFSET)) for partition in partitions]
-        return [(partition, NO_OFFSET if self._is_stale(topic, committed) else committed) for partition, committed in found]
+        found = []
+        for partition in partitions:
+            committed = table.get(partition, NO_OFFSET)
+            if stable and self.is_pending(group_id, topic, partition):
+                found.append((partition, NO_OFFSET, int(ErrorCode.UNSTABLE_OFFSET_COMMIT)))
+            else:
+                found.append((partition, NO_OFFSET if self._is_stale(topic, committed) else committed, int(ErrorCode.NONE)))
+        return found
 
     def _is_stale(self, topic: str, committed: CommittedOffset) -> bool:
         """Whether the offset is about a topic that is no longer there, perhaps with another of the same name in its place."""
@@ -250,7 +328,10 @@ class Offsets:
                 decision.write(group_id, offset_key(group_id, topic, partition), None)
 
     def forget_group(self, group_id: str, decision: Decision) -> None:
-        for topic, partition, _ in self.each(group_id):
+        known = dict.fromkeys((topic, partition) for topic, partition, _ in self.each(group_id))
+        for offsets in self.pending_of(group_id).values():
+            known |= dict.fromkeys(offsets)
+        for topic, partition in known:
             decision.write(group_id, offset_key(group_id, topic, partition), None)
 
     # ---- expiry
@@ -260,7 +341,7 @@ class Offsets:
         left = False
         for topic, partition, committed in self.each(group.group_id):
             expires_ms = self._expires_ms(group, topic, committed)
-            if expires_ms is not None and expires_ms <= now_ms:
+            if expires_ms is not None and expires_ms <= now_ms and not self.is_pending(group.group_id, topic, partition):
                 decision.write(group.group_id, offset_key(group.group_id, topic, partition), None)
             else:
                 left = True
@@ -318,3 +399,19 @@ def commit_error(group: ClassicGroup | None, request: OffsetCommitRequest, versi
     if generation != group.generation:
         return ErrorCode.ILLEGAL_GENERATION
     return ErrorCode.REBALANCE_IN_PROGRESS if group.state is State.COMPLETING_REBALANCE else ErrorCode.NONE
+
+
+def transactional_commit_error(group: ClassicGroup | None, request: TxnOffsetCommitRequest) -> int:
+    """Why this producer may not commit for the group in its transaction; NONE when it may.
+
+    A producer that names no member commits for whoever is in the group (versions before 3 could not name one).
+    """
+    generation = request.generation_id
+    if group is None:
+        return ErrorCode.NONE if generation < 0 else ErrorCode.ILLEGAL_GENERATION
+    if generation < 0 and (group.state is State.EMPTY or not (request.member_id or request.group_instance_id is not None)):
+        return ErrorCode.NONE
+    error_code = member_error(group, request.member_id, request.group_instance_id)
+    if error_code:
+        return error_code
+    return ErrorCode.NONE if generation == group.generation else ErrorCode.ILLEGAL_GENERATION

@@ -64,7 +64,7 @@ class Producer:
         """A coordinator let the producer have a new epoch, with sequences of its own."""
         self.epoch = epoch
         self.seen_ms = seen_ms
-        self.next_sequence = -1
+        self.next_sequence = 0
         self.batches.clear()
         self.packed = None
 

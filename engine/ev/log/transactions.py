@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections import deque
 from struct import Struct
 from struct import error as StructError
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ev.errors import MalformedError
 from ev.wire.checksum import crc32c
@@ -207,15 +207,15 @@ class Transactions:
             for producer_id, offset in self._entries(data, position, OPEN_ENTRY):
                 self.begin(producer_id, offset, None, 0)
             position += COUNT.size + len(self.open) * OPEN_ENTRY.size
-            checks = [(base, size, checksum) for base, size, checksum in self._entries(data, position, INDEX_ENTRY)]
+            checks: list[tuple[int, int, int]] = list(self._entries(data, position, INDEX_ENTRY))
             position += COUNT.size + len(checks) * INDEX_ENTRY.size
-            self.coordinator_epochs = {producer_id: epoch for producer_id, epoch in self._entries(data, position, EPOCH_ENTRY)}
+            self.coordinator_epochs = dict(self._entries(data, position, EPOCH_ENTRY))
         except StructError as problem:
             raise MalformedError(f"a table of transactions is cut off: {problem}") from problem
         return checks
 
     @staticmethod
-    def _entries(data: Buffer, position: int, entry: Struct) -> Iterator[tuple[int, ...]]:
+    def _entries(data: Buffer, position: int, entry: Struct) -> Iterator[Any]:
         (count,) = COUNT.unpack_from(data, position)
         for number in range(count):
             yield entry.unpack_from(data, position + COUNT.size + number * entry.size)

@@ -1,20 +1,23 @@
 """Produce (0): append batches, answer when they are as safe as `acks` asked for.
 
-Versions 3-11. ApiVersions advertises a minimum of 0 all the same, because librdkafka takes the range for the codecs it may
+Versions 3-12. ApiVersions advertises a minimum of 0 all the same, because librdkafka takes the range for the codecs it may
 use (KAFKA-18659); 0-2 are refused by closing the connection, as an unknown version is.
 
 - acks=all (-1): answered when the commit round that holds the batch is synced; a duplicate when the original is.
 - acks=1: answered after the write; a round is on its way.
 - acks=0: never answered; an error closes the connection (KafkaApis.handleProduceRequest).
 - Waiting past `timeout_ms` is answered REQUEST_TIMED_OUT; the record stays.
-- Transactions come with a later version: transactional ids and batches are refused with INVALID_REQUEST.
+- A transactional batch is taken when its partition is in the producer's transaction; from version 12 on writing to it adds it
+  (KIP-890). Without the transactional id in the request none is taken.
 
-v5 adds log_start_offset, v8 record_errors and error_message, v9 is flexible, v10 the current leader, v11 changes nothing.
+v5 adds log_start_offset, v8 record_errors and error_message, v9 is flexible, v10 the current leader, v11 TRANSACTION_ABORTABLE,
+v12 adds partitions to transactions.
 """
 
 from __future__ import annotations
 
 import logging
+from functools import partial
 from struct import Struct
 from typing import TYPE_CHECKING
 
@@ -43,10 +46,12 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 KEY = 0
-VERSIONS = (3, 11)
+VERSIONS = (3, 12)
 INTERNAL_CLIENT_ID = "__admin_client"
 
 FLEXIBLE_FROM = 9
+ABORTABLE_FROM = 11
+ADDS_FROM = 12
 ACCEPTED_V3 = Struct(">iihqqi")
 ACCEPTED_V5 = Struct(">iihqqqi")
 ACCEPTED_V8 = Struct(">iihqqqihi")
@@ -74,6 +79,8 @@ def handle(broker: Broker, call: Call) -> None:
         else:
             call.silent()
         return
+    if request.transactional_id is not None and call.version >= ADDS_FROM:
+        after = max(after, broker.transactions.topic.round_of((request.transactional_id,)))
     if acks != -1:
         after = 0
     elif after > broker.runtime.synced_round:
@@ -91,6 +98,7 @@ def append_all(broker: Broker, call: Call, request: ProduceRequest, topic: Topic
     partitions: Sequence[Partition] = stored.partitions if stored is not None else ()
     refused = topic_refusal(broker, call, request, topic.name, stored)
     at_once = request.acks == 1  # answered now: it must outlive the process
+    transactional_id = request.transactional_id
     for data in topic.partition_data:
         index = data.index
         outcome: Outcome
@@ -105,7 +113,15 @@ def append_all(broker: Broker, call: Call, request: ProduceRequest, topic: Topic
             elif data.records is None:
                 outcome = KafkaError(ErrorCode.INVALID_RECORD, "a partition without a record batch")
             else:
-                outcome = partitions[index].append(data.records, call.now_ms, request_version=call.version, at_once=at_once)
+                outcome = partitions[index].append(
+                    data.records,
+                    call.now_ms,
+                    request_version=call.version,
+                    at_once=at_once,
+                    in_transaction=None
+                    if transactional_id is None
+                    else partial(allow, broker, call, transactional_id, (topic.name, index)),
+                )
                 if outcome.duplicate:
                     log.info("%s: a resent batch was recognised at offset %d", partitions[index].name, outcome.base_offset)
         except KafkaError as error:
@@ -114,12 +130,22 @@ def append_all(broker: Broker, call: Call, request: ProduceRequest, topic: Topic
     return outcomes
 
 
+def allow(broker: Broker, call: Call, transactional_id: str, place: tuple[str, int], producer_id: int, epoch: int) -> None:
+    """See that the transaction may write to this partition. Raises KafkaError."""
+    broker.transactions.allow(
+        transactional_id,
+        producer_id,
+        epoch,
+        place,
+        adds=call.version >= ADDS_FROM,
+        knows_abortable=call.version >= ABORTABLE_FROM,
+    )
+
+
 def topic_refusal(broker: Broker, call: Call, request: ProduceRequest, name: str, stored: StoredTopic | None) -> KafkaError | None:
     """Why nothing of this request may be appended to this topic; None when something may."""
     if request.acks not in (-1, 0, 1):
         return KafkaError(ErrorCode.INVALID_REQUIRED_ACKS)
-    if request.transactional_id is not None:
-        return KafkaError(ErrorCode.INVALID_REQUEST, "transactions are not supported yet; produce without a transactional.id")
     known = broker.topics.get(name)
     if known is None or stored is None or stored.id != known.id:
         return KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from ev.broker.topics import OFFSETS_TOPIC, ZERO_ID
+from ev.broker.topics import OFFSETS_TOPIC, TRANSACTIONS_TOPIC, ZERO_ID
 from ev.errors import ErrorCode, KafkaError
 from ev.wire.messages.k03_metadata import (
     MetadataRequest,
@@ -87,7 +87,12 @@ def _missing(
         try:
             if not (broker.settings.auto_create_topics_enable and request.allow_auto_topic_creation):
                 raise KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
-            new[name] = broker.new_offsets_topic() if name == OFFSETS_TOPIC else broker.new_topic(name, -1, {})
+            if name == OFFSETS_TOPIC:
+                new[name] = broker.new_offsets_topic()
+            elif name == TRANSACTIONS_TOPIC:
+                new[name] = broker.new_transactions_topic()
+            else:
+                new[name] = broker.new_topic(name, -1, {})
         except KafkaError as error:
             refused[name] = error
     return list(new.values())

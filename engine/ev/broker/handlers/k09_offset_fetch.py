@@ -1,8 +1,8 @@
 """OffsetFetch (9): how far a group has read.
 
 Versions 1-10. A partition without a commit has offset -1 and no error; null topics ask for every commit of the group. The answer
-leaves when all that is known of the group is on disk. There are no pending transactional offsets yet, so `require_stable` asks
-for nothing more.
+leaves when all that is known of the group is on disk. With `require_stable` a partition for which a transaction has committed and
+not ended yet is answered with UNSTABLE_OFFSET_COMMIT (KIP-447).
 
 v2 adds the group's error and null topics, v5 the leader epoch, v6 is flexible, v7 adds require_stable, v8 takes several groups,
 v9 the member that asks, v10 names topics by id.

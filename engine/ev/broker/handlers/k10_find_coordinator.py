@@ -1,8 +1,8 @@
-"""FindCoordinator (10): which broker looks after a group.
+"""FindCoordinator (10): which broker looks after a group or a transactional id.
 
 Versions 0-6. It is always this one, at the address under which the client reached it; there is no state to wait for, so the
-answer is never COORDINATOR_NOT_AVAILABLE. Transactions and share groups come with a later version: their keys are refused with
-INVALID_REQUEST, which clients do not retry.
+answer is never COORDINATOR_NOT_AVAILABLE. The keys of share groups, which are not served, are refused with INVALID_REQUEST, which
+clients do not retry.
 
 v1 adds the key type and an error message, v3 is flexible, v4 takes several keys, v5 and v6 only add errors that we do not send.
 """
@@ -41,7 +41,7 @@ def handle(broker: Broker, call: Call) -> None:
 
 
 def find(node_id: int, host: str, port: int, key_type: int, key: str) -> Coordinator:
-    if key_type == GROUP:
+    if key_type in (GROUP, TRANSACTION):
         return Coordinator(key=key, node_id=node_id, host=host, port=port, error_code=ErrorCode.NONE, error_message=None)
-    what = "transactions are not supported yet" if key_type == TRANSACTION else f"coordinators of type {key_type} are not supported"
+    what = f"coordinators of type {key_type} are not supported"
     return Coordinator(key=key, node_id=-1, host="", port=-1, error_code=ErrorCode.INVALID_REQUEST, error_message=what)

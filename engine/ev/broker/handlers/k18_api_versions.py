@@ -4,7 +4,7 @@ Versions 0-4. A version that we do not know is answered in the form of version 0
 this API alone; the client then asks again (the connection layer passes such a request as None).
 
 Produce is advertised from version 0, though 0-2 are not served: librdkafka takes the range for the codecs that it may use and
-would stop compressing (KAFKA-18659). No feature is finalised: no transactions of version 2, no groups of the new protocol.
+would stop compressing (KAFKA-18659). The finalised features tell clients what they may do: transactions of version 2 (KIP-890).
 
 v3 flexible, and the client says its name and version; v4 lets supported features begin at 0.
 """
@@ -14,7 +14,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from ev.errors import ErrorCode
-from ev.wire.messages.k18_api_versions import ApiVersion, ApiVersionsRequest, ApiVersionsResponse
+from ev.wire.messages.k18_api_versions import (
+    ApiVersion,
+    ApiVersionsRequest,
+    ApiVersionsResponse,
+    FinalizedFeatureKey,
+    SupportedFeatureKey,
+)
 
 if TYPE_CHECKING:
     from ev.broker.broker import Broker
@@ -25,7 +31,10 @@ VERSIONS = (0, 4)
 
 PRODUCE: Final = 0
 SOFTWARE_CHARACTERS: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-")
-NO_EPOCH: Final = -1
+FEATURES: Final = {"transaction.version": 2}
+FEATURES_EPOCH: Final = 1
+ZERO_MINIMUM_FROM: Final = 4
+"""Before this version clients take a feature that begins with level 0 for an error (KAFKA-17492)."""
 
 
 def handle(broker: Broker, call: Call) -> None:
@@ -36,7 +45,16 @@ def handle(broker: Broker, call: Call) -> None:
     elif call.version >= 3 and not (_proper(request.client_software_name) and _proper(request.client_software_version)):
         call.reply(ApiVersionsResponse(error_code=ErrorCode.INVALID_REQUEST, api_keys=[]))
     else:
-        call.reply(ApiVersionsResponse(api_keys=_served(broker), finalized_features_epoch=NO_EPOCH))
+        call.reply(
+            ApiVersionsResponse(
+                api_keys=_served(broker),
+                supported_features=[
+                    SupportedFeatureKey(name, 0, level) for name, level in FEATURES.items() if call.version >= ZERO_MINIMUM_FROM
+                ],
+                finalized_features=[FinalizedFeatureKey(name, level, level) for name, level in FEATURES.items()],
+                finalized_features_epoch=FEATURES_EPOCH,
+            )
+        )
 
 
 def _served(broker: Broker) -> list[ApiVersion]:

@@ -12,7 +12,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from ev.broker.configs import describe_topic
-from ev.broker.topics import OFFSETS_TOPIC, Topic
+from ev.broker.topics import OFFSETS_TOPIC, TRANSACTIONS_TOPIC, Topic
 from ev.errors import ErrorCode, KafkaError
 from ev.wire.messages.k19_create_topics import (
     CreatableTopic,
@@ -76,6 +76,8 @@ def _new_topic(broker: Broker, asked: CreatableTopic, new: list[Topic]) -> Topic
     config = {config.name: config.value for config in asked.configs}
     if asked.name == OFFSETS_TOPIC and count == -1 and not config:
         return broker.new_offsets_topic()
+    if asked.name == TRANSACTIONS_TOPIC and count == -1 and not config:
+        return broker.new_transactions_topic()
     topic = broker.new_topic(asked.name, count, config)
     metric_name = topic.name.replace(".", "_")
     for other in new:

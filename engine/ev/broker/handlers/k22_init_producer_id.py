@@ -1,16 +1,19 @@
-"""InitProducerId (22): an id for an idempotent producer, never given before and never again.
+"""InitProducerId (22): an id for an idempotent producer, never given before and never again; or the id and epoch of a transactional one.
 
-Versions 0-5. The answer leaves when the block that the id comes from is claimed on disk. Transactions come with a later
-version of ev: a transactional id is refused, never half accepted; version 6 belongs to them and is not served.
+Versions 0-5. The answer leaves when the block that the id comes from is claimed on disk, and the state of the transactional id.
 
-v2 flexible, v3 the producer says which id and epoch it had (only transactional ones are bumped), v4 PRODUCER_FENCED.
+- A transactional id keeps its producer id, and gets a new epoch each time: who had the one before is fenced.
+- What that one left open is aborted first. Kafka says CONCURRENT_TRANSACTIONS meanwhile; here the answer waits for it.
+- A producer that says which id and epoch it has (v3) gets the next epoch only if nobody has overtaken it (KIP-360).
+
+v2 flexible, v3 the producer says which id and epoch it had, v4 PRODUCER_FENCED, v5 TRANSACTION_ABORTABLE.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ev.errors import ErrorCode, KafkaError
+from ev.errors import KafkaError
 from ev.wire.messages.k22_init_producer_id import InitProducerIdRequest, InitProducerIdResponse
 
 if TYPE_CHECKING:
@@ -24,15 +27,16 @@ VERSIONS = (0, 5)
 def handle(broker: Broker, call: Call) -> None:
     request: InitProducerIdRequest = call.request
     if request.transactional_id is not None:
-        call.reply(_refusal(ErrorCode.INVALID_REQUEST))
+        coordinator = broker.transactions
+        coordinator.decide(call, coordinator.transactions.init_producer_id, refused, creates=True)
         return
     try:
         producer_id = broker.producer_id(call.now_ms)
     except KafkaError as error:
-        call.reply(_refusal(error.code))
+        call.reply(refused(error.code))
         return
     call.reply(InitProducerIdResponse(producer_id=producer_id, producer_epoch=0), broker.metadata_round)
 
 
-def _refusal(code: int) -> InitProducerIdResponse:
+def refused(code: int) -> InitProducerIdResponse:
     return InitProducerIdResponse(error_code=code, producer_id=-1, producer_epoch=-1)

@@ -1,6 +1,7 @@
-"""DescribeProducers (61): the idempotent producers that a partition remembers.
+"""DescribeProducers (61): the idempotent and transactional producers that a partition remembers.
 
-Version 0. What is told of each is its last batch; no transaction is open, and no coordinator has written a marker.
+Version 0. What is told of each is its last batch, the epoch of the coordinator that wrote its last marker, and where its open
+transaction begins.
 """
 
 from __future__ import annotations
@@ -43,16 +44,16 @@ def described(broker: Broker, topic: str, index: int) -> PartitionResponse:
     if partition is None:
         code = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
         return PartitionResponse(partition_index=index, error_code=code, error_message=error_message(code), active_producers=[])
+    transactions = partition.transactions
     active = [
         ProducerState(
             producer_id=producer_id,
             producer_epoch=producer.epoch,
-            last_sequence=producer.batches[-1][1],
+            last_sequence=producer.batches[-1][1] if producer.batches else NONE,
             last_timestamp=producer.seen_ms,
-            coordinator_epoch=NONE,
-            current_txn_start_offset=NONE,
+            coordinator_epoch=transactions.coordinator_epochs.get(producer_id, NONE),
+            current_txn_start_offset=transactions.open[producer_id].offset if producer_id in transactions.open else NONE,
         )
         for producer_id, producer in partition.producers.by_id.items()
-        if producer.batches
     ]
     return PartitionResponse(partition_index=index, active_producers=active)

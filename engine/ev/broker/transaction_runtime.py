@@ -1,0 +1,281 @@
+"""Carries out what the transaction coordinator decides, and writes the markers that end a transaction.
+
+The order that survives a crash at any point between two of its steps:
+
+    Ongoing, with the partitions    appended ──synced──> AddPartitions answered, the producer writes to them
+    PrepareCommit or PrepareAbort   appended ──synced──> a marker in every partition
+    the markers                     appended ──synced──> CompleteCommit or CompleteAbort appended
+    Complete                        ──synced──> EndTxn answered
+
+At the start every transaction that was prepared is brought to its end. One node sees both sides, so every transaction that is open
+in some partition and that the coordinator knows nothing of is aborted: nobody else ever would.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, Final
+
+from ev.broker.internal_topic import InternalTopic
+from ev.broker.replay import newest
+from ev.broker.topics import OFFSETS_TOPIC, TRANSACTIONS_TOPIC
+from ev.coordinators.decision import Caller, Now
+from ev.coordinators.transaction_records import (
+    PREPARED,
+    TopicPartition,
+    Transaction,
+    read_transaction_key,
+    transaction_key,
+    transaction_value,
+)
+from ev.coordinators.transactions import EPOCH_MAX, TransactionDecision, Transactions
+from ev.errors import ErrorCode, KafkaError, MalformedError
+from ev.log.transactions import Marker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from ev.broker.broker import Broker
+    from ev.broker.runtime import Call, Handle
+
+logger = logging.getLogger(__name__)
+
+RETRY_MS: Final = 1000
+
+
+class TransactionRuntime:
+    """The transaction coordinator in its broker."""
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+        self.transactions = Transactions(broker.settings, self._new_producer_id)
+        self.topic = InternalTopic(broker, TRANSACTIONS_TOPIC, broker.new_transactions_topic)
+        self._timer: Handle | None = None
+        self._timer_ms = 0
+
+    def start(self) -> None:
+        """Learn all transactional ids from the log, and end what a crash has left open."""
+        now = self._now()
+        for partition in self.topic.partitions():
+            for key, value, _ in newest(partition):
+                try:
+                    transactional_id = read_transaction_key(key)
+                    if transactional_id is not None:
+                        self.transactions.replay(transactional_id, value, now)
+                except MalformedError as error:
+                    logger.error("%s-%d holds a record that does not parse: %s", partition.topic, partition.index, error)
+        for transactional_id in self.transactions.prepared():
+            self._write_markers(transactional_id)
+        self._abort_strangers()
+        self._arm()
+
+    def _abort_strangers(self) -> None:
+        """Abort what is open in a partition and in no transaction that the coordinator has."""
+        for partition in self._broker.store.partitions():
+            for producer_id in list(partition.transactions.open):
+                if self.transactions.holds(producer_id, (partition.topic, partition.index)):
+                    continue
+                # With a new epoch: what its producer may still send again must not be taken for what is in the log.
+                epoch = min(partition.producers.by_id[producer_id].epoch + 1, EPOCH_MAX)
+                logger.warning("%s: aborting a transaction of producer %d that no coordinator knows", partition.name, producer_id)
+                try:
+                    self.append_marker((partition.topic, partition.index), producer_id, epoch, self._marker(commits=False))
+                except KafkaError as error:
+                    logger.error("%s: the transaction of producer %d stays open: %s", partition.name, producer_id, error)
+
+    # ---- what handlers call
+
+    def decide(
+        self, call: Call, method: Callable[[Any, Caller, Now], TransactionDecision], error: Callable[[int], Any], *, creates: bool = False
+    ) -> None:
+        """Have the coordinator decide about this request. `creates`: it may bring an id into being, so the log has to be there."""
+        caller = Caller(call, call.version, call.client_id, f"/{call.client_host}", error)
+        request = call.request
+
+        def run(error_code: int) -> None:
+            if error_code:
+                self._reply(TransactionDecision(None).refuse(caller, error_code))
+            else:
+                self._carry_out(method(request, caller, self._now()))
+
+        if creates or self.topic.is_being_made:
+            self.topic.when_ready(run)
+        else:
+            run(ErrorCode.NONE)
+
+    def add_partitions(
+        self, transactional_id: str, producer_id: int, epoch: int, partitions: Iterable[TopicPartition], *, client_version: int = 0
+    ) -> int:
+        """Let the producer's transaction have these partitions too; returns the round that an answer waits for. Raises KafkaError."""
+        now = self._now()
+        added = self.transactions.add_partitions(transactional_id, producer_id, epoch, partitions, now, client_version=client_version)
+        if added is not None:
+            self._write(transactional_id, added, now)
+            self._arm()
+        return self.topic.round_of((transactional_id,))
+
+    def allow(
+        self,
+        transactional_id: str,
+        producer_id: int,
+        epoch: int,
+        place: TopicPartition,
+        *,
+        adds: bool,
+        knows_abortable: bool,
+    ) -> None:
+        """See that the producer's transaction has this partition; `adds`: let it have it. Raises KafkaError as it is told to the client.
+
+        In version 2 of transactions (KIP-890) writing to a partition adds it; before, it must have been added.
+        """
+        try:
+            if adds:
+                self.add_partitions(transactional_id, producer_id, epoch, [place], client_version=2)
+            elif self._broker.settings.transaction_partition_verification_enable:
+                self.transactions.verify(transactional_id, producer_id, epoch, place)
+        except KafkaError as error:
+            if error.code == ErrorCode.PRODUCER_FENCED:
+                raise KafkaError(ErrorCode.INVALID_PRODUCER_EPOCH, error.message) from error
+            if error.code == ErrorCode.TRANSACTION_ABORTABLE and not knows_abortable:
+                raise KafkaError(ErrorCode.INVALID_TXN_STATE, error.message) from error
+            if error.code == ErrorCode.CONCURRENT_TRANSACTIONS and not adds:
+                raise KafkaError(ErrorCode.NOT_ENOUGH_REPLICAS, "the producer's last transaction is still being ended") from error
+            raise
+
+    def append_marker(self, place: TopicPartition, producer_id: int, epoch: int, marker: Marker) -> int:
+        """End the producer's transaction in one partition; returns the marker's round. Raises KafkaError."""
+        topic, index = place
+        if topic == OFFSETS_TOPIC:
+            return self._broker.groups.end_transaction(index, producer_id, epoch, marker)
+        partition = self._broker.partition(topic, index)
+        return partition.append_marker(producer_id, epoch, marker, self._broker.clock.wall_ms()).round
+
+    # ---- decisions
+
+    def _carry_out(self, decision: TransactionDecision) -> None:
+        transactional_id = decision.transactional_id
+        now = self._now()
+        if transactional_id is not None and (decision.transaction is not None or decision.forget):
+            try:
+                self._write(transactional_id, decision.transaction, now)
+            except KafkaError as error:
+                logger.warning("the state of transactional id %r could not be written: %s", transactional_id, error)
+                self._refused(decision, now)
+                return
+        if decision.parked is not None and transactional_id is not None:
+            self.transactions.park(transactional_id, decision.parked)
+        self._arm()
+        self._reply(decision)
+        if transactional_id is not None and decision.transaction is not None and decision.transaction.state in PREPARED:
+            round_number = self.topic.round_of((transactional_id,))
+            self._broker.runtime.after_round(round_number, lambda: self._write_markers(transactional_id))
+
+    def _refused(self, decision: TransactionDecision, now: Now) -> None:
+        """The log did not take it, so nothing of it has happened."""
+        callers = [reply.caller for reply in decision.replies]
+        if decision.parked is not None:
+            callers.append(decision.parked[2])
+        self._reply(self._refusal(callers, ErrorCode.COORDINATOR_NOT_AVAILABLE))
+        if not callers and decision.transactional_id is not None:
+            self.transactions.try_again(decision.transactional_id, now, RETRY_MS)
+        self._arm()
+
+    @staticmethod
+    def _refusal(callers: Iterable[Caller], error_code: int) -> TransactionDecision:
+        decision = TransactionDecision(None)
+        for caller in callers:
+            decision.refuse(caller, error_code)
+        return decision
+
+    def _reply(self, decision: TransactionDecision) -> None:
+        ids = None if decision.transactional_id is None else (decision.transactional_id,)
+        after = max(self.topic.round_of(ids), self._broker.metadata_round)  # a new producer id is in the metadata log
+        for caller, message in decision.replies:
+            caller.token.reply(message, after=after)
+
+    def _write(self, transactional_id: str, transaction: Transaction | None, now: Now) -> None:
+        """Append a state (None: that there is none) and replay it. Raises KafkaError, and then nothing has changed."""
+        partition = self.topic.partition(self.topic.index_of(transactional_id))
+        value = None if transaction is None else transaction_value(transaction)
+        partition.append_records([(transaction_key(transactional_id), value)], now.wall_ms)
+        self.transactions.replay(transactional_id, value, now)
+
+    # ---- the end of a transaction
+
+    def _marker(self, *, commits: bool) -> Marker:
+        return Marker(commits, self._broker.store.epoch)
+
+    def _write_markers(self, transactional_id: str) -> None:
+        """A transaction was prepared, and that is on disk: write its markers, and go on when they are on disk."""
+        transaction = self.transactions.get(transactional_id)
+        assert transaction is not None, "an id with a prepared transaction is not forgotten"
+        rounds = [0]
+        missing = False
+        for place in sorted(transaction.partitions):
+            try:
+                rounds.append(
+                    self.append_marker(place, transaction.producer_id, transaction.epoch, self._marker(commits=transaction.commits))
+                )
+            except KafkaError as error:
+                if error.code in (
+                    ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
+                    ErrorCode.COORDINATOR_NOT_AVAILABLE,
+                    ErrorCode.INVALID_PRODUCER_EPOCH,
+                ):
+                    continue  # the topic is gone, or a newer epoch has ended the transaction there
+                logger.error("%s-%d takes no marker of transactional id %r: %s", *place, transactional_id, error)
+                missing = True
+        if missing:
+            due_ms = self._broker.clock.monotonic_ms() + RETRY_MS
+            self._broker.runtime.call_at(due_ms, lambda: self._write_markers(transactional_id))
+        else:
+            self._broker.runtime.after_round(max(rounds), lambda: self._complete(transactional_id))
+
+    def _complete(self, transactional_id: str) -> None:
+        """The markers are on disk."""
+        now = self._now()
+        decision = self.transactions.completed(transactional_id, now)
+        try:
+            self._write(transactional_id, decision.transaction, now)
+        except KafkaError as error:
+            logger.warning("the end of a transaction of %r could not be written: %s", transactional_id, error)
+            self._broker.runtime.call_at(now.monotonic_ms + RETRY_MS, lambda: self._complete(transactional_id))
+            return
+        self._arm()
+        for method, request, caller in self.transactions.unparked(transactional_id):
+            self._carry_out(method(request, caller, self._now()))
+
+    # ---- time
+
+    def _now(self) -> Now:
+        return Now(self._broker.clock.wall_ms(), self._broker.clock.monotonic_ms())
+
+    def _arm(self) -> None:
+        """Have one timer, not later than the next deadline, and none when there is no deadline."""
+        next_ms = self.transactions.next_deadline_ms()
+        if self._timer is not None:
+            if next_ms is not None and self._timer_ms <= next_ms:
+                return
+            self._timer.cancel()
+            self._timer = None
+        if next_ms is not None:
+            self._timer_ms = next_ms
+            self._timer = self._broker.runtime.call_at(next_ms, self._pass_time)
+
+    def _pass_time(self) -> None:
+        self._timer = None
+        while (decision := self.transactions.pass_time(self._now())) is not None:
+            if decision.transaction is not None:
+                logger.info("the transaction of %r has timed out and is aborted", decision.transactional_id)
+            self._carry_out(decision)
+        self._arm()
+
+    def _new_producer_id(self) -> int:
+        return self._broker.producer_id(self._broker.clock.wall_ms())
+
+
+def client_code(error: KafkaError, *, knows_fenced: bool) -> int:
+    """The error's code as a client of this version of its request knows it."""
+    if error.code == ErrorCode.PRODUCER_FENCED and not knows_fenced:
+        return ErrorCode.INVALID_PRODUCER_EPOCH
+    return error.code
