@@ -60,8 +60,8 @@ def topic(ask: Ask) -> str:
     return name
 
 
-def producer_of(ask: Ask, version: int = 1, name: str = "", **options: int) -> TransactionalProducer:
-    producer = TransactionalProducer(ask, name or f"id-{uuid.uuid4().hex}", version, **options)
+def producer_of(ask: Ask, version: int = 1, name: str = "") -> TransactionalProducer:
+    producer = TransactionalProducer(ask, name or f"id-{uuid.uuid4().hex}", version)
     assert producer.begin() == 0
     return producer
 

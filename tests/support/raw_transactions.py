@@ -68,8 +68,17 @@ def until_settled(ask: Callable[[], Any], code_of: Callable[[Any], int], times: 
 class TransactionalProducer:
     """`version` 1: partitions are added before they are written to; 2: the epoch changes with every transaction (KIP-890)."""
 
-    def __init__(self, ask: Ask, transactional_id: str, version: int = 1, *, timeout_ms: int = 60_000) -> None:
+    def __init__(
+        self,
+        ask: Ask,
+        transactional_id: str,
+        version: int = 1,
+        *,
+        timeout_ms: int = 60_000,
+        wall_ms: Callable[[], int] = lambda: int(time.time() * 1000),
+    ) -> None:
         self.ask = ask
+        self.wall_ms = wall_ms
         self.transactional_id = transactional_id
         self.version = version
         self.timeout_ms = timeout_ms
@@ -128,7 +137,7 @@ class TransactionalProducer:
         sequence = self.sequences.get((topic, index), 0)
         batch = encode_batch(
             list(values),
-            timestamps=int(time.time() * 1000),
+            timestamps=self.wall_ms(),
             producer_id=self.producer_id,
             producer_epoch=self.epoch if epoch is None else epoch,
             base_sequence=sequence,

@@ -383,6 +383,26 @@ class SimulatedDisk:
             counts.distinct.add(image.digest())
         return image
 
+    def killed_image(self) -> SimulatedDisk:
+        """A disk as the next start finds it when only the process has ended: all that was written is there, synced or not."""
+        image = SimulatedDisk()
+        image.inodes, image.free, image.now_ms = self.inodes, self.free, self.now_ms
+        made: dict[int, Inode] = {}
+
+        def copy(source: Directory, target: Directory) -> None:
+            for name, node in source.names.items():
+                if isinstance(node, Directory):
+                    directory = target.names[name] = Directory()
+                    copy(node, directory)
+                else:
+                    if node.number not in made:
+                        made[node.number] = Inode(node.number, dict(node.pages), node.size)
+                    target.names[name] = made[node.number]
+            target.durable = dict(target.names)
+
+        copy(self.root, image.root)
+        return image
+
     def _copy(
         self, source: Directory, target: Directory, overlay: dict[Directory, dict[str, Node]], made: dict[int, Inode], random: Random
     ) -> None:

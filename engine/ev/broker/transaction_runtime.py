@@ -167,8 +167,7 @@ class TransactionRuntime:
         self._arm()
         self._reply(decision)
         if transactional_id is not None and decision.transaction is not None and decision.transaction.state in PREPARED:
-            round_number = self.topic.round_of((transactional_id,))
-            self._broker.runtime.after_round(round_number, lambda: self._write_markers(transactional_id))
+            self._when_on_disk(self.topic.round_of((transactional_id,)), lambda: self._write_markers(transactional_id))
 
     def _refused(self, decision: TransactionDecision, now: Now) -> None:
         """The log did not take it, so nothing of it has happened."""
@@ -202,6 +201,10 @@ class TransactionRuntime:
 
     # ---- the end of a transaction
 
+    def _when_on_disk(self, round_number: int, step: Callable[[], None]) -> None:
+        """Take the next step of a transaction's end when the one before it can no longer be lost."""
+        self._broker.runtime.after_round(round_number, step)
+
     def _marker(self, *, commits: bool) -> Marker:
         return Marker(commits, self._broker.store.epoch)
 
@@ -229,7 +232,7 @@ class TransactionRuntime:
             due_ms = self._broker.clock.monotonic_ms() + RETRY_MS
             self._broker.runtime.call_at(due_ms, lambda: self._write_markers(transactional_id))
         else:
-            self._broker.runtime.after_round(max(rounds), lambda: self._complete(transactional_id))
+            self._when_on_disk(max(rounds), lambda: self._complete(transactional_id))
 
     def _complete(self, transactional_id: str) -> None:
         """The markers are on disk."""

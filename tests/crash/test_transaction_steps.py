@@ -1,0 +1,259 @@
+"""A transactional copy is interrupted before every single change of its disk, by a kill and by a power cut, in both versions.
+
+What the next start finds must be all of a transaction or nothing of it, offsets included; what was answered is there; no partition
+is left with a transaction that nobody will end. And the client, which lives on and sends its last request again, gets through.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import Callable, Iterator
+from random import Random
+from typing import Any, NamedTuple
+
+import pytest
+
+from ev.broker.transaction_runtime import TransactionRuntime
+from ev.clock import ManualClock
+from ev.errors import ErrorCode
+from ev.log.partition import Partition
+from ev.wire.codec import Message
+from ev.wire.messages.k10_find_coordinator import FindCoordinatorRequest
+from ev.wire.messages.k19_create_topics import CreatableTopic, CreateTopicsRequest
+from support.raw_transactions import TransactionalProducer, committed_offset, read_committed
+from support.simulated_broker import SimulatedBroker, SimulatedClient
+from support.simulated_disk import SimulatedDisk
+
+GROUP, SOURCE, TARGET = "copier", "source", "target"
+SETTINGS = {"offsets.topic.num.partitions": "1", "transaction.state.log.num.partitions": "1", "ev.checkpoint.interval.ms": "150"}
+POWER_CUTS = 2  # images of each moment
+
+
+class Step(NamedTuple):
+    """What the copier does next: `begin`, `write` to a partition, `offset`, `commit` or `abort`."""
+
+    what: str
+    transaction: int
+    partition: int = 0
+
+
+def steps() -> list[Step]:
+    plan = [Step("begin", 0)]
+    for transaction, end in enumerate(("commit", "abort", "commit", "commit")):
+        plan += [Step("write", transaction, 0), Step("write", transaction, 1), Step("offset", transaction), Step(end, transaction)]
+    return plan
+
+
+PLAN = steps()
+COMMITTED = [step.transaction for step in PLAN if step.what == "commit"]
+
+
+def value_of(transaction: int) -> bytes:
+    return b"of transaction %d" % transaction
+
+
+class Copier:
+    """The client, and the broker that it works with."""
+
+    def __init__(self, disk: SimulatedDisk, version: int, clock: ManualClock) -> None:
+        self.disk = disk
+        self.clock = clock
+        self.broker = SimulatedBroker(disk, seed=clock.wall_ms(), settings=SETTINGS, clock=clock)
+        self.broker.store.metadata.services.may_wait = True  # small batches may wait in memory, as when the reserve is there
+        self.producer = TransactionalProducer(self.ask, "copier", version, wall_ms=clock.wall_ms)
+        self.at = 0  # the step that is being done
+        self.client: SimulatedClient | None = None
+        self.token = 0
+
+    def ask(self, request: Message, version: int) -> Any:
+        self.client = self.broker.connect()
+        self.token = self.client.send(request, version)
+        self.broker.world.settle()
+        return self.client.replies[self.token]
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether the request under way has its answer."""
+        return self.client is not None and self.token in self.client.replies
+
+    def do(self, step: Step) -> int:
+        """The error code."""
+        match step.what:
+            case "begin":
+                return self.producer.begin()
+            case "write":
+                return self.producer.write(TARGET, step.partition, value_of(step.transaction))
+            case "offset":
+                return self.producer.commit_offset(GROUP, SOURCE, 0, step.transaction + 1)
+            case end:
+                return self.producer.end(commit=end == "commit")
+
+    def run(self, first: int = 0) -> int:
+        """Do what is left of the plan, up to the first error; its code."""
+        for self.at in range(first, len(PLAN)):
+            code = self.do(PLAN[self.at])
+            if code:
+                return code
+            self.broker.world.advance(60)  # flushes and checkpoints come in between
+            self.broker.world.settle()
+        return 0
+
+    def seen(self) -> tuple[list[list[bytes | None]], int]:
+        """(what a reader of committed records sees of each partition, the committed offset)."""
+        values = [read_committed(self.ask, TARGET, index) for index in (0, 1)]
+        return values, committed_offset(self.ask, GROUP, SOURCE, 0)[0]
+
+
+class Interrupted:
+    """A copy that is interrupted before every change; `problems` says what was not as it must be."""
+
+    def __init__(self, version: int, seed: int) -> None:
+        self.version = version
+        self.random = Random(seed)
+        self.problems: list[str] = []
+        self.moments = self.images = self.judged_open = self.fenced = 0
+        self.disk = SimulatedDisk(["/data"])
+        self.copier = Copier(self.disk, version, ManualClock())
+        topics = [CreatableTopic(name=SOURCE, num_partitions=1, replication_factor=1)]
+        topics.append(CreatableTopic(name=TARGET, num_partitions=2, replication_factor=1))
+        self.copier.ask(CreateTopicsRequest(topics=topics, timeout_ms=10_000), 5)
+        self.copier.ask(FindCoordinatorRequest(key_type=0, coordinator_keys=[GROUP]), 4)
+        self.before = copy.copy(self.copier.producer)
+
+    def run(self) -> None:
+        self.disk.before_change = self.moment
+        original = self.copier.do
+
+        def do(step: Step) -> int:
+            self.before = self.forked(self.copier.producer)
+            return original(step)
+
+        self.copier.do = do  # type: ignore[method-assign]
+        assert self.copier.run() == 0
+        self.disk.before_change = None
+        values, offset = self.copier.seen()
+        assert values == [[value_of(each) for each in COMMITTED]] * 2
+        assert offset == COMMITTED[-1] + 1
+
+    @staticmethod
+    def forked(producer: TransactionalProducer) -> TransactionalProducer:
+        other = copy.copy(producer)
+        other.sequences, other.added = dict(producer.sequences), set(producer.added)
+        return other
+
+    def moment(self, operation: str, path: str) -> None:
+        self.moments += 1
+        if self.problems:
+            return
+        where = f"version {self.version}, step {self.copier.at} {PLAN[self.copier.at]}, before change {self.moments}, {operation} {path}"
+        at, answered = self.copier.at, self.copier.is_answered
+        self.judge(self.disk.killed_image(), f"killed: {where}", at, answered, killed=True)
+        for _ in range(POWER_CUTS):
+            seed = self.random.getrandbits(32)
+            self.judge(self.disk.crash_image(Random(seed)), f"power cut {seed}: {where}", at, answered, killed=False)
+
+    def judge(self, image: SimulatedDisk, where: str, at: int, answered: bool, *, killed: bool) -> None:
+        self.images += 1
+        found = Copier(image, self.version, ManualClock(self.copier.clock.wall_ms() + 1000))
+        found.broker.world.settle()
+        problems = self.state_problems(found, at, answered)
+        found.producer = self.forked(self.before)
+        found.producer.ask, found.producer.wall_ms = found.ask, found.clock.wall_ms
+        if not problems:
+            problems = self.going_on_problems(found, at, killed=killed)
+        self.problems += [f"{where}: {problem}" for problem in problems]
+
+    def state_problems(self, found: Copier, at: int, answered: bool) -> Iterator[str] | list[str]:
+        values, offset = found.seen()
+        if values[0] != values[1]:
+            return [f"half a transaction is seen: {values}"]
+        step = PLAN[at]
+        done = [each.transaction for each in PLAN[: at + answered] if each.what == "commit"]
+        possible = [done] if step.what != "commit" or answered else [done, [*done, step.transaction]]
+        seen = [each for each in range(4) if value_of(each) in values[0]]
+        if seen not in possible or len(values[0]) != len(seen):
+            return [f"transactions {seen} are seen, {possible} may be: {values}"]
+        if offset != (seen[-1] + 1 if seen else -1):
+            return [f"the offset is {offset}, transactions {seen} are seen"]
+        coordinator = found.broker.broker.transactions.transactions
+        for partition in found.broker.store.partitions():
+            for producer_id in partition.transactions.open:
+                self.judged_open += 1
+                if not coordinator.holds(producer_id, (partition.topic, partition.index)):
+                    return [f"{partition.name} has a transaction open that nobody knows of"]
+        return []
+
+    def going_on_problems(self, found: Copier, at: int, *, killed: bool) -> list[str]:
+        """The client sends its last request again and goes on."""
+        code = found.run(at)
+        if code == ErrorCode.INVALID_PRODUCER_EPOCH and not killed and self.version == 2:
+            # The power cut took the coordinator's word and left what was written to a partition: that was aborted, and the producer is
+            # told so. It aborts the rest, and begins this transaction anew.
+            self.fenced += 1
+            code = found.producer.end(commit=False)
+            if code == 0:
+                code = found.run(next(number for number, step in enumerate(PLAN[1:], 1) if step.transaction == PLAN[found.at].transaction))
+        if code:
+            return [f"the client does not get through: step {found.at} {PLAN[found.at]} ends with error {code}"]
+        values, offset = found.seen()
+        if values != [[value_of(each) for each in COMMITTED]] * 2 or offset != COMMITTED[-1] + 1:
+            return [f"in the end {values} are seen, with offset {offset}"]
+        for partition in found.broker.store.partitions():
+            if partition.last_stable_offset != partition.high_watermark:
+                return [f"in the end {partition.name} is stable up to {partition.last_stable_offset} of {partition.high_watermark} only"]
+        return []
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> Iterator[None]:
+    logging.disable(logging.CRITICAL)
+    yield
+    logging.disable(logging.NOTSET)
+
+
+@pytest.mark.crash
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_transaction_survives_a_crash_before_every_change(version: int, record_property: Callable[[str, object], None]) -> None:
+    """Whole or not at all, and the client gets through."""
+    life = Interrupted(version, seed=7)
+    life.run()
+    assert life.problems == [], f"{len(life.problems)}: {life.problems[:3]}"
+    assert life.moments > 60
+    assert life.judged_open > 20, "transactions were to be found open"
+    record_property("transaction_crash_images", life.images)
+
+
+def do_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Markers are written before the decision is on disk."""
+    monkeypatch.setattr(TransactionRuntime, "_when_on_disk", lambda self, number, step: step())
+
+
+def answer_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the coordinator has decided is answered before it is on disk."""
+    monkeypatch.setattr("ev.broker.internal_topic.InternalTopic.round_of", lambda self, names: 0)
+
+
+def forget_prepared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a crash has stopped on its way to its end stays there."""
+    monkeypatch.setattr("ev.coordinators.transactions.Transactions.prepared", lambda self: [])
+
+
+def forget_aborted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Readers are not told what was aborted."""
+    monkeypatch.setattr(Partition, "aborted_transactions", lambda self, start, end: [])
+
+
+@pytest.mark.crash
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("fault", [do_not_wait, answer_at_once, forget_prepared, forget_aborted])
+def test_seeded_faults_are_seen(fault: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The judge above is worth something: each of these it must catch."""
+    fault(monkeypatch)
+    life = Interrupted(1, seed=7)
+    try:
+        life.run()
+    except (AssertionError, LookupError) as problem:  # what is not answered is not found
+        life.problems.append(str(problem))
+    assert life.problems
