@@ -1,9 +1,9 @@
-"""Keeps the groups' log short: what still holds is written once more at its end, and then the log begins there.
+"""Keeps a coordinator's log short: what still holds is written once more at its end, and then the log begins there.
 
-Every commit is a record, but only the newest of each partition counts. A start reads all of them, so without this it would take
+Every change is a record, but only the newest of each key counts. A start reads all of them, so without this it would take
 longer with every day that the engine has lived. A partition is renewed when it holds many more records than there is to know.
 
-Renewing goes in steps, between which commits go on. That is safe because each step writes what holds at its moment, and what
+Renewing goes in steps, between which changes go on. That is safe because each step writes what holds at its moment, and what
 changes afterwards is written after it: the last record of every key is always the current one. What open transactions have
 committed is written again too, in those transactions. The log's start moves when the
 last step is on disk. Until then both halves are there, and say the same to whoever reads them.
@@ -12,7 +12,7 @@ last step is on disk. Until then both halves are there, and say the same to whoe
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from ev.errors import KafkaError
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from ev.broker.runtime import Runtime
-    from ev.coordinators.groups import Groups
+    from ev.coordinators.decision import Record
     from ev.log.partition import Partition
 
 logger = logging.getLogger(__name__)
@@ -32,6 +32,16 @@ LIVE_FACTOR: Final = 4
 STEP_RECORDS: Final = 500
 
 
+class Coordinator(Protocol):
+    """Whose state the log holds: groups by their names, transactions by their ids."""
+
+    def records_of(self, name: str) -> list[Record]:
+        """Everything that the log must say of it."""
+
+    def pending_records_of(self, name: str) -> dict[int, list[Record]]:
+        """What open transactions have written of it, by producer id."""
+
+
 class Renewal:
     """The renewal of one partition, time and again."""
 
@@ -39,37 +49,37 @@ class Renewal:
         self,
         partition: Partition,
         runtime: Runtime,
-        group_ids: Callable[[], Iterable[str]],
-        groups: Groups,
+        names: Callable[[], Iterable[str]],
+        coordinator: Coordinator,
     ) -> None:
         self.partition = partition
         self._runtime = runtime
-        self._group_ids = group_ids
-        self._groups = groups
+        self._names = names
+        self._coordinator = coordinator
         self._look_at = partition.log_start_offset + RECORDS_MAX
-        self._left: list[str] | None = None  # the groups still to be written; None when no renewal is going on
+        self._left: list[str] | None = None  # what is still to be written; None when no renewal is going on
         self._begins_at = 0
 
     def appended(self) -> None:
         """Records were appended: see whether it is time."""
         if self.partition.end_offset >= self._look_at and self._left is None:
-            group_ids = list(self._group_ids())
-            live = sum(len(self._groups.records_of(group_id)) for group_id in group_ids)
+            names = list(self._names())
+            live = sum(len(self._coordinator.records_of(name)) for name in names)
             self._look_at = self.partition.log_start_offset + RECORDS_MAX + LIVE_FACTOR * live
             if self.partition.end_offset >= self._look_at:
-                self._left = group_ids
+                self._left = names
                 self._begins_at = self.partition.end_offset
                 self._runtime.world.call_soon(self._step)
 
     def _step(self) -> None:
-        """Write what now holds of some groups."""
+        """Write what now holds of some of them."""
         assert self._left is not None, "a step belongs to a renewal"
         records: list[tuple[bytes, bytes | None]] = []
         pending: dict[int, list[tuple[bytes, bytes | None]]] = {}
         while self._left and len(records) < STEP_RECORDS:
-            group_id = self._left.pop()
-            records += [(record.key, record.value) for record in self._groups.records_of(group_id)]
-            for producer_id, theirs in self._groups.pending_records_of(group_id).items():
+            name = self._left.pop()
+            records += [(record.key, record.value) for record in self._coordinator.records_of(name)]
+            for producer_id, theirs in self._coordinator.pending_records_of(name).items():
                 pending.setdefault(producer_id, []).extend((record.key, record.value) for record in theirs)
         try:
             now_ms = self._runtime.clock.wall_ms()

@@ -17,6 +17,7 @@ import logging
 from typing import TYPE_CHECKING, Any, Final
 
 from ev.broker.internal_topic import InternalTopic
+from ev.broker.renewal import Renewal
 from ev.broker.replay import newest
 from ev.broker.topics import OFFSETS_TOPIC, TRANSACTIONS_TOPIC
 from ev.coordinators.decision import Caller, Now
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
     from ev.broker.broker import Broker
     from ev.broker.runtime import Call, Handle
+    from ev.log.partition import Partition
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +54,7 @@ class TransactionRuntime:
         self.topic = InternalTopic(broker, TRANSACTIONS_TOPIC, broker.new_transactions_topic)
         self._timer: Handle | None = None
         self._timer_ms = 0
+        self._renewals: dict[int, Renewal] = {}
 
     def start(self) -> None:
         """Learn all transactional ids from the log, and end what a crash has left open."""
@@ -198,6 +201,17 @@ class TransactionRuntime:
         value = None if transaction is None else transaction_value(transaction)
         partition.append_records([(transaction_key(transactional_id), value)], now.wall_ms)
         self.transactions.replay(transactional_id, value, now)
+        self._renewal(partition).appended()
+
+    def _renewal(self, partition: Partition) -> Renewal:
+        known = self._renewals.get(partition.index)
+        if known is None:
+
+            def ids() -> list[str]:
+                return [each for each in self.transactions.ids() if self.topic.index_of(each) == partition.index]
+
+            known = self._renewals[partition.index] = Renewal(partition, self._broker.runtime, ids, self.transactions)
+        return known
 
     # ---- the end of a transaction
 

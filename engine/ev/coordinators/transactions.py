@@ -27,7 +27,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from ev.coordinators.deadlines import Deadlines
-from ev.coordinators.decision import Caller, Now, Reply
+from ev.coordinators.decision import Caller, Now, Record, Reply
 from ev.coordinators.transaction_records import (
     NO_EPOCH,
     NO_PRODUCER_ID,
@@ -39,6 +39,8 @@ from ev.coordinators.transaction_records import (
     Transaction,
     by_topic,
     read_transaction_value,
+    transaction_key,
+    transaction_value,
 )
 from ev.errors import ErrorCode, KafkaError
 from ev.wire.messages.k22_init_producer_id import InitProducerIdResponse
@@ -407,6 +409,15 @@ class Transactions:
         self._transactions[transactional_id] = transaction
         self._ids[transaction.producer_id] = transactional_id
         self._expect(transactional_id, transaction, now)
+
+    def records_of(self, transactional_id: str) -> list[Record]:
+        """What the log must say of it."""
+        known = self._transactions.get(transactional_id)
+        return [] if known is None else [Record(transactional_id, transaction_key(transactional_id), transaction_value(known))]
+
+    def pending_records_of(self, transactional_id: str) -> dict[int, list[Record]]:
+        """No transaction writes to this log."""
+        return {}
 
     def prepared(self) -> list[str]:
         """The ids whose transactions are on their way to their ends: at the start, those that a crash has stopped there."""

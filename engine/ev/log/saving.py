@@ -59,10 +59,12 @@ def index_saves(segment: Segment, mark: Mark) -> list[IndexSave]:
         while times_end and times.entry(times_end // 12 - 1)[1] >= mark.offset:
             times_end -= 12
     saves = []
-    if index_end > segment.index_saved or (segment.sealed and not segment.index_saved):
+    has_times = times_end > segment.time_index_saved or (segment.sealed and not segment.time_index_saved)
+    # Kafka's tools do not read a time index that has no offset index beside it, however empty.
+    if index_end > segment.index_saved or ((has_times or segment.sealed) and not segment.index_saved):
         start = segment.index_saved
         saves.append(IndexSave(segment, is_time=False, position=start, data=bytes(index.data[start:index_end])))
-    if times_end > segment.time_index_saved or (segment.sealed and not segment.time_index_saved):
+    if has_times:
         start = segment.time_index_saved
         saves.append(IndexSave(segment, is_time=True, position=start, data=bytes(times.data[start:times_end])))
     return saves
