@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 
 from ev.broker import renewal
-from ev.broker.topics import OFFSETS_TOPIC
+from ev.broker.topics import OFFSETS_TOPIC, TRANSACTIONS_TOPIC
 from ev.errors import ErrorCode, KafkaError
 from ev.log.partition import Partition
 from ev.wire.messages.k08_offset_commit import OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic
 from ev.wire.messages.k09_offset_fetch import OffsetFetchRequest, OffsetFetchRequestTopic
 from ev.wire.messages.k19_create_topics import CreatableTopic, CreateTopicsRequest
 from ev.wire.messages.k42_delete_groups import DeleteGroupsRequest
+from support.raw_transactions import Ask, TransactionalProducer, committed_offset
 from support.simulated_broker import SimulatedBroker, run_one
 from support.simulated_disk import SimulatedDisk
 
@@ -131,3 +132,63 @@ def test_a_log_that_refuses_is_renewed_another_time(monkeypatch: pytest.MonkeyPa
         broker.ask(commit(random_group(number), number % PARTITIONS, number), 8)
     assert log.log_start_offset > 0
     assert committed(started(disk.crash_image(Random(2)))) == committed(broker)
+
+
+def test_what_open_transactions_have_committed_is_renewed_with_them() -> None:
+    """It is still pending afterwards, after a restart too, and counts when its transaction commits."""
+    disk, broker = with_topic()
+    ask = asked_of(broker)
+    producer = TransactionalProducer(ask, "open", wall_ms=broker.clock.wall_ms)
+    assert producer.begin() == 0
+    assert broker.ask(commit(GROUPS[0], 0, 5), 8).topics[0].partitions[0].error_code == 0
+    assert producer.commit_offset(GROUPS[0], "t", 0, 777) == 0
+    for number in range(300):
+        broker.ask(commit(GROUPS[1 + number % 11], number % PARTITIONS, number), 8)
+    assert log_of(broker).log_start_offset > 100, "the log was renewed"
+    again = started(disk.crash_image(Random(3)))
+    for each in (broker, again):
+        ask = asked_of(each)
+        assert committed_offset(ask, GROUPS[0], "t", 0) == (5, 0)
+        assert committed_offset(ask, GROUPS[0], "t", 0, stable=True) == (-1, ErrorCode.UNSTABLE_OFFSET_COMMIT)
+        producer.ask = ask
+        assert producer.end(commit=True) == 0
+        assert committed_offset(ask, GROUPS[0], "t", 0, stable=True) == (777, 0)
+
+
+def test_a_commit_after_that_of_a_transaction_stays() -> None:
+    """What was written last counts, whenever the transaction ends; so it is after a restart."""
+    disk, broker = with_topic()
+    producer = TransactionalProducer(asked_of(broker), "open", wall_ms=broker.clock.wall_ms)
+    assert producer.begin() == 0
+    assert producer.commit_offset(GROUPS[0], "t", 0, 777) == 0
+    broker.ask(commit(GROUPS[0], 0, 8), 8)
+    assert producer.end(commit=True) == 0
+    for each in (broker, started(disk.crash_image(Random(4)))):
+        assert committed_offset(asked_of(each), GROUPS[0], "t", 0, stable=True) == (8, 0)
+
+
+def test_the_log_of_transactions_is_kept_short() -> None:
+    """Three records a transaction, and one to know."""
+    disk, broker = with_topic()
+    producers = [TransactionalProducer(asked_of(broker), f"id-{number}", wall_ms=broker.clock.wall_ms) for number in range(5)]
+    for producer in producers:
+        assert producer.begin() == 0
+    for number in range(200):
+        producer = producers[number % 5]
+        assert producer.write("t", number % PARTITIONS, b"%d" % number) == 0
+        assert producer.end(commit=number % 3 > 0) == 0
+    logs = [broker.store.partition(TRANSACTIONS_TOPIC, index) for index in range(4)]
+    assert all(log is not None and log.end_offset - log.log_start_offset < 200 for log in logs)
+    assert sum(log.log_start_offset for log in logs if log is not None) > 100, "they were renewed"
+    again = started(disk.crash_image(Random(5)))
+    for producer in producers:
+        known = again.broker.transactions.transactions.get(producer.transactional_id)
+        assert known is not None
+        assert (known.producer_id, known.epoch) == (producer.producer_id, producer.epoch)
+        producer.ask = asked_of(again)
+        assert producer.write("t", 0, b"more") == 0
+        assert producer.end(commit=True) == 0
+
+
+def asked_of(broker: SimulatedBroker) -> Ask:
+    return lambda request, version: broker.ask(request, version)
