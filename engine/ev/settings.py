@@ -371,6 +371,25 @@ class Settings:
         unit="ms",
     )
     group_max_size = Number("group.max.size", INT_MAX, "The most members that one group may have.", low=1, high=INT_MAX)
+    group_consumer_session_timeout_ms = Number(
+        "group.consumer.session.timeout.ms",
+        45_000,
+        "How long a member of a group of the new protocol may be silent.",
+        low=1,
+        high=INT_MAX,
+        unit="ms",
+    )
+    group_consumer_heartbeat_interval_ms = Number(
+        "group.consumer.heartbeat.interval.ms",
+        5_000,
+        "How often the members of a group of the new protocol are told to report.",
+        low=1,
+        high=INT_MAX,
+        unit="ms",
+    )
+    group_consumer_max_size = Number(
+        "group.consumer.max.size", INT_MAX, "The most members that one group of the new protocol may have.", low=1, high=INT_MAX
+    )
 
     # ---- requests and connections
     fetch_max_bytes = Number(

@@ -97,13 +97,19 @@ class TopicTable:
         self.partitions: dict[str, int] = {}
         self.made: dict[str, int] = {}
         self.ids: dict[str, bytes] = {}
+        self.version = 0
+
+    def names(self) -> list[str]:
+        return list(self.partitions)
 
     def create(self, name: str, partitions: int) -> None:
+        self.version += 1
         self.partitions[name] = partitions
         self.made[name] = self.made.get(name, 0) + 1
         self.ids[name] = f"{name}#{self.made[name]}".encode().ljust(16, b".")[:16]
 
     def delete(self, name: str) -> None:
+        self.version += 1
         del self.partitions[name]
 
     def topic_id(self, name: str) -> bytes | None:

@@ -54,6 +54,8 @@ HANDLERS = (
     "k61_describe_producers",
     "k65_describe_transactions",
     "k66_list_transactions",
+    "k68_consumer_group_heartbeat",
+    "k69_consumer_group_describe",
     "k75_describe_topic_partitions",
 )
 

@@ -53,6 +53,13 @@ class TopicView:
     def partition_count(self, name: str) -> int:
         return self._topics.partitions_of(name)
 
+    def names(self) -> list[str]:
+        return [topic.name for topic in self._topics]
+
+    @property
+    def version(self) -> int:
+        return self._topics.version
+
 
 class GroupRuntime:
     """The group coordinator in its broker."""

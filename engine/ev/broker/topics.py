@@ -97,6 +97,7 @@ class Topics:
         self._by_id: dict[bytes, Topic] = {}
         self._by_metric_name: dict[str, set[str]] = {}
         self.partition_count = 0
+        self.version = 0  # another one after every change
         self.deleted: set[bytes] = set()  # ids of topics whose deletion is on record, as far as the log goes back
 
     def __len__(self) -> int:
@@ -136,6 +137,7 @@ class Topics:
 
     def replay(self, name: str, state: dict[str, Any] | None) -> None:
         """One record of kind `topic` from the metadata log."""
+        self.version += 1
         old = self._by_name.pop(name, None)
         if old is not None:
             del self._by_id[old.id]

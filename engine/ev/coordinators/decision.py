@@ -66,6 +66,10 @@ class Decision:
     def reply(self, caller: Caller, message: Any) -> None:
         self.replies.append(Reply(caller, message))
 
+    def reply_with(self, caller: Caller, message: Any) -> Decision:
+        self.replies.append(Reply(caller, message))
+        return self
+
     def refuse(self, caller: Caller, error_code: int) -> Decision:
         self.replies.append(Reply(caller, caller.error(error_code)))
         return self

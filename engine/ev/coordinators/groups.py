@@ -13,6 +13,8 @@ from ev.coordinators.classic import ClassicGroup, Member, State
 from ev.coordinators.classic_rebalance import Deadline, Rebalance
 from ev.coordinators.classic_replies import left
 from ev.coordinators.classic_requests import ClassicRequests, leaving
+from ev.coordinators.consumer_group_records import ConsumerKey, read_consumer_key
+from ev.coordinators.consumer_groups import CONSUMER_TYPE, REVOCATION, SESSION, ConsumerGroups
 from ev.coordinators.deadlines import Deadlines
 from ev.coordinators.decision import Caller, Decision, Now, Record
 from ev.coordinators.group_records import (
@@ -32,12 +34,16 @@ from ev.errors import ErrorCode
 from ev.wire.messages.k15_describe_groups import DescribedGroup, DescribedGroupMember, DescribeGroupsResponse
 from ev.wire.messages.k16_list_groups import ListedGroup, ListGroupsResponse
 from ev.wire.messages.k42_delete_groups import DeletableGroupResult, DeleteGroupsResponse
+from ev.wire.messages.k68_consumer_group_heartbeat import ConsumerGroupHeartbeatResponse
+from ev.wire.messages.k69_consumer_group_describe import ConsumerGroupDescribeResponse
+from ev.wire.messages.k69_consumer_group_describe import DescribedGroup as DescribedConsumerGroup
 
 if TYPE_CHECKING:
+    from ev.coordinators.consumer_group import ConsumerGroup
     from ev.randomness import Randomness
     from ev.settings import Settings
     from ev.wire.messages.k08_offset_commit import OffsetCommitRequest
-    from ev.wire.messages.k09_offset_fetch import OffsetFetchRequest
+    from ev.wire.messages.k09_offset_fetch import OffsetFetchRequest, OffsetFetchRequestGroup
     from ev.wire.messages.k11_join_group import JoinGroupRequest
     from ev.wire.messages.k12_heartbeat import HeartbeatRequest
     from ev.wire.messages.k13_leave_group import LeaveGroupRequest
@@ -47,6 +53,8 @@ if TYPE_CHECKING:
     from ev.wire.messages.k28_txn_offset_commit import TxnOffsetCommitRequest
     from ev.wire.messages.k42_delete_groups import DeleteGroupsRequest
     from ev.wire.messages.k47_offset_delete import OffsetDeleteRequest
+    from ev.wire.messages.k68_consumer_group_heartbeat import ConsumerGroupHeartbeatRequest
+    from ev.wire.messages.k69_consumer_group_describe import ConsumerGroupDescribeRequest
 
 CLASSIC_TYPE: Final = "classic"
 #: READ, DELETE, DESCRIBE, DESCRIBE_CONFIGS and ALTER_CONFIGS: everything that can be permitted on a group.
@@ -62,6 +70,7 @@ class Groups:
         self._deadlines: Deadlines[Deadline] = Deadlines()
         self._rebalance = Rebalance(settings, self._deadlines)
         self._requests = ClassicRequests(settings, randomness, self._rebalance)
+        self._consumers = ConsumerGroups(settings, randomness, topics, self._deadlines)
 
     # ---- members
 
@@ -73,6 +82,11 @@ class Groups:
             return decision.refuse(caller, ErrorCode.INVALID_GROUP_ID)
         if not low <= request.session_timeout_ms <= high:
             return decision.refuse(caller, ErrorCode.INVALID_SESSION_TIMEOUT)
+        consumers = self._consumers.groups.get(request.group_id)
+        if consumers is not None:
+            if consumers.members:
+                return decision.refuse(caller, ErrorCode.INCONSISTENT_GROUP_PROTOCOL)
+            self._consumers.bury(consumers, decision)
         if group is None:
             if request.member_id:
                 return decision.refuse(caller, ErrorCode.UNKNOWN_MEMBER_ID)
@@ -110,12 +124,48 @@ class Groups:
         self._drop_if_unused(group, decision)
         return decision
 
+    # ---- members of the new protocol
+
+    def consumer_heartbeat(self, request: ConsumerGroupHeartbeatRequest, caller: Caller, now: Now) -> Decision:
+        decision = Decision((request.group_id,))
+        group = self._groups.get(request.group_id)
+        if group is not None and request.member_epoch == 0 and group.state is State.EMPTY and group.is_idle:
+            if group.persisted is not None:
+                decision.write(group.group_id, group_key(group.group_id), None)  # it becomes one of the new protocol
+        elif group is not None:
+            text = f"Group {request.group_id} is not a consumer group."
+            return decision.reply_with(caller, ConsumerGroupHeartbeatResponse(error_code=ErrorCode.GROUP_ID_NOT_FOUND, error_message=text))
+        outcome = self._consumers.heartbeat(request, caller, now, decision)
+        return outcome if len(outcome.records) > 1 or group is None else _without_records(outcome)
+
+    def describe_consumer_groups(self, request: ConsumerGroupDescribeRequest, caller: Caller, now: Now) -> Decision:
+        decision = Decision(tuple(request.group_ids))
+        described = []
+        for group_id in request.group_ids:
+            group = self._consumers.groups.get(group_id)
+            if group is None:
+                text = f"Group {group_id} is not a consumer group." if group_id in self._groups else f"Group {group_id} not found."
+                found = DescribedConsumerGroup(
+                    group_id=group_id, error_code=ErrorCode.GROUP_ID_NOT_FOUND, error_message=text, members=[], group_state=""
+                )
+            else:
+                found = self._consumers.describe(group)
+                if request.include_authorized_operations:
+                    found.authorized_operations = ALL_OPERATIONS
+            described.append(found)
+        return decision.reply_with(caller, ConsumerGroupDescribeResponse(groups=described))
+
     # ---- offsets
 
     def commit_offsets(self, request: OffsetCommitRequest, caller: Caller, now: Now) -> Decision:
         decision = Decision((request.group_id,))
         group = self._groups.get(request.group_id)
-        error_code = commit_error(group, request, caller.version)
+        consumers = self._consumers.groups.get(request.group_id)
+        if consumers is not None:
+            epoch = request.generation_id_or_member_epoch
+            error_code = self._consumers.commit_error(consumers, request.member_id, epoch, caller.version)
+        else:
+            error_code = commit_error(group, request, caller.version)
         if error_code:
             return decision.refuse(caller, error_code)
         member = group.members.get(request.member_id) if group is not None else None
@@ -128,7 +178,12 @@ class Groups:
         decision = Decision((request.group_id,), producer=(request.producer_id, request.producer_epoch))
         if not request.group_id:
             return decision.refuse(caller, ErrorCode.INVALID_GROUP_ID)
-        error_code = transactional_commit_error(self._groups.get(request.group_id), request)
+        consumers = self._consumers.groups.get(request.group_id)
+        if consumers is not None:
+            member_id, epoch = request.member_id, request.generation_id
+            error_code = self._consumers.commit_error(consumers, member_id, epoch, caller.version, in_transaction=True)
+        else:
+            error_code = transactional_commit_error(self._groups.get(request.group_id), request)
         if error_code:
             return decision.refuse(caller, error_code)
         decision.reply(caller, self._offsets.commit_in_transaction(request, now, decision))
@@ -137,11 +192,22 @@ class Groups:
     def fetch_offsets(self, request: OffsetFetchRequest, caller: Caller, now: Now) -> Decision:
         groups = tuple(group.group_id for group in request.groups) if caller.version >= 8 else (request.group_id,)
         decision = Decision(groups)
-        decision.reply(caller, self._offsets.fetch(request, caller.version))
+        errors = {group.group_id: self._fetch_error(group, caller.version) for group in request.groups} if caller.version >= 9 else {}
+        decision.reply(caller, self._offsets.fetch(request, caller.version, errors))
         return decision
+
+    def _fetch_error(self, group: OffsetFetchRequestGroup, version: int) -> int:
+        """Why a member of a group of the new protocol is not told its offsets; NONE when it is, or when nobody in particular asks."""
+        consumers = self._consumers.groups.get(group.group_id)
+        if consumers is None or group.member_id is None or group.member_epoch < 0:
+            return ErrorCode.NONE
+        return self._consumers.member_error(consumers, group.member_id, group.member_epoch)
 
     def delete_offsets(self, request: OffsetDeleteRequest, caller: Caller, now: Now) -> Decision:
         decision = Decision((request.group_id,))
+        consumers = self._consumers.groups.get(request.group_id)
+        if consumers is not None:
+            return decision.reply_with(caller, self._offsets.delete(consumers, request, decision))
         group = self._groups.get(request.group_id)
         if group is None:
             return decision.refuse(caller, ErrorCode.GROUP_ID_NOT_FOUND)
@@ -174,7 +240,8 @@ class Groups:
             missing = DescribedGroup(group_id=group_id, group_state=State.DEAD, members=[])
             if version >= 6:
                 missing.error_code = ErrorCode.GROUP_ID_NOT_FOUND
-                missing.error_message = f"Group {group_id} not found."
+                is_other = group_id in self._consumers.groups
+                missing.error_message = f"Group {group_id} is not a classic group." if is_other else f"Group {group_id} not found."
             return missing
         stable = group.state is State.STABLE
         return DescribedGroup(
@@ -194,6 +261,11 @@ class Groups:
             for group in self._groups.values()
             if (not states or group.state.lower() in states) and (not types or CLASSIC_TYPE in types)
         ]
+        listed += [
+            ListedGroup(group_id=each.group_id, protocol_type=CONSUMER_TYPE, group_state=each.state_name, group_type=CONSUMER_TYPE)
+            for each in self._consumers.groups.values()
+            if (not states or each.state_name.lower() in states) and (not types or CONSUMER_TYPE in types)
+        ]
         decision.reply(caller, ListGroupsResponse(error_code=ErrorCode.NONE, groups=listed))
         return decision
 
@@ -203,12 +275,18 @@ class Groups:
         for group_id in dict.fromkeys(request.groups_names):
             error_code = self._delete_error(group_id)
             results.append(DeletableGroupResult(group_id=group_id, error_code=error_code))
-            if not error_code:
+            if not error_code and group_id in self._consumers.groups:
+                self._offsets.forget_group(group_id, decision)
+                self._consumers.bury(self._consumers.groups[group_id], decision)
+            elif not error_code:
                 self._bury(self._groups[group_id], decision)
         decision.reply(caller, DeleteGroupsResponse(results=results))
         return decision
 
     def _delete_error(self, group_id: str) -> int:
+        consumers = self._consumers.groups.get(group_id)
+        if consumers is not None:
+            return ErrorCode.NON_EMPTY_GROUP if consumers.members else ErrorCode.NONE
         group = self._groups.get(group_id)
         if group is None:
             return ErrorCode.GROUP_ID_NOT_FOUND
@@ -230,6 +308,15 @@ class Groups:
         if due is None:
             return None
         decision = Decision((due.group_id,))
+        if due.kind in (SESSION, REVOCATION):
+            self._consumers.late(due, decision)
+            return decision
+        consumers = self._consumers.groups.get(due.group_id)
+        if consumers is not None:
+            if due.kind == "expire":
+                self._offsets.expire(consumers, now.wall_ms, decision)
+                self._expect_expiry(consumers, now)
+            return decision
         group = self._groups.get(due.group_id)
         if group is None:
             return decision
@@ -261,10 +348,11 @@ class Groups:
     def _is_old(self, group: ClassicGroup, now: Now) -> bool:
         return now.wall_ms >= (group.state_timestamp_ms or 0) + self._settings.offsets_retention_check_interval_ms
 
-    def _expect_expiry(self, group: ClassicGroup, now: Now) -> None:
+    def _expect_expiry(self, group: ClassicGroup | ConsumerGroup, now: Now) -> None:
         """Set the deadline at which something of the group may expire, if anything can."""
         times = [self._offsets.next_expiry_ms(group)]
-        if group.state is State.EMPTY and group.persisted is not None and not self._offsets.of_group(group.group_id):
+        is_known = isinstance(group, ClassicGroup) and group.persisted is not None
+        if is_known and group.state is State.EMPTY and not self._offsets.of_group(group.group_id):
             times.append((group.state_timestamp_ms or 0) + self._settings.offsets_retention_check_interval_ms)
         key = Deadline("expire", group.group_id)
         known = [time for time in times if time is not None]
@@ -285,21 +373,36 @@ class Groups:
             self._replay_offset(about, value, now)
         elif isinstance(about, GroupKey):
             self._replay_group(about.group_id, value, now)
+        elif (consumer_key := read_consumer_key(key)) is not None:
+            self._replay_consumer(consumer_key, value, now)
+
+    def _replay_consumer(self, about: ConsumerKey, value: bytes | None, now: Now) -> None:
+        group_id = about.group_id
+        self._consumers.replay(about, value)
+        if group_id in self._consumers.groups:
+            self._groups.pop(group_id, None)  # it held offsets only
+        elif self._offsets.of_group(group_id) and group_id not in self._groups:
+            self._expect_expiry(self._groups.setdefault(group_id, ClassicGroup(group_id)), now)
+
+    def _group(self, group_id: str) -> ClassicGroup | ConsumerGroup:
+        """The group of this name, of whichever protocol; one that holds offsets only if there was none."""
+        known = self._consumers.groups.get(group_id) or self._groups.get(group_id)
+        if known is None:
+            known = self._groups[group_id] = ClassicGroup(group_id)
+        return known
 
     def _replay_offset(self, about: OffsetKey, value: bytes | None, now: Now) -> None:
         if value is not None:
             committed = read_offset_value(value)
-            group = self._groups.get(about.group_id)
-            if group is None:
-                group = self._groups[about.group_id] = ClassicGroup(about.group_id)
+            group = self._group(about.group_id)
             self._offsets.put(about.group_id, about.topic, about.partition, committed)
             if Deadline("expire", about.group_id) not in self._deadlines and not group.is_subscribed(about.topic):
                 self._expect_expiry(group, now)
             return
         self._offsets.remove(about.group_id, about.topic, about.partition)
-        group = self._groups.get(about.group_id)
-        if group is not None:
-            self._remove_if_unused(group)
+        classic = self._groups.get(about.group_id)
+        if classic is not None:
+            self._remove_if_unused(classic)
 
     def _replay_group(self, group_id: str, value: bytes | None, now: Now) -> None:
         group = self._groups.get(group_id)
@@ -329,8 +432,7 @@ class Groups:
         about = read_key(key)
         if isinstance(about, OffsetKey) and value is not None:
             committed = read_offset_value(value)
-            if about.group_id not in self._groups:
-                self._groups[about.group_id] = ClassicGroup(about.group_id)
+            self._group(about.group_id)
             self._offsets.put_pending(about.group_id, producer_id, about.topic, about.partition, committed)
 
     def pending_groups(self, producer_id: int) -> list[str]:
@@ -340,9 +442,9 @@ class Groups:
     def transaction_ended(self, producer_id: int, group_id: str, *, commits: bool, now: Now) -> None:
         """The marker of the producer's transaction is in the group's log: what it committed counts, or never did."""
         self._offsets.settle(group_id, producer_id, commits=commits)
-        group = self._groups.get(group_id)
-        if group is not None:
-            self._expect_expiry(group, now)
+        group = self._group(group_id)
+        self._expect_expiry(group, now)
+        if isinstance(group, ClassicGroup):
             self._remove_if_unused(group)
 
     def pending_records_of(self, group_id: str) -> dict[int, list[Record]]:
@@ -353,10 +455,13 @@ class Groups:
         }
 
     def group_ids(self) -> list[str]:
-        return list(self._groups)
+        return [*self._groups, *self._consumers.groups]
 
     def summary(self, group_id: str) -> str:
         """The group in a few words, for the log."""
+        consumers = self._consumers.groups.get(group_id)
+        if consumers is not None:
+            return f"is {consumers.state_name} in epoch {consumers.epoch} with {len(consumers.members)} members"
         group = self._groups.get(group_id)
         if group is None:
             return "is forgotten"
@@ -364,6 +469,9 @@ class Groups:
 
     def records_of(self, group_id: str) -> list[Record]:
         """Everything that the log must say of a group."""
+        consumers = self._consumers.groups.get(group_id)
+        if consumers is not None:
+            return self._offsets.records_of(group_id) + self._consumers.records_of(consumers)
         group = self._groups.get(group_id)
         if group is None:
             return []
@@ -380,6 +488,10 @@ class Groups:
                 self._rebalance.restart_session(group, member, now)
             self._expect_expiry(group, now)
             self._offsets.forget_stale(group.group_id, decision)
+        for consumers in self._consumers.groups.values():
+            self._expect_expiry(consumers, now)
+            self._offsets.forget_stale(consumers.group_id, decision)
+        self._consumers.loaded(now)
         return decision
 
     def refused(self, decision: Decision, error_code: int, now: Now) -> Decision:
@@ -395,7 +507,10 @@ class Groups:
         for reply in decision.replies:
             outcome.refuse(reply.caller, answer)
         for group_id in groups_hit:
-            self._fail_over(self._groups[group_id], outcome, now)
+            if group_id in self._groups:
+                self._fail_over(self._groups[group_id], outcome, now)
+        for consumers in self._consumers.groups.values():
+            consumers.topics_seen = -1
         return outcome
 
     def _fail_over(self, group: ClassicGroup, outcome: Decision, now: Now) -> None:
@@ -423,6 +538,12 @@ class Groups:
         if group.is_idle and group.state is State.EMPTY and group.persisted is None and not offsets:
             self._rebalance.forget(group)
             self._groups.pop(group.group_id, None)
+
+
+def _without_records(decision: Decision) -> Decision:
+    """The heartbeat was refused: the classic group stays what it is."""
+    decision.records.clear()
+    return decision
 
 
 def _missing(group_id: str) -> int:

@@ -45,7 +45,7 @@ from ev.wire.messages.k47_offset_delete import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from ev.coordinators.classic import ClassicGroup
     from ev.coordinators.decision import Decision, Now
@@ -70,6 +70,26 @@ class Topics(Protocol):
     def topic_name(self, topic_id: bytes) -> str | None: ...
 
     def partition_count(self, name: str) -> int: ...
+
+    def names(self) -> Iterable[str]: ...
+
+    @property
+    def version(self) -> int:
+        """Another number after every change."""
+
+
+class Group(Protocol):
+    """What the table of offsets asks about a group, of whichever protocol."""
+
+    group_id: str
+    protocol_type: str | None
+    state_timestamp_ms: int | None
+    subscribed: frozenset[str] | None
+
+    @property
+    def state(self) -> State: ...
+
+    def is_subscribed(self, topic: str) -> bool: ...
 
 
 class Offsets:
@@ -211,10 +231,18 @@ class Offsets:
 
     # ---- OffsetFetch
 
-    def fetch(self, request: OffsetFetchRequest, version: int) -> OffsetFetchResponse:
+    def fetch(self, request: OffsetFetchRequest, version: int, errors: Mapping[str, int]) -> OffsetFetchResponse:
+        """`errors`: of the groups that are answered with nothing else."""
         if version >= 8:
             stable = request.require_stable
-            return OffsetFetchResponse(groups=[self._fetch_group(group, version, stable) for group in request.groups])
+            return OffsetFetchResponse(
+                groups=[
+                    OffsetFetchResponseGroup(group_id=group.group_id, topics=[], error_code=errors[group.group_id])
+                    if errors.get(group.group_id)
+                    else self._fetch_group(group, version, stable)
+                    for group in request.groups
+                ]
+            )
         wanted = self._everything(request.group_id) if request.topics is None else [(t.name, t.partition_indexes) for t in request.topics]
         topics = [
             OffsetFetchResponseTopic(
@@ -293,7 +321,7 @@ class Offsets:
 
     # ---- OffsetDelete and the deletion of topics
 
-    def delete(self, group: ClassicGroup, request: OffsetDeleteRequest, decision: Decision) -> OffsetDeleteResponse:
+    def delete(self, group: Group, request: OffsetDeleteRequest, decision: Decision) -> OffsetDeleteResponse:
         table = self.of_group(group.group_id)
         answer = OffsetDeleteResponse(error_code=ErrorCode.NONE, topics=[])
         for topic in request.topics:
@@ -336,7 +364,7 @@ class Offsets:
 
     # ---- expiry
 
-    def expire(self, group: ClassicGroup, now_ms: int, decision: Decision) -> bool:
+    def expire(self, group: Group, now_ms: int, decision: Decision) -> bool:
         """Tombstones for what has expired; True when nothing is left afterwards."""
         left = False
         for topic, partition, committed in self.each(group.group_id):
@@ -347,12 +375,12 @@ class Offsets:
                 left = True
         return not left
 
-    def next_expiry_ms(self, group: ClassicGroup) -> int | None:
+    def next_expiry_ms(self, group: Group) -> int | None:
         """The wall clock's time at which the first offset of the group expires as things stand."""
         times = (self._expires_ms(group, topic, committed) for topic, _, committed in self.each(group.group_id))
         return min((time for time in times if time is not None), default=None)
 
-    def _expires_ms(self, group: ClassicGroup, topic: str, committed: CommittedOffset) -> int | None:
+    def _expires_ms(self, group: Group, topic: str, committed: CommittedOffset) -> int | None:
         if group.is_subscribed(topic):
             return None
         since_ms = committed.commit_timestamp_ms

@@ -4,7 +4,8 @@ Versions 0-4. A version that we do not know is answered in the form of version 0
 this API alone; the client then asks again (the connection layer passes such a request as None).
 
 Produce is advertised from version 0, though 0-2 are not served: librdkafka takes the range for the codecs that it may use and
-would stop compressing (KAFKA-18659). The finalised features tell clients what they may do: transactions of version 2 (KIP-890).
+would stop compressing (KAFKA-18659). The finalised features tell clients what they may do: transactions of
+version 2 (KIP-890), groups of the new protocol (KIP-848).
 
 v3 flexible, and the client says its name and version; v4 lets supported features begin at 0.
 """
@@ -31,7 +32,7 @@ VERSIONS = (0, 4)
 
 PRODUCE: Final = 0
 SOFTWARE_CHARACTERS: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-")
-FEATURES: Final = {"transaction.version": 2}
+FEATURES: Final = {"group.version": 1, "transaction.version": 2}
 FEATURES_EPOCH: Final = 1
 ZERO_MINIMUM_FROM: Final = 4
 """Before this version clients take a feature that begins with level 0 for an error (KAFKA-17492)."""

@@ -1,0 +1,184 @@
+"""A group of the new protocol (KIP-848): the broker assigns, members report and are told.
+
+Three epochs say how far things are:
+
+    group epoch        raised by every change of the members, their subscriptions or the topics
+    assignment epoch   the group epoch that the target assignment was made for
+    member epoch       the assignment epoch that the member has reached
+
+A member reaches the target in steps, so that no partition has two owners: it first gives up what it must not keep (and says so),
+and gets what it is to have when its former owner has given that up.
+
+    Stable ──── the target takes something away ────> UnrevokedPartitions ──── it has reported that it let go ───┐
+      ^  ^                                                                                                      │
+      │  └── what it waited for became free ── UnreleasedPartitions <── what it is to get still has an owner ────┤
+      └─────────────────────────────────────────────────────────────────────────────────────────────────────────┘
+
+Everything here is in the log, and changes when its record is replayed.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from ev.coordinators.classic import State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ev.coordinators.patterns import Pattern
+    from ev.coordinators.server_assignors import Assignment
+
+STATIC_LEAVE_EPOCH: Final = -2
+"""The epoch of a static member that has left and may come back under the same instance id."""
+
+
+class MemberState(IntEnum):
+    """Kafka's numbers (MemberState.java)."""
+
+    STABLE = 0
+    UNREVOKED_PARTITIONS = 1
+    UNRELEASED_PARTITIONS = 2
+
+
+class ConsumerMember(NamedTuple):
+    """What a member says of itself. Never changed: a change is a new one."""
+
+    member_id: str
+    instance_id: str | None
+    rack_id: str | None
+    client_id: str
+    client_host: str
+    subscribed: tuple[str, ...]
+    regex: str | None
+    rebalance_timeout_ms: int
+    server_assignor: str | None
+
+
+class Current(NamedTuple):
+    """What a member has now."""
+
+    epoch: int = 0
+    previous_epoch: int = -1
+    state: MemberState = MemberState.STABLE
+    assigned: Assignment = {}  # noqa: RUF012  # never changed in place
+    revoking: Assignment = {}  # noqa: RUF012
+
+
+class ConsumerGroup:
+    """Plain state; who decides is `ev.coordinators.consumer_groups`."""
+
+    protocol_type: str | None = None  # these three are what a classic group has, and the expiry of offsets asks for
+    state_timestamp_ms: int | None = None
+    subscribed: frozenset[str] | None = None
+
+    def __init__(self, group_id: str) -> None:
+        self.group_id = group_id
+        self.epoch = 0
+        self.metadata_hash = 0
+        self.members: dict[str, ConsumerMember] = {}
+        self.instances: dict[str, str] = {}  # member ids of static members
+        self.current: dict[str, Current] = {}
+        self.target_epoch = 0
+        self.target: dict[str, Assignment] = {}
+        self.owners: dict[tuple[bytes, int], str] = {}  # who has, or still has to give up, each partition
+        self.patterns: dict[str, Pattern] = {}
+        self.topics_seen = -1  # the version of the topics that the metadata hash was last compared with
+
+    @property
+    def state(self) -> State:
+        """As far as the offsets' expiry goes: whether anybody is in the group."""
+        return State.STABLE if self.members else State.EMPTY
+
+    @property
+    def state_name(self) -> str:
+        """As ConsumerGroupDescribe and ListGroups say it."""
+        if not self.members:
+            return "Empty"
+        if self.epoch > self.target_epoch:
+            return "Assigning"
+        if any(self.current_of(each).epoch != self.target_epoch or self.current_of(each).state for each in self.members):
+            return "Reconciling"
+        return "Stable"
+
+    def current_of(self, member_id: str) -> Current:
+        return self.current.get(member_id, Current())
+
+    def is_subscribed(self, topic: str) -> bool:
+        """Whether a member reads the topic."""
+        return any(
+            topic in member.subscribed or (member.regex is not None and self.patterns[member.regex].matches(topic))
+            for member in self.members.values()
+        )
+
+    # What replay changes.
+
+    def put_member(self, member: ConsumerMember) -> None:
+        self.members[member.member_id] = member
+        if member.instance_id is not None:
+            self.instances[member.instance_id] = member.member_id
+
+    def remove_member(self, member_id: str) -> None:
+        member = self.members.pop(member_id, None)
+        if member is not None and member.instance_id is not None and self.instances.get(member.instance_id) == member_id:
+            del self.instances[member.instance_id]
+
+    def put_current(self, member_id: str, current: Current | None) -> None:
+        before = self.current.pop(member_id, None)
+        if before is not None:
+            for place in places_of(before):
+                if self.owners.get(place) == member_id:
+                    del self.owners[place]
+        if current is not None:
+            self.current[member_id] = current
+            self.owners |= dict.fromkeys(places_of(current), member_id)
+
+
+def places_of(current: Current) -> Iterator[tuple[bytes, int]]:
+    """Every partition that the member has, or still has to give up."""
+    for assignment in (current.assigned, current.revoking):
+        for topic_id, indexes in assignment.items():
+            for index in indexes:
+                yield topic_id, index
+
+
+def reconciled(group: ConsumerGroup, member_id: str, target: Assignment, target_epoch: int, owned: Assignment | None) -> Current:
+    """The member's next step towards its target (CurrentAssignmentBuilder). `owned`: what it reports to have; None: it did not say."""
+    current = group.current_of(member_id)
+    if current.state is MemberState.STABLE and current.epoch == target_epoch:
+        return current
+    if current.state is MemberState.UNREVOKED_PARTITIONS:
+        if owned is None or _overlap(owned, current.revoking):
+            return current  # it has not let go yet
+        return _next(group, member_id, current._replace(revoking={}), target, target_epoch, owned)
+    return _next(group, member_id, current, target, target_epoch, owned)
+
+
+def _next(
+    group: ConsumerGroup, member_id: str, current: Current, target: Assignment, target_epoch: int, owned: Assignment | None
+) -> Current:
+    kept: Assignment = {}
+    revoking: Assignment = {}
+    wanted: Assignment = {}
+    waits = False
+    for topic_id in current.assigned.keys() | target.keys():
+        has, shall = current.assigned.get(topic_id, frozenset()), target.get(topic_id, frozenset())
+        if has & shall:
+            kept[topic_id] = has & shall
+        if has - shall:
+            revoking[topic_id] = has - shall
+        free = frozenset(index for index in shall - has if group.owners.get((topic_id, index), member_id) == member_id)
+        waits = waits or free != shall - has
+        if free:
+            wanted[topic_id] = free
+    if revoking and (owned is None or _overlap(owned, revoking)):
+        return Current(current.epoch, current.previous_epoch, MemberState.UNREVOKED_PARTITIONS, kept, revoking)
+    assigned = {topic_id: kept.get(topic_id, frozenset()) | wanted.get(topic_id, frozenset()) for topic_id in kept.keys() | wanted.keys()}
+    state = MemberState.UNRELEASED_PARTITIONS if waits else MemberState.STABLE
+    previous = current.epoch if current.epoch != target_epoch else current.previous_epoch
+    return Current(target_epoch, previous, state, assigned, {})
+
+
+def _overlap(one: Assignment, other: Assignment) -> bool:
+    return any(not indexes.isdisjoint(other.get(topic_id, frozenset())) for topic_id, indexes in one.items())

@@ -1,0 +1,177 @@
+"""The records of __consumer_offsets about groups of the new protocol, in Kafka's format.
+
+    type 3   a group                     ->   its epoch, a hash of its topics' metadata
+    type 5   a member                    ->   what it says of itself
+    type 6   the target assignment       ->   the epoch that it was made for
+    type 7   a member's part of that     ->   partitions
+    type 8   what a member has           ->   epochs, state, partitions
+
+All keys begin with the group's name, then that of the member. Types 4 (replaced by the hash) and 16 (patterns, which are resolved
+again after a start) are not written, and passed over.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from ev.coordinators.consumer_group import ConsumerMember, Current, MemberState
+from ev.errors import MalformedError
+from ev.wire.codec import decode, encode
+from ev.wire.messages.offsets_topic import (
+    ConsumerGroupCurrentMemberAssignmentKey,
+    ConsumerGroupCurrentMemberAssignmentValue,
+    ConsumerGroupMemberMetadataKey,
+    ConsumerGroupMemberMetadataValue,
+    ConsumerGroupMetadataKey,
+    ConsumerGroupMetadataValue,
+    ConsumerGroupTargetAssignmentMemberKey,
+    ConsumerGroupTargetAssignmentMemberValue,
+    ConsumerGroupTargetAssignmentMetadataKey,
+    ConsumerGroupTargetAssignmentMetadataValue,
+    CurrentTopicPartitions,
+    TargetTopicPartition,
+)
+
+if TYPE_CHECKING:
+    from ev.coordinators.server_assignors import Assignment
+
+GROUP: Final = 3
+MEMBER: Final = 5
+TARGET: Final = 6
+TARGET_MEMBER: Final = 7
+CURRENT: Final = 8
+
+KEYS: Final[dict[int, Any]] = {
+    GROUP: ConsumerGroupMetadataKey,
+    MEMBER: ConsumerGroupMemberMetadataKey,
+    TARGET: ConsumerGroupTargetAssignmentMetadataKey,
+    TARGET_MEMBER: ConsumerGroupTargetAssignmentMemberKey,
+    CURRENT: ConsumerGroupCurrentMemberAssignmentKey,
+}
+OF_MEMBERS: Final = (MEMBER, TARGET_MEMBER, CURRENT)
+
+
+class ConsumerKey(NamedTuple):
+    """What a record is about."""
+
+    kind: int
+    group_id: str
+    member_id: str = ""
+
+
+def encode_key(key: ConsumerKey) -> bytes:
+    message = KEYS[key.kind](key.group_id, key.member_id) if key.kind in OF_MEMBERS else KEYS[key.kind](key.group_id)
+    return key.kind.to_bytes(2, "big") + encode(message, 0)
+
+
+def read_consumer_key(key: bytes) -> ConsumerKey | None:
+    """None for a record of another kind. Raises MalformedError."""
+    kind = int.from_bytes(key[:2], "big")
+    if len(key) < 2 or kind not in KEYS:
+        return None
+    read, _ = decode(KEYS[kind], 0, key, 2)
+    return ConsumerKey(kind, read.group_id, read.member_id if kind in OF_MEMBERS else "")
+
+
+def group_value(epoch: int, metadata_hash: int) -> bytes:
+    return _encoded(ConsumerGroupMetadataValue(epoch, metadata_hash))
+
+
+def read_group(value: bytes) -> tuple[int, int]:
+    """(epoch, metadata hash)."""
+    read = _decoded(ConsumerGroupMetadataValue, value)
+    return read.epoch, read.metadata_hash
+
+
+def member_value(member: ConsumerMember) -> bytes:
+    return _encoded(
+        ConsumerGroupMemberMetadataValue(
+            instance_id=member.instance_id,
+            rack_id=member.rack_id,
+            client_id=member.client_id,
+            client_host=member.client_host,
+            subscribed_topic_names=list(member.subscribed),
+            subscribed_topic_regex=member.regex,
+            rebalance_timeout_ms=member.rebalance_timeout_ms,
+            server_assignor=member.server_assignor,
+        )
+    )
+
+
+def read_member(member_id: str, value: bytes) -> ConsumerMember:
+    read = _decoded(ConsumerGroupMemberMetadataValue, value)
+    return ConsumerMember(
+        member_id,
+        read.instance_id,
+        read.rack_id,
+        read.client_id,
+        read.client_host,
+        tuple(read.subscribed_topic_names),
+        read.subscribed_topic_regex,
+        read.rebalance_timeout_ms,
+        read.server_assignor,
+    )
+
+
+def target_value(epoch: int, now_ms: int) -> bytes:
+    return _encoded(ConsumerGroupTargetAssignmentMetadataValue(epoch, now_ms))
+
+
+def read_target(value: bytes) -> int:
+    return int(_decoded(ConsumerGroupTargetAssignmentMetadataValue, value).assignment_epoch)
+
+
+def target_member_value(assignment: Assignment) -> bytes:
+    parts = [TargetTopicPartition(topic_id, sorted(indexes)) for topic_id, indexes in sorted(assignment.items())]
+    return _encoded(ConsumerGroupTargetAssignmentMemberValue(parts))
+
+
+def read_target_member(value: bytes) -> Assignment:
+    return _assignment(_decoded(ConsumerGroupTargetAssignmentMemberValue, value).topic_partitions)
+
+
+def current_value(current: Current) -> bytes:
+    return _encoded(
+        ConsumerGroupCurrentMemberAssignmentValue(
+            member_epoch=current.epoch,
+            previous_member_epoch=current.previous_epoch,
+            state=int(current.state),
+            assigned_partitions=_current_parts(current.assigned),
+            partitions_pending_revocation=_current_parts(current.revoking),
+        )
+    )
+
+
+def _current_parts(assignment: Assignment) -> list[CurrentTopicPartitions]:
+    return [CurrentTopicPartitions(topic_id, sorted(indexes)) for topic_id, indexes in sorted(assignment.items())]
+
+
+def read_current(value: bytes) -> Current:
+    read = _decoded(ConsumerGroupCurrentMemberAssignmentValue, value)
+    try:
+        state = MemberState(read.state)
+    except ValueError:
+        raise MalformedError(f"a member of a group has the unknown state {read.state}") from None
+    return Current(
+        read.member_epoch,
+        read.previous_member_epoch,
+        state,
+        _assignment(read.assigned_partitions),
+        _assignment(read.partitions_pending_revocation),
+    )
+
+
+def _assignment(parts: list[Any]) -> Assignment:
+    return {bytes(part.topic_id): frozenset(part.partitions) for part in parts}
+
+
+def _encoded(message: Any) -> bytes:
+    return b"\0\0" + encode(message, 0)
+
+
+def _decoded(kind: Any, value: bytes) -> Any:
+    version = int.from_bytes(value[:2], "big", signed=True) if len(value) >= 2 else -1
+    if version:
+        raise MalformedError(f"a record of a group has version {version}; version 0 is known")
+    read, _ = decode(kind, 0, value, 2)
+    return read

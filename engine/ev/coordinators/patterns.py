@@ -1,0 +1,279 @@
+"""Regular expressions that take linear time, whatever they are: a consumer may send any.
+
+What is understood is what RE2 has of the common syntax: characters and escapes, `.`, classes like [a-z0-9_] and \\d \\w \\s, groups,
+`|`, the quantifiers * + ? {m} {m,} {m,n} (their lazy forms too: what matches as a whole is the same), and ^ $ at the ends. A
+pattern matches a name as a whole. Anything else is refused, as RE2 refuses back references and look-around.
+
+The pattern becomes a machine whose states are all followed at once (Thompson 1968), so that no name takes longer than its length
+times the size of the pattern.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Test = Callable[[str], bool]
+
+REPEATS_MAX: Final = 1000
+STATES_MAX: Final = 5000
+LENGTH_MAX: Final = 1000
+DEPTH_MAX: Final = 50
+SPECIAL: Final = frozenset("\\.[]()|*+?{}^$")
+ESCAPED: Final = {"n": "\n", "t": "\t", "r": "\r", "f": "\f", "v": "\v", "a": "\a"}
+WORD: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")
+DIGITS: Final = frozenset("0123456789")
+SPACES: Final = frozenset("\t\n\f\r ")
+CLASSES: Final = {"d": DIGITS, "w": WORD, "s": SPACES}
+
+
+class PatternError(ValueError):
+    """The pattern is none that is understood; the message says why."""
+
+
+class Pattern:
+    """A compiled pattern. Raises PatternError."""
+
+    __slots__ = ("_accepting", "_edges", "_known", "_start", "_steps", "text")
+
+    def __init__(self, text: str) -> None:
+        if len(text) > LENGTH_MAX:
+            raise PatternError(f"a pattern of {len(text)} characters; at most {LENGTH_MAX} are taken")
+        self.text = text
+        self._edges: list[list[int]] = []  # of each state, where it goes without a character
+        self._steps: list[tuple[Test, int] | None] = []  # of each state, the test of a character and where it goes then
+        start, end = _Parser(text, self).whole()
+        self._accepting = end
+        self._start = self._closure({start})
+        self._known: dict[str, bool] = {}
+
+    def matches(self, name: str) -> bool:
+        """Whether the pattern matches all of the name."""
+        known = self._known.get(name)
+        if known is None:
+            known = self._known[name] = self._run(name)
+        return known
+
+    def _run(self, name: str) -> bool:
+        states = self._start
+        for character in name:
+            reached = set()
+            for state in states:
+                step = self._steps[state]
+                if step is not None and step[0](character):
+                    reached.add(step[1])
+            if not reached:
+                return False
+            states = self._closure(reached)
+        return self._accepting in states
+
+    def _closure(self, states: set[int]) -> frozenset[int]:
+        found, open_states = set(states), list(states)
+        while open_states:
+            for state in self._edges[open_states.pop()]:
+                if state not in found:
+                    found.add(state)
+                    open_states.append(state)
+        return frozenset(found)
+
+    # What the parser builds with: every piece is (its first state, its last state).
+
+    def state(self) -> int:
+        if len(self._edges) >= STATES_MAX:
+            raise PatternError("the pattern is too large")
+        self._edges.append([])
+        self._steps.append(None)
+        return len(self._edges) - 1
+
+    def link(self, source: int, target: int) -> None:
+        self._edges[source].append(target)
+
+    def character(self, test: Test) -> tuple[int, int]:
+        first, last = self.state(), self.state()
+        self._steps[first] = (test, last)
+        return first, last
+
+
+class _Parser:
+    """Recursive descent over a pattern's text."""
+
+    def __init__(self, text: str, pattern: Pattern) -> None:
+        self.text = text
+        self.at = 0
+        self.depth = 0
+        self.pattern = pattern
+
+    def whole(self) -> tuple[int, int]:
+        piece = self._either()
+        if self.at < len(self.text):
+            raise PatternError(f"unexpected {self.text[self.at]!r} at position {self.at}")
+        return piece
+
+    def _peek(self) -> str:
+        return self.text[self.at] if self.at < len(self.text) else ""
+
+    def _take(self) -> str:
+        if self.at >= len(self.text):
+            raise PatternError("the pattern ends too early")
+        self.at += 1
+        return self.text[self.at - 1]
+
+    def _either(self) -> tuple[int, int]:
+        pattern = self.pattern
+        first, last = pattern.state(), pattern.state()
+        while True:
+            begin, end = self._sequence()
+            pattern.link(first, begin)
+            pattern.link(end, last)
+            if self._peek() != "|":
+                return first, last
+            self.at += 1
+
+    def _sequence(self) -> tuple[int, int]:
+        pattern = self.pattern
+        first = last = pattern.state()
+        while (following := self._peek()) and following not in "|)":
+            if following == "^" and self.at == 0:
+                self.at += 1
+                continue
+            if following == "$" and self.at == len(self.text) - 1:
+                self.at += 1
+                continue
+            begin, end = self._repeated()
+            pattern.link(last, begin)
+            last = end
+        return first, last
+
+    def _repeated(self) -> tuple[int, int]:
+        started = self.at
+        piece = self._atom()
+        ended = self.at
+        low, high = self._counts()
+        if (low, high) == (1, 1):
+            return piece
+        if self._peek() == "?":
+            self.at += 1  # lazy
+        if self._peek() and self._peek() in "*+?{":
+            raise PatternError(f"a quantifier after a quantifier at position {self.at}")
+        return self._copies(piece, started, ended, low, high)
+
+    def _copies(self, piece: tuple[int, int], started: int, ended: int, low: int, high: int | None) -> tuple[int, int]:
+        """The piece as often as it may stand here; its text is read once more for each copy."""
+        pattern, resume = self.pattern, self.at
+        first = last = pattern.state()
+        for number in range(max(low, 1) if high is None else high):
+            if number:
+                self.at = started
+                piece = self._atom()
+                assert self.at == ended
+            begin, end = piece
+            pattern.link(last, begin)
+            after = pattern.state()
+            pattern.link(end, after)
+            if number >= low:
+                pattern.link(last, after)
+            if high is None and number == max(low, 1) - 1:
+                pattern.link(after, begin)
+            last = after
+        self.at = resume
+        return first, last
+
+    def _counts(self) -> tuple[int, int | None]:
+        match self._peek():
+            case "*":
+                counts: tuple[int, int | None] = (0, None)
+            case "+":
+                counts = (1, None)
+            case "?":
+                counts = (0, 1)
+            case "{":
+                return self._braces()
+            case _:
+                return 1, 1
+        self.at += 1
+        return counts
+
+    def _braces(self) -> tuple[int, int | None]:
+        end = self.text.find("}", self.at)
+        low, comma, high = self.text[self.at + 1 : end].partition(",") if end >= 0 else ("", "", "")
+        if not low.isdecimal() or (high and not high.isdecimal()):
+            raise PatternError(f"a repeat count was expected at position {self.at}")
+        self.at = end + 1
+        least, most = int(low), int(high) if high else None if comma else int(low)
+        if least > REPEATS_MAX or (most is not None and (most > REPEATS_MAX or most < least)):
+            raise PatternError(f"a repeat count of {{{low}{comma}{high}}}")
+        return least, most
+
+    def _atom(self) -> tuple[int, int]:
+        character = self._take()
+        if character == "(":
+            return self._group()
+        if character == ".":
+            return self.pattern.character(lambda each: each != "\n")
+        if character == "[":
+            return self.pattern.character(self._class())
+        if character == "\\":
+            allowed = self._escape()
+            return self.pattern.character(allowed.__contains__ if isinstance(allowed, frozenset) else allowed.__eq__)
+        if character in "*+?{^$":
+            raise PatternError(f"unexpected {character!r} at position {self.at - 1}")
+        return self.pattern.character(character.__eq__)
+
+    def _group(self) -> tuple[int, int]:
+        if self.text.startswith("?:", self.at):
+            self.at += 2
+        elif self._peek() == "?":
+            raise PatternError(f"a group of this kind at position {self.at} is not understood")
+        self.depth += 1
+        if self.depth > DEPTH_MAX:
+            raise PatternError("groups are nested too deeply")
+        piece = self._either()
+        self.depth -= 1
+        if self._take() != ")":
+            raise PatternError("a group is not closed")
+        return piece
+
+    def _escape(self) -> frozenset[str] | str:
+        """What stands behind a backslash: a class of characters, or one."""
+        character = self._take()
+        if character in CLASSES:
+            return CLASSES[character]
+        if character in ESCAPED:
+            return ESCAPED[character]
+        if character.isalnum():
+            raise PatternError(f"the escape \\{character} is not understood")
+        return character
+
+    def _class(self) -> Test:
+        negated = self._peek() == "^"
+        if negated:
+            self.at += 1
+        single: set[str] = set()
+        ranges: list[tuple[str, str]] = []
+        first = True
+        while first or self._peek() != "]":
+            first = False
+            low = self._take()
+            if low == "\\":
+                escaped = self._escape()
+                if isinstance(escaped, frozenset):
+                    single |= escaped
+                    continue
+                low = escaped
+            if self._peek() == "-" and self.text[self.at + 1 : self.at + 2] not in ("]", ""):
+                self.at += 1
+                high = self._take()
+                if high == "\\":
+                    escaped = self._escape()
+                    if isinstance(escaped, frozenset):
+                        raise PatternError("a range of characters ends in a class")
+                    high = escaped
+                if high < low:
+                    raise PatternError(f"the range {low}-{high} is empty")
+                ranges.append((low, high))
+            else:
+                single.add(low)
+        self.at += 1
+        return lambda each: (each in single or any(low <= each <= high for low, high in ranges)) != negated
