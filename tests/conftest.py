@@ -115,7 +115,11 @@ def engine(start_engine: StartEngine) -> Engine:
 def apache() -> Iterator[apache_kafka.Kafka]:
     """One Apache Kafka broker for the session; a test that asks for it carries the java marker.
 
-    It has one thread that reads requests and one that handles them, so that requests of different connections keep their order.
+    It has one thread that reads requests and one that handles them, so that requests of different connections keep their order; and
+    groups of the new protocol get their assignments at once, as they do here.
     """
-    with apache_kafka.Kafka(properties={"num.network.threads": "1", "num.io.threads": "1"}) as kafka:
+    properties = {"num.network.threads": "1", "num.io.threads": "1"}
+    properties |= {"group.consumer.min.assignment.interval.ms": "0", "group.consumer.assignment.interval.ms": "0"}
+    properties |= {"group.consumer.assignor.offload.enable": "false"}
+    with apache_kafka.Kafka(properties=properties) as kafka:
         yield kafka

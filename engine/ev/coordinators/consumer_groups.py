@@ -127,8 +127,8 @@ class ConsumerGroups:
                 raise Refused(invalid, "RebalanceTimeoutMs must be provided in first request.")
             if request.topic_partitions is None or request.topic_partitions:
                 raise Refused(invalid, "TopicPartitions must be empty when (re-)joining.")
-            if not request.subscribed_topic_names and not request.subscribed_topic_regex:
-                raise Refused(invalid, "Either SubscribedTopicNames or SubscribedTopicRegex must be non-empty when (re-)joining.")
+            if request.subscribed_topic_names is None and request.subscribed_topic_regex is None:
+                raise Refused(invalid, "Either SubscribedTopicNames or SubscribedTopicRegex must be non-null when (re-)joining.")
         elif request.member_epoch == STATIC_LEAVE_EPOCH and request.instance_id is None:
             raise Refused(invalid, "InstanceId can't be null.")
         elif request.member_epoch < STATIC_LEAVE_EPOCH:
