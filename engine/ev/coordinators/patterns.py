@@ -1,8 +1,8 @@
 """Regular expressions that take linear time, whatever they are: a consumer may send any.
 
 What is understood is what RE2 has of the common syntax: characters and escapes, `.`, classes like [a-z0-9_] and \\d \\w \\s, groups,
-`|`, the quantifiers * + ? {m} {m,} {m,n} (their lazy forms too: what matches as a whole is the same), and ^ $ at the ends. A
-pattern matches a name as a whole. Anything else is refused, as RE2 refuses back references and look-around.
+`|`, the quantifiers * + ? {m} {m,} {m,n} (their lazy forms too: what matches as a whole is the same), and ^ $. A pattern matches a
+name as a whole. Anything else is refused, as RE2 refuses back references and look-around.
 
 The pattern becomes a machine whose states are all followed at once (Thompson 1968), so that no name takes longer than its length
 times the size of the pattern.
@@ -21,7 +21,6 @@ REPEATS_MAX: Final = 1000
 STATES_MAX: Final = 5000
 LENGTH_MAX: Final = 1000
 DEPTH_MAX: Final = 50
-SPECIAL: Final = frozenset("\\.[]()|*+?{}^$")
 ESCAPED: Final = {"n": "\n", "t": "\t", "r": "\r", "f": "\f", "v": "\v", "a": "\a"}
 WORD: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")
 DIGITS: Final = frozenset("0123456789")
@@ -36,17 +35,17 @@ class PatternError(ValueError):
 class Pattern:
     """A compiled pattern. Raises PatternError."""
 
-    __slots__ = ("_accepting", "_edges", "_known", "_start", "_steps", "text")
+    __slots__ = ("_accepting", "_beginnings", "_edges", "_endings", "_first", "_known", "_steps", "text")
 
     def __init__(self, text: str) -> None:
         if len(text) > LENGTH_MAX:
             raise PatternError(f"a pattern of {len(text)} characters; at most {LENGTH_MAX} are taken")
         self.text = text
         self._edges: list[list[int]] = []  # of each state, where it goes without a character
+        self._beginnings: dict[int, int] = {}  # where it goes at the beginning of the name only
+        self._endings: dict[int, int] = {}  # and at its end
         self._steps: list[tuple[Test, int] | None] = []  # of each state, the test of a character and where it goes then
-        start, end = _Parser(text, self).whole()
-        self._accepting = end
-        self._start = self._closure({start})
+        self._first, self._accepting = _Parser(text, self).whole()
         self._known: dict[str, bool] = {}
 
     def matches(self, name: str) -> bool:
@@ -57,8 +56,8 @@ class Pattern:
         return known
 
     def _run(self, name: str) -> bool:
-        states = self._start
-        for character in name:
+        states = self._closure({self._first}, at_start=True, at_end=not name)
+        for number, character in enumerate(name, 1):
             reached = set()
             for state in states:
                 step = self._steps[state]
@@ -66,17 +65,24 @@ class Pattern:
                     reached.add(step[1])
             if not reached:
                 return False
-            states = self._closure(reached)
+            states = self._closure(reached, at_start=False, at_end=number == len(name))
         return self._accepting in states
 
-    def _closure(self, states: set[int]) -> frozenset[int]:
+    def _closure(self, states: set[int], *, at_start: bool, at_end: bool) -> set[int]:
+        """All states that are reached from these without another character."""
         found, open_states = set(states), list(states)
         while open_states:
-            for state in self._edges[open_states.pop()]:
-                if state not in found:
-                    found.add(state)
-                    open_states.append(state)
-        return frozenset(found)
+            state = open_states.pop()
+            reached = list(self._edges[state])
+            if at_start and state in self._beginnings:
+                reached.append(self._beginnings[state])
+            if at_end and state in self._endings:
+                reached.append(self._endings[state])
+            for each in reached:
+                if each not in found:
+                    found.add(each)
+                    open_states.append(each)
+        return found
 
     # What the parser builds with: every piece is (its first state, its last state).
 
@@ -89,6 +95,12 @@ class Pattern:
 
     def link(self, source: int, target: int) -> None:
         self._edges[source].append(target)
+
+    def edge(self, *, is_beginning: bool) -> tuple[int, int]:
+        """^ or $."""
+        first, last = self.state(), self.state()
+        (self._beginnings if is_beginning else self._endings)[first] = last
+        return first, last
 
     def character(self, test: Test) -> tuple[int, int]:
         first, last = self.state(), self.state()
@@ -135,12 +147,6 @@ class _Parser:
         pattern = self.pattern
         first = last = pattern.state()
         while (following := self._peek()) and following not in "|)":
-            if following == "^" and self.at == 0:
-                self.at += 1
-                continue
-            if following == "$" and self.at == len(self.text) - 1:
-                self.at += 1
-                continue
             begin, end = self._repeated()
             pattern.link(last, begin)
             last = end
@@ -217,7 +223,9 @@ class _Parser:
         if character == "\\":
             allowed = self._escape()
             return self.pattern.character(allowed.__contains__ if isinstance(allowed, frozenset) else allowed.__eq__)
-        if character in "*+?{^$":
+        if character in "^$":
+            return self.pattern.edge(is_beginning=character == "^")
+        if character in "*+?{":
             raise PatternError(f"unexpected {character!r} at position {self.at - 1}")
         return self.pattern.character(character.__eq__)
 
