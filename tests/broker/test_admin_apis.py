@@ -81,10 +81,12 @@ def test_every_handler_is_advertised_and_produce_from_version_0(client: RawClien
     response = client.ask(18, 4, ApiVersionsRequest(client_software_name="raw", client_software_version="1.0"))
     assert sorted(one.api_key for one in response.api_keys) == [int(name[1:3]) for name in HANDLERS]
     assert {one.api_key: one.min_version for one in response.api_keys}[0] == 0
-    assert [(each.name, each.min_version, each.max_version) for each in response.supported_features] == [("transaction.version", 0, 2)]
-    assert [(each.name, each.max_version_level) for each in response.finalized_features] == [("transaction.version", 2)]
+    features = {"group.version": 1, "transaction.version": 2}
+    assert {each.name: each.max_version for each in response.supported_features} == features
+    assert {each.min_version for each in response.supported_features} == {0}
+    assert {each.name: each.max_version_level for each in response.finalized_features} == features
     older = client.ask(18, 3, ApiVersionsRequest(client_software_name="raw", client_software_version="1.0"))
-    assert (older.supported_features, len(older.finalized_features)) == ([], 1)
+    assert (older.supported_features, len(older.finalized_features)) == ([], 2)
 
 
 def test_an_unknown_version_of_api_versions_is_answered_in_version_0(client: RawClient) -> None:
