@@ -45,7 +45,9 @@ def live_through_a_group(address: str, group: str, **settings: object) -> None:
 def records_of(directory: pathlib.Path) -> Iterator[tuple[bytes, bytes | None]]:
     for path in directory.glob("__consumer_offsets-*/*.log"):
         data = path.read_bytes()
-        for position, _ in headers(data):
+        for position, header in headers(data):
+            if header.is_control:
+                continue
             columns = decode_batch(data, position)
             yield from zip((key or b"" for key in columns.keys), columns.values, strict=True)
 

@@ -345,6 +345,25 @@ def test_a_lost_newest_segment_is_damage(disk: SimulatedDisk) -> None:
     assert set(disk.list(f"/data/{TOPIC}-0")) >= set(names)
 
 
+def test_a_log_of_which_nothing_was_noted_begins_at_its_beginning(disk: SimulatedDisk) -> None:
+    """A power cut kept the name of the second segment and not that of the first, when neither counted yet; starts came before."""
+    hand = store(disk)
+    hand.restart(clean=True)
+    hand.partition.names_changed()
+    hand.checkpoint()  # it has another leader epoch than the one that the partition was made with
+    hand.append(batch(hand, b"lost with the power"))
+    hand.store.close(clean=False)
+    second = disk.open(f"/data/{TOPIC}-0/00000000000000000003.log", create=True)
+    second.sync_all()
+    disk.remove(LOG)
+    for half in ("journal-0", "journal-1"):
+        if disk.exists(f"/data/{half}"):
+            disk.remove(f"/data/{half}")
+    hand.open()
+    assert (hand.partition.log_start_offset, hand.partition.end_offset) == (0, 0)
+    assert hand.partition.damaged is None
+
+
 def test_a_dropped_segment_is_no_loss(disk: SimulatedDisk) -> None:
     """Retention may take the very segment that the last checkpoint names; the next start knows that from what is left."""
     hand = store(disk)

@@ -15,8 +15,10 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from ev.broker.runtime import Job
 from ev.clock import ManualClock
-from ev.errors import KafkaError
+from ev.disk import Disk
+from ev.errors import KafkaError, MalformedError
 
 
 class Timer:
@@ -43,6 +45,7 @@ class ManualWorld:
         self.commits: deque[tuple[Callable[[], None], Callable[[], None]]] = deque()
         self.flushes: deque[tuple[Callable[[], None], Callable[[], None]]] = deque()
         self.reads: deque[tuple[Callable[[], Any], Callable[[Any], None]]] = deque()
+        self.computations: deque[tuple[Callable[[], Any], Callable[[Any], None]]] = deque()
         self.timers: list[Timer] = []
         self.failure: OSError | None = None
         self._order = 0
@@ -66,6 +69,9 @@ class ManualWorld:
 
     def read(self, work: Callable[[], Any], done: Callable[[Any], None]) -> None:
         self.reads.append((work, done))
+
+    def compute(self, job: Job, disk: Disk, done: Callable[[Any], None]) -> None:
+        self.computations.append((lambda: job.run(disk), done))
 
     def fail(self, error: OSError) -> None:
         self.failure = self.failure or error
@@ -108,6 +114,16 @@ class ManualWorld:
         if self.failure is None:
             done(result)
 
+    def run_computation(self) -> None:
+        work, done = self.computations.popleft()
+        result: Any
+        try:
+            result = work()
+        except (OSError, MalformedError) as error:
+            result = error
+        if self.failure is None:
+            done(result)
+
     def settle(self) -> None:
         """Run everything until only time is missing."""
         while self.failure is None:
@@ -119,6 +135,8 @@ class ManualWorld:
                 self.run_read()
             elif self.flushes:
                 self.run_flush()
+            elif self.computations:
+                self.run_computation()
             else:
                 return
 

@@ -41,6 +41,7 @@ def run_one(world: ManualWorld, random: Random) -> bool:
         (world.commits, world.run_commit),
         (world.flushes, world.run_flush),
         (world.reads, world.run_read),
+        (world.computations, world.run_computation),
     ]
     possible = [run for queue, run in queues if queue]
     if not possible or world.failure is not None:

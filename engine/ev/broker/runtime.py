@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from ev.broker.quick_produce import Answer
     from ev.clock import Clock
+    from ev.disk import Disk
     from ev.log.commit import Committed, Committer, Flush, Round
     from ev.wire.header import RequestHeader
     from ev.wire.primitives import Buffer
@@ -36,6 +37,12 @@ class Handle(Protocol):
     """A callback that was asked for and may be taken back."""
 
     def cancel(self) -> None: ...
+
+
+class Job(Protocol):
+    """Work for another process: plain values, and what is to be done with them."""
+
+    def run(self, disk: Disk) -> Any: ...
 
 
 class World(Protocol):
@@ -55,6 +62,12 @@ class World(Protocol):
 
     def read(self, work: Callable[[], Any], done: Callable[[Any], None]) -> None:
         """Run a read that would wait for the disk; `done` gets its result, or the OSError that it raised."""
+
+    def compute(self, job: Job, disk: Disk, done: Callable[[Any], None]) -> None:
+        """Run a job that takes long in a process of its own; `done` gets its result, or the exception that it raised.
+
+        `disk` is for a world that has no other process; another process opens its own.
+        """
 
     def fail(self, error: OSError) -> None:
         """The disk broke a promise: no further reply may leave and the process ends."""

@@ -6,12 +6,13 @@ leaves the loop.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ev.broker.runtime import Handle, Runtime
     from ev.clock import Clock
     from ev.log.chores import Chore
+    from ev.log.cleaner import Cleaning
     from ev.log.store import Store
 
 
@@ -64,7 +65,15 @@ class Upkeep:
             return
         for chore in chores:
             self._runtime.world.flush(chore.run, lambda chore=chore: self._done(chore))  # type: ignore[misc]
+        cleaning = self._store.next_cleaning(self._clock.monotonic_ms())
+        if cleaning is not None:
+            self._runtime.world.compute(cleaning.job, self._store.disk, lambda result: self._cleaned(cleaning, result))
         self._arm()
+
+    def _cleaned(self, cleaning: Cleaning, result: Any) -> None:
+        if not self._stopped:
+            cleaning.done(result)
+            self.ask()
 
     def _done(self, chore: Chore) -> None:
         chore.done()

@@ -36,6 +36,10 @@ class TopicConfig:
     file_delete_delay_ms: int = 60_000
     min_insync_replicas: int = 1
     validate_deep: bool = False
+    delete_retention_ms: int = 24 * 3600 * 1000
+    min_cleanable_ratio: float = 0.5
+    min_compaction_lag_ms: int = 0
+    max_compaction_lag_ms: int = (1 << 63) - 1
 
     @classmethod
     def build(cls, settings: Settings, overrides: Mapping[str, str]) -> TopicConfig:
@@ -58,6 +62,10 @@ class TopicConfig:
             file_delete_delay_ms=values["file.delete.delay.ms"],
             min_insync_replicas=values["min.insync.replicas"],
             validate_deep=settings.ev_validate_records == "deep",
+            delete_retention_ms=values["delete.retention.ms"],
+            min_cleanable_ratio=values["min.cleanable.dirty.ratio"],
+            min_compaction_lag_ms=values["min.compaction.lag.ms"],
+            max_compaction_lag_ms=values["max.compaction.lag.ms"],
         )
 
     @property

@@ -54,7 +54,12 @@ class Partition(PartitionReads):
     def _drop_before_start(self) -> list[Segment]:
         """Drop the segments that lie wholly before the log's start."""
         dropped = []
-        while len(self.segments) > 1 and self.segments[1].base_offset <= self.log_start_offset and self._is_named(self.segments[1]):
+        while (
+            len(self.segments) > 1
+            and self.segments[1].base_offset <= self.log_start_offset
+            and self._is_named(self.segments[1])
+            and not self.segments[0].swapping
+        ):
             dropped.append(self._drop_first())
         self.epochs.cut_before(self.log_start_offset)
         self.services.starts_moved += 1
@@ -91,7 +96,9 @@ class Partition(PartitionReads):
         return dropped
 
     def _first_may_go(self) -> bool:
-        return len(self.segments) > 1 and self.segments[1].base_offset <= self.high_watermark and self._is_named(self.segments[1])
+        if len(self.segments) < 2 or self.segments[0].swapping:
+            return False
+        return self.segments[1].base_offset <= self.high_watermark and self._is_named(self.segments[1])
 
     def _is_named(self, segment: Segment) -> bool:
         """Whether the segment's name is on disk: before that, no other may go, or a power cut could leave none."""
@@ -126,6 +133,26 @@ class Partition(PartitionReads):
     @property
     def size_bytes(self) -> int:
         return sum(segment.size for segment in self.segments)
+
+    # Compaction
+
+    def replace_segments(self, old: list[Segment], new: Segment) -> None:
+        """A compacted segment takes the place of these, which are neighbours."""
+        number = self.segments.index(old[0])
+        for segment in old:
+            segment.replaced = True
+            self.transactions.drop(segment.base_offset)
+            self.services.files.close(segment)
+        self.segments[number : number + len(old)] = [new]
+        self._cursors = {offset: mark for offset, mark in self._cursors.items() if not mark.segment.replaced}
+        self._unsaved = [segment for segment in self._unsaved if not segment.replaced]
+        if self._recovery.segment.replaced:
+            self._recovery = Mark(self._recovery.offset, new, new.size)
+
+    def names_changed(self) -> None:
+        """Names in the directory are to be synced with the next checkpoint."""
+        self._names_unsynced = True
+        self._changed()
 
     # Producers
 

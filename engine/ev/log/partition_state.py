@@ -47,6 +47,7 @@ class PartitionState:
         "_tail",
         "_unsaved",
         "active",
+        "cleaned_to",
         "config",
         "damaged",
         "directory",
@@ -102,6 +103,7 @@ class PartitionState:
         self.dirty_round = 0
         self.damaged: str | None = None
         self.gone = False  # its topic was deleted
+        self.cleaned_to = -1  # what lies before this offset was compacted
         self.epochs = epochs
         self.epochs_trusted = True  # whether every batch must carry the epoch that they say
         self.producers = producers
@@ -128,7 +130,7 @@ class PartitionState:
         self._before_max_ms = config.message_timestamp_before_max_ms
         self._after_max_ms = config.message_timestamp_after_max_ms
         self._segment_bytes = min(config.segment_bytes, POSITION_MAX)
-        self._segment_ms = config.segment_ms
+        self._segment_ms = min(config.segment_ms, config.max_compaction_lag_ms) if config.compacted else config.segment_ms
         self._index_interval = config.index_interval_bytes
         self._index_bytes_max = config.segment_index_bytes - config.segment_index_bytes % 8
 
@@ -164,6 +166,11 @@ class PartitionState:
         if unstable is None or unstable.offset >= self.high_watermark:
             return self.high_watermark
         return max(unstable.offset, self.log_start_offset)
+
+    @property
+    def recovery_segment_base(self) -> int:
+        """The base offset of the segment from which recovery would read on: those before it are on disk, and noted."""
+        return self._recovery.segment.base_offset if self._saved_offset > self._recovery.segment.base_offset else 0
 
     @property
     def recovery_point(self) -> int:

@@ -41,6 +41,13 @@ class Cold(Exception):
     """The page cache has no answer."""
 
 
+class Moved(KafkaError):
+    """The segment was compacted before it could be opened: what is to be read has another place now. Read again."""
+
+    def __init__(self) -> None:
+        super().__init__(ErrorCode.NOT_LEADER_OR_FOLLOWER, "the segment was compacted meanwhile")
+
+
 class Damage(Exception):
     """Bytes on disk are not what was written."""
 
@@ -129,9 +136,21 @@ class WaitingSource:
     def _arrival(self, segment: Segment) -> Arrival:
         arrival = self.arrivals.get(segment)
         if arrival is None:
-            file = self.disk.open(segment.path(LOG), read_only=True)
+            file = self._opened(segment)
             arrival = self.arrivals[segment] = Arrival(segment, file, None, False)
         return arrival
+
+    def _opened(self, segment: Segment) -> File:
+        try:
+            file = self.disk.open(segment.path(LOG), read_only=True)
+        except FileNotFoundError:
+            if segment.replaced:
+                raise Moved from None
+            file = self.disk.open(segment.path(LOG), read_only=True)  # a compacted segment has got its name meanwhile
+        if segment.replaced:  # set before the files change: what was opened may be the new one
+            file.release()
+            raise Moved
+        return file
 
     def _loaded(self, segment: Segment) -> tuple[OffsetIndex, TimeIndex]:
         arrival = self._arrival(segment)
@@ -169,12 +188,18 @@ Source = CachedSource | WaitingSource
 class ReadLater:
     """A read that has to wait for the disk. `run` it once, in a thread: it returns the Read, or raises KafkaError or OSError."""
 
-    __slots__ = ("_disk", "_finished", "_plan")
+    __slots__ = ("_disk", "_finished", "_plan", "_segment")
 
     def __init__(self, plan: Plan, disk: Disk, finished: deque[tuple[WaitingSource, Found | str]]) -> None:
         self._plan = plan._replace(segments=plan.segments[plan.number :], number=0)
         self._disk = disk
         self._finished = finished
+        self._segment: Segment | None = None
+
+    @property
+    def is_outdated(self) -> bool:
+        """Whether what was read has been compacted since: what the partition knows of its transactions is no longer about it."""
+        return self._segment is not None and self._segment.replaced
 
     def run(self) -> Read:
         source = WaitingSource(self._disk, self._plan.interval)
@@ -186,9 +211,10 @@ class ReadLater:
         except FileNotFoundError as problem:
             source.close()
             raise KafkaError(ErrorCode.OFFSET_OUT_OF_RANGE, "the segment was deleted before it could be read") from problem
-        except OSError:
+        except (OSError, Moved):
             source.close()
             raise
+        self._segment = found.segment
         self._finished.append((source, found))
         return found.read
 

@@ -34,6 +34,7 @@ from ev.log.checkpoint import (
     parse_partition_metadata,
     partition_metadata,
 )
+from ev.log.compaction import CLEANED, SWAP
 from ev.log.config import TopicConfig
 from ev.log.epochs import LeaderEpochs
 from ev.log.journal import Entry
@@ -227,12 +228,10 @@ class Recovery:
     # Where to begin
 
     def _segments(self) -> list[Segment]:
+        self._finish_swapping()
         names = self.found.names
         logs = self._finish_dropping([name for name in names if LOG_NAME.fullmatch(name)])
         segments = [Segment(self.directory, int(name[:20]), self.disk.size(f"{self.directory}/{name}"), exists=True) for name in logs]
-        if any(name.endswith(".swap") for name in names):
-            self.damaged = "Apache Kafka was stopped while it compacted this partition; start it once on this directory to finish that"
-            self._report(self.damaged)
         if not segments:
             start = self.found.checkpoint.recovery_offset if self.found.checkpoint is not None else 0
             if start:
@@ -245,6 +244,50 @@ class Recovery:
         for segment in segments:
             segment.written_from = segment.size
         return segments
+
+    def _finish_swapping(self) -> None:
+        """Compacted segments that were complete when a crash came take the place of those that they cover (LogLoader.java)."""
+        names = list(self.found.names)
+        unfinished = [name for name in names if name.endswith(CLEANED)]
+        lowest = min((name for name in unfinished), default="")
+        for name in unfinished:
+            self.disk.remove(f"{self.directory}/{name}")
+        if any(name.endswith(LOG + CLEANED) for name in unfinished) and self.found.checkpoint is None:
+            # Kafka renames the files of one compaction from the last to the first: those from here on do not belong together.
+            for name in [name for name in names if name.endswith(SWAP) and name[:20] >= lowest[:20]]:
+                self.disk.remove(f"{self.directory}/{name}")
+                names.remove(name)
+        for name in sorted(name for name in names if name.endswith(LOG + SWAP)):
+            self._swap_in(name, names)
+        for name in [name for name in names if name.endswith(SWAP)]:
+            self.disk.remove(f"{self.directory}/{name}")
+        if unfinished or any(name.endswith(SWAP) for name in self.found.names):
+            self.found.names = self.disk.list(self.directory)
+            self.changed = self.names_changed = True
+            self.disk.sync_directory(self.directory)
+
+    def _swap_in(self, name: str, names: list[str]) -> None:
+        """Give a compacted segment its name, and let go of the segments that it covers."""
+        path, base = f"{self.directory}/{name}", int(name[:20])
+        file = self.disk.open(path, read_only=True)
+        try:
+            scan = Scan(file.read_at, 0, self.disk.size(path), None, contiguous=False)
+            for _ in scan:
+                pass
+        finally:
+            file.release()
+        if scan.problem is not None:
+            self._report(f"{path} was to replace segments and is damaged ({scan.problem}); those stay")
+            return
+        end = scan.offset if scan.offset is not None else base
+        for other in [each for each in names if LOG_NAME.fullmatch(each) and base <= int(each[:20]) < end]:
+            for suffix in (INDEX, TIME_INDEX, TRANSACTION_INDEX, *((LOG,) if int(other[:20]) != base else ())):
+                if f"{other[:20]}{suffix}" in names:
+                    self.disk.remove(f"{self.directory}/{other[:20]}{suffix}")
+        for suffix in (INDEX, TIME_INDEX, LOG):
+            if f"{name[:20]}{suffix}{SWAP}" in names:
+                self.disk.rename(f"{self.directory}/{name[:20]}{suffix}{SWAP}", f"{self.directory}/{name[:20]}{suffix}")
+                names.remove(f"{name[:20]}{suffix}{SWAP}")
 
     def _finish_dropping(self, logs: list[str]) -> list[str]:
         """The log files that are part of the log.
@@ -272,8 +315,11 @@ class Recovery:
         return rest
 
     def _never_noted(self) -> bool:
-        """Whether the checkpoint is the one that the partition was made with, or what a power cut left of that. Without any, a
-        directory that Kafka wrote is known by its indexes."""
+        """Whether no checkpoint ever spoke of a segment: it is the one that the partition was made with, or one that only the engine's
+        starts have renewed, or what a power cut left of that. Without any, a directory that Kafka wrote is known by its indexes."""
+        own = self.found.checkpoint
+        if own is not None:
+            return own.recovery_offset == own.log_start_offset == 0
         if OWN_CHECKPOINT not in self.found.names:
             return not any(name.endswith(INDEX) for name in self.found.names)
         made = PartitionCheckpoint(self.topic_id).encode()
@@ -472,7 +518,8 @@ class Recovery:
             return
         if fields[11] >= 0:
             append_time = fields[8] if fields[5] & 8 else -1
-            self.producers.append(fields[9], fields[10], fields[11], fields[12], fields[0], last_offset, append_time, self.now_ms)
+            count = fields[6] + 1  # compaction may have left fewer records, or none
+            self.producers.append(fields[9], fields[10], fields[11], count, fields[0], last_offset, append_time, self.now_ms)
         elif fields[5] & TRANSACTIONAL:
             self.producers.seen(fields[9], fields[10], self.now_ms)
         if fields[5] & TRANSACTIONAL:

@@ -40,10 +40,12 @@ class Segment:
         "max_timestamp",
         "max_timestamp_offset",
         "named",
+        "replaced",
         "roll_timestamp",
         "sealed",
         "since_index",
         "size",
+        "swapping",
         "time_index",
         "time_index_saved",
         "times_known",
@@ -74,13 +76,15 @@ class Segment:
         self.written_from = size  # everything from here on was checked by this process before it was written
         self.verified = (0, 0)  # a range that was checked when it was read
         self.used = False
+        self.replaced = False  # by a compacted one: its files are no longer what is known of it here
+        self.swapping = False  # it is compacted, and its files do not have their names yet
         self.sealed = False  # whether nothing more will be appended
 
     def __repr__(self) -> str:
         return f"Segment({self.base_offset}, {self.size} bytes)"
 
     def path(self, suffix: str) -> str:
-        return f"{self.directory}/{self.base_offset:020d}{suffix}"
+        return f"{self.directory}/{self.base_offset:020d}{suffix}{'.swap' if self.swapping else ''}"
 
     @property
     def loaded(self) -> bool:

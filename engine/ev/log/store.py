@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from ev.clock import Clock
@@ -31,6 +31,7 @@ from ev.errors import DiskError
 from ev.log.checkpoint import (
     CLEAN_SHUTDOWN,
     CLEAN_SHUTDOWN_TEXT,
+    CLEANER_OFFSETS,
     FORMAT,
     HIGH_WATERMARKS,
     LOG_STARTS,
@@ -45,6 +46,7 @@ from ev.log.checkpoint import (
     uuid_text,
 )
 from ev.log.chores import RESERVE, RESERVE_BYTES, Chore, MakeReserve, SyncDirectory, Unlink, WriteCheckpoints
+from ev.log.cleaner import Cleaner, Cleaning
 from ev.log.commit import Committer
 from ev.log.config import TopicConfig
 from ev.log.journal import HALF_NAMES, Entry, Journal, read_entries
@@ -70,7 +72,19 @@ JOURNAL_ALWAYS_BYTES = 16 << 20
 PARTITION_NAME = re.compile(r"(.+)-(\d+)")
 DELETED_DIRECTORY = re.compile(r".+\.[0-9a-f]{32}-delete")
 OWN_NAMES = frozenset(
-    (LOCK, META_PROPERTIES, STATE, CLEAN_SHUTDOWN, RECOVERY_POINTS, LOG_STARTS, HIGH_WATERMARKS, RESERVE, "engine.json", *HALF_NAMES)
+    (
+        LOCK,
+        META_PROPERTIES,
+        STATE,
+        CLEAN_SHUTDOWN,
+        RECOVERY_POINTS,
+        LOG_STARTS,
+        HIGH_WATERMARKS,
+        CLEANER_OFFSETS,
+        RESERVE,
+        "engine.json",
+        *HALF_NAMES,
+    )
 )
 
 
@@ -130,6 +144,7 @@ class Store:
         self._next_upkeep_ms = clock.monotonic_ms() + settings.log_retention_check_interval_ms
         self._next_space_check_ms: int | None = None
         self._retention_at_once = False
+        self._cleaner = Cleaner(self)
 
     # Opening
 
@@ -219,6 +234,7 @@ class Store:
         self._services.leftovers.clear()
         self._reserve = self.disk.exists(f"{self.directory}/{RESERVE}")
         self._check_space()
+        self._cleaner.begin(self._offsets(CLEANER_OFFSETS))
 
     def _begin_epoch(self) -> None:
         """A new leader epoch for everything, on disk before the first batch carries it."""
@@ -378,6 +394,7 @@ class Store:
         for partition in topic.partitions:
             partition.set_config(config)
         self._next_upkeep_ms = self.clock.monotonic_ms()
+        self._cleaner.look_at(self.clock.monotonic_ms())
         self._told()
 
     # Space
@@ -460,6 +477,10 @@ class Store:
             times.append(self._reserve_due_ms)
         if self._next_space_check_ms is not None:
             times.append(self._next_space_check_ms)
+        if self._cleaner.has_swaps:
+            times.append(now_ms)
+        if (cleaning_ms := self._cleaner.due_ms) is not None:
+            times.append(cleaning_ms)
         if any(self._needs_upkeep(partition) for topic in self.topics.values() for partition in topic.partitions):
             times.append(self._next_upkeep_ms)
         return min(times, default=None)
@@ -480,7 +501,7 @@ class Store:
 
     def chores(self, now_ms: int) -> list[Chore]:
         """What is due (monotonic clock). What is cheap is done here and now; what is returned wants a thread."""
-        chores: list[Chore] = []
+        chores: list[Chore] = self._cleaner.swaps()
         if self._next_space_check_ms is not None and now_ms >= self._next_space_check_ms:
             self._check_space()
         if now_ms >= self._next_upkeep_ms or self._retention_at_once:
@@ -496,6 +517,21 @@ class Store:
             self._making_reserve = True
             chores.append(MakeReserve(self.disk, self.directory, self._reserve_made))
         return chores
+
+    # Compaction: the job is for another process, what follows from it is a chore.
+
+    def next_cleaning(self, now_ms: int) -> Cleaning | None:
+        """The compaction that is due; one at a time."""
+        return self._cleaner.next(now_ms)
+
+    def unlink_later(self, paths: Iterable[str], delay_ms: int) -> None:
+        when = self.clock.monotonic_ms() + (delay_ms if self._services.writable else 0)
+        self._doomed += [(when, path) for path in paths]
+        self._told()
+
+    @property
+    def is_checkpointing(self) -> bool:
+        return self._checkpointing
 
     def _upkeep(self, now_ms: int) -> None:
         """Retention by time and size, and the end of silent producers."""
@@ -518,6 +554,7 @@ class Store:
         def finished() -> None:
             self._checkpointing = False
             self._retention_at_once = self._retention_at_once or named
+            self._cleaner.look_at(self.clock.monotonic_ms())
 
         return WriteCheckpoints(self.disk, self.directory, works, self._totals(), finished)
 
@@ -528,6 +565,7 @@ class Store:
             RECOVERY_POINTS: encode_offsets({(each.topic, each.index): each.recovery_point for each in everything}),
             LOG_STARTS: encode_offsets({(each.topic, each.index): each.log_start_offset for each in everything if each.log_start_offset}),
             HIGH_WATERMARKS: encode_offsets({(each.topic, each.index): each.high_watermark for each in everything}),
+            CLEANER_OFFSETS: encode_offsets({(each.topic, each.index): each.cleaned_to for each in everything if each.cleaned_to >= 0}),
         }
 
     def _unsaved_directories(self) -> set[str]:

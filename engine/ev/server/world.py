@@ -19,6 +19,7 @@ from ev.disk import RealFile
 from ev.errors import KafkaError
 from ev.log.commit import SyncedWrite
 from ev.log.journal import SECTOR_BYTES
+from ev.server.child import Child
 from ev.server.ring import DIRECT_BYTES_MAX
 
 if TYPE_CHECKING:
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ev.broker.runtime import Handle
+    from ev.broker.runtime import Job as ChildJob
     from ev.clock import Clock
+    from ev.disk import Disk
     from ev.server.ring import Ring
 
 READERS = 4
@@ -160,6 +163,7 @@ class LoopWorld:
         self._journal = RingWriter(loop, ring, self._committer) if ring is not None else None
         self._flusher = Worker(loop, "flush")
         self._readers = Worker(loop, "read", READERS)
+        self._child: Child | None = None
 
     def call_soon(self, callback: Callable[[], None]) -> None:
         self._loop.call_soon(callback)
@@ -180,6 +184,17 @@ class LoopWorld:
     def read(self, work: Callable[[], Any], done: Callable[[Any], None]) -> None:
         self._readers.submit(work, done)
 
+    def compute(self, job: ChildJob, disk: Disk, done: Callable[[Any], None]) -> None:
+        def ended(result: Any) -> None:
+            self._child = None
+            done(result)
+
+        assert self._child is None, "one job at a time"
+        try:
+            self._child = Child(self._loop, job, ended)
+        except OSError as error:  # no process, no memory, no descriptors: another time
+            done(error)
+
     def _finish(self, result: Any, done: Callable[[], None]) -> None:
         if isinstance(result, OSError):
             self.fail(result)
@@ -196,6 +211,9 @@ class LoopWorld:
 
     def stop(self) -> None:
         """Wait for everything that was handed to a thread or the kernel. Callbacks of threads run when the loop does."""
+        if self._child is not None:
+            self._child.kill()
+            self._child = None
         if self._journal is not None:
             self._journal.stop()
             self._journal = None

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ev.broker.fetch_sessions import NO_SESSION, Opened
 from ev.broker.waiting import Waiter
 from ev.errors import ErrorCode, KafkaError
-from ev.log.reading import Read, ReadLater
+from ev.log.reading import Moved, Read, ReadLater
 from ev.wire.codec import encoder
 from ev.wire.messages.k01_fetch import AbortedTransaction, FetchableTopicResponse, FetchRequest, FetchResponse, PartitionData
 
@@ -224,7 +224,7 @@ class Fetch:
                 answer.error_code = error.code
                 continue
             if isinstance(found, ReadLater):
-                self.broker.runtime.world.read(found.run, partial(self._read_later, asked, partition, position))
+                self.broker.runtime.world.read(found.run, partial(self._read_later, asked, partition, position, found))
                 return
             self._found(asked, partition, found)
         self._answer()
@@ -261,7 +261,10 @@ class Fetch:
             connection.idle_fetch.forget()
         connection.idle_fetch = self
 
-    def _read_later(self, asked: Asked, partition: Partition, resume: int, result: Any) -> None:
+    def _read_later(self, asked: Asked, partition: Partition, resume: int, later: ReadLater, result: Any) -> None:
+        if isinstance(result, Moved) or later.is_outdated:
+            self._read(resume - 1)
+            return
         if isinstance(result, KafkaError):
             asked.answer.error_code = result.code
         elif isinstance(result, OSError):

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ev.errors import ErrorCode, KafkaError
 from ev.log.partition import SearchLater
+from ev.log.reading import Moved
 from ev.wire.messages.k02_list_offsets import (
     ListOffsetsPartition,
     ListOffsetsPartitionResponse,
@@ -101,13 +102,19 @@ class Lookups:
             found = _look_up(partition, timestamp, committed=self._committed)
             if isinstance(found, SearchLater):
                 later = found
-                self._broker.runtime.world.read(later.run, lambda result: self._searched(partition, answer, later, result))  # noqa: B023
+                self._broker.runtime.world.read(later.run, lambda result: self._searched(partition, timestamp, answer, later, result))  # noqa: B023
                 return
             answer.offset, answer.timestamp, answer.leader_epoch = found
         self._call.reply(ListOffsetsResponse(topics=self._answers), self._broker.metadata_round)
 
-    def _searched(self, partition: Partition, answer: ListOffsetsPartitionResponse, later: SearchLater, result: Any) -> None:
+    def _searched(
+        self, partition: Partition, timestamp: int, answer: ListOffsetsPartitionResponse, later: SearchLater, result: Any
+    ) -> None:
         later.learn()
+        if isinstance(result, Moved):
+            self._open.appendleft((partition, timestamp, answer))
+            self.run()
+            return
         if isinstance(result, OSError):
             answer.error_code = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION if partition.gone else ErrorCode.KAFKA_STORAGE_ERROR
         elif isinstance(result, KafkaError):
