@@ -34,7 +34,6 @@ from ev.log.checkpoint import (
     parse_partition_metadata,
     partition_metadata,
 )
-from ev.log.compaction import CLEANED, SWAP
 from ev.log.config import TopicConfig
 from ev.log.epochs import LeaderEpochs
 from ev.log.journal import Entry
@@ -53,6 +52,7 @@ from ev.log.segment import (
     Segment,
     load_indexes,
 )
+from ev.log.swapping import finish_swapping
 from ev.log.transactions import Transactions, read_marker, sound_entries
 from ev.wire.checksum import crc32c
 from ev.wire.records import CONTROL, LOG_OVERHEAD, TRANSACTIONAL
@@ -228,7 +228,9 @@ class Recovery:
     # Where to begin
 
     def _segments(self) -> list[Segment]:
-        self._finish_swapping()
+        if finish_swapping(self.disk, self.directory, self.found.names, by_kafka=self.found.checkpoint is None, report=self._report):
+            self.found.names = self.disk.list(self.directory)
+            self.changed = self.names_changed = True
         names = self.found.names
         logs = self._finish_dropping([name for name in names if LOG_NAME.fullmatch(name)])
         segments = [Segment(self.directory, int(name[:20]), self.disk.size(f"{self.directory}/{name}"), exists=True) for name in logs]
@@ -244,50 +246,6 @@ class Recovery:
         for segment in segments:
             segment.written_from = segment.size
         return segments
-
-    def _finish_swapping(self) -> None:
-        """Compacted segments that were complete when a crash came take the place of those that they cover (LogLoader.java)."""
-        names = list(self.found.names)
-        unfinished = [name for name in names if name.endswith(CLEANED)]
-        lowest = min((name for name in unfinished), default="")
-        for name in unfinished:
-            self.disk.remove(f"{self.directory}/{name}")
-        if any(name.endswith(LOG + CLEANED) for name in unfinished) and self.found.checkpoint is None:
-            # Kafka renames the files of one compaction from the last to the first: those from here on do not belong together.
-            for name in [name for name in names if name.endswith(SWAP) and name[:20] >= lowest[:20]]:
-                self.disk.remove(f"{self.directory}/{name}")
-                names.remove(name)
-        for name in sorted(name for name in names if name.endswith(LOG + SWAP)):
-            self._swap_in(name, names)
-        for name in [name for name in names if name.endswith(SWAP)]:
-            self.disk.remove(f"{self.directory}/{name}")
-        if unfinished or any(name.endswith(SWAP) for name in self.found.names):
-            self.found.names = self.disk.list(self.directory)
-            self.changed = self.names_changed = True
-            self.disk.sync_directory(self.directory)
-
-    def _swap_in(self, name: str, names: list[str]) -> None:
-        """Give a compacted segment its name, and let go of the segments that it covers."""
-        path, base = f"{self.directory}/{name}", int(name[:20])
-        file = self.disk.open(path, read_only=True)
-        try:
-            scan = Scan(file.read_at, 0, self.disk.size(path), None, contiguous=False)
-            for _ in scan:
-                pass
-        finally:
-            file.release()
-        if scan.problem is not None:
-            self._report(f"{path} was to replace segments and is damaged ({scan.problem}); those stay")
-            return
-        end = scan.offset if scan.offset is not None else base
-        for other in [each for each in names if LOG_NAME.fullmatch(each) and base <= int(each[:20]) < end]:
-            for suffix in (INDEX, TIME_INDEX, TRANSACTION_INDEX, *((LOG,) if int(other[:20]) != base else ())):
-                if f"{other[:20]}{suffix}" in names:
-                    self.disk.remove(f"{self.directory}/{other[:20]}{suffix}")
-        for suffix in (INDEX, TIME_INDEX, LOG):
-            if f"{name[:20]}{suffix}{SWAP}" in names:
-                self.disk.rename(f"{self.directory}/{name[:20]}{suffix}{SWAP}", f"{self.directory}/{name[:20]}{suffix}")
-                names.remove(f"{name[:20]}{suffix}{SWAP}")
 
     def _finish_dropping(self, logs: list[str]) -> list[str]:
         """The log files that are part of the log.
