@@ -89,6 +89,14 @@ def test_topics_are_made_changed_and_deleted(ev: CommandLine) -> None:
     assert ev("topic", "list").out == b""
 
 
+def test_no_partitions_is_not_the_default_number(ev: CommandLine) -> None:
+    """Zero is refused as it is by Kafka's tool, for partitions and for replicas."""
+    for option in ("-p", "-r"):
+        refused = ev("topic", "create", "nothing", option, "0", status=1)
+        assert "INVALID_" in refused.err
+    assert ev("topic", "list").out == b""
+
+
 def test_a_plan_changes_nothing(shop: CommandLine) -> None:
     """--dry-run says what would be done."""
     assert "would delete topic orders" in shop("topic", "delete", "orders", "--dry-run").err

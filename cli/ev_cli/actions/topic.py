@@ -169,7 +169,8 @@ def create_topics(options: Any) -> int:
     configs = dict(_pairs(options.configs, "-c"))
     if options.compact:
         configs["cleanup.policy"] = "compact"
-    new = [NewTopic(name, options.partitions or -1, options.replication or -1, configs) for name in options.topics]
+    partitions, replication = (-1 if each is None else each for each in (options.partitions, options.replication))
+    new = [NewTopic(name, partitions, replication, configs) for name in options.topics]
     if options.dry_run:
         return plan("create topic", options.topics, session)
     with session.admin() as admin:
