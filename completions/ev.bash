@@ -15,64 +15,64 @@ _ev() {
     local options="" verbs="" values=""
     case "${words[0]-}${words[1]:+ ${words[1]}}" in
         "produce"*)
-            options="--topic -t --value --key -k --key-delimiter -K --delimiter -D --zero -0 --format -f --json-records -J --header -H --empty-is-null -Z --null --timestamp --whole --lines -l --count -n -c --partition -p --compression -z --acks --partitioner --no-idempotence --create --linger --batch-size --max-message-bytes --report --tee -T --keep-going -E --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout --quiet -q --verbose -v -h --help"
+            options="--topic -t --value --key -k --key-delimiter -K --delimiter -D --zero -0 --format -f --json-records -J --header -H --empty-is-null -Z --null --timestamp --whole --lines -l --count -n -c --partition -p --compression -z --acks --partitioner --no-idempotence --create --linger --batch-size --max-message-bytes --report --tee -T --keep-going -E --bootstrap-server -b --context -C --data-dir --listen --insecure --config-file -F --set -X --timeout --quiet -q --verbose -v -h --help"
             values="--topic -t --value --key -k --key-delimiter -K --delimiter -D --format -f --header -H --null --timestamp --lines -l --count -n -c --partition -p --compression -z --acks --partitioner --create --linger --batch-size --max-message-bytes --report --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout" ;;
         "consume"*)
-            options="--topic -t --regex -r --partition -p --offset -o --since --until --count -n -c --max-messages --exit-at-end -e --idle --for --wait --read-uncommitted --group -g --commit --reset --instance-id --balancer --format -f --json-records -J --embed-json --key-delimiter -K --delimiter -D --zero -0 --offsets -O --null --null-is-null -Z --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout --quiet -q --verbose -v -h --help"
+            options="--topic -t --regex -r --partition -p --offset -o --since --until --count -n -c --max-messages --exit-at-end -e --idle --for --wait --read-uncommitted --group -g --commit --reset --instance-id --balancer --format -f --json-records -J --embed-json --key-delimiter -K --delimiter -D --zero -0 --offsets -O --null --null-is-null -Z --bootstrap-server -b --context -C --data-dir --listen --insecure --config-file -F --set -X --timeout --quiet -q --verbose -v -h --help"
             values="--topic -t --partition -p --offset -o --since --until --count -n -c --max-messages --idle --for --group -g --commit --instance-id --balancer --format -f --key-delimiter -K --delimiter -D --null --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout" ;;
         "topic list"*|"topics list"*)
-            options="--regex -r --internal -i --sort --output -o --json --no-headers --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout --quiet -q --verbose -v -h --help"
+            options="--regex -r --internal -i --sort --output -o --json --no-headers --bootstrap-server -b --context -C --data-dir --listen --insecure --config-file -F --set -X --timeout --quiet -q --verbose -v -h --help"
             values="--sort --output -o --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout" ;;
         "topic describe"*|"topics describe"*)
-            options="--regex -r --section --all -a --output -o --json --no-headers --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout --quiet -q --verbose -v -h --help"
+            options="--regex -r --section --all -a --output -o --json --no-headers --bootstrap-server -b --context -C --data-dir --listen --insecure --config-file -F --set -X --timeout --quiet -q --verbose -v -h --help"
             values="--section --output -o --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout" ;;
         "topic create"*|"topics create"*)
-            options="--partitions -p --replication-factor -r --config -c --compact --if-not-exists --dry-run --output -o --json --no-headers --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout --quiet -q --verbose -v -h --help"
+            options="--partitions -p --replication-factor -r --config -c --compact --if-not-exists --dry-run --output -o --json --no-headers --bootstrap-server -b --context -C --data-dir --listen --insecure --config-file -F --set -X --timeout --quiet -q --verbose -v -h --help"
             values="--partitions -p --replication-factor -r --config -c --output -o --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout" ;;
         "topic alter"*|"topics alter"*)
-            options="--partitions -p --config -c --unset --append --subtract --dry-run --output -o --json --no-headers --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout --quiet -q --verbose -v -h --help"
+            options="--partitions -p --config -c --unset --append --subtract --dry-run --output -o --json --no-headers --bootstrap-server -b --context -C --data-dir --listen --insecure --config-file -F --set -X --timeout --quiet -q --verbose -v -h --help"
             values="--partitions -p --config -c --unset --append --subtract --output -o --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout" ;;
         "topic delete"*|"topics delete"*)
-            options="--regex -r --if-exists --yes -y --dry-run --output -o --json --no-headers --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout --quiet -q --verbose -v -h --help"
+            options="--regex -r --if-exists --yes -y --dry-run --output -o --json --no-headers --bootstrap-server -b --context -C --data-dir --listen --insecure --config-file -F --set -X --timeout --quiet -q --verbose -v -h --help"
             values="--output -o --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout" ;;
         topic|topics)
             verbs="list describe create alter delete" ;;
         "group list"*|"groups list"*)
-            options="--regex -r --state --lagging --output -o --json --no-headers --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout --quiet -q --verbose -v -h --help"
+            options="--regex -r --state --lagging --output -o --json --no-headers --bootstrap-server -b --context -C --data-dir --listen --insecure --config-file -F --set -X --timeout --quiet -q --verbose -v -h --help"
             values="--state --output -o --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout" ;;
         "group describe"*|"groups describe"*)
-            options="--regex -r --section --topic -t --output -o --json --no-headers --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout --quiet -q --verbose -v -h --help"
+            options="--regex -r --section --topic -t --output -o --json --no-headers --bootstrap-server -b --context -C --data-dir --listen --insecure --config-file -F --set -X --timeout --quiet -q --verbose -v -h --help"
             values="--section --topic -t --output -o --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout" ;;
         "group delete"*|"groups delete"*)
-            options="--regex -r --yes -y --dry-run --output -o --json --no-headers --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout --quiet -q --verbose -v -h --help"
+            options="--regex -r --yes -y --dry-run --output -o --json --no-headers --bootstrap-server -b --context -C --data-dir --listen --insecure --config-file -F --set -X --timeout --quiet -q --verbose -v -h --help"
             values="--output -o --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout" ;;
         group|groups)
             verbs="list describe delete" ;;
         "server run"*)
-            options="--advertise --set -X --ephemeral --data-dir --listen --config-file -F --quiet -q --verbose -v -h --help"
+            options="--advertise --set -X --ephemeral --data-dir --listen --insecure --config-file -F --quiet -q --verbose -v -h --help"
             values="--advertise --set -X --data-dir --listen --config-file -F" ;;
         "server start"*)
-            options="--advertise --set -X --data-dir --listen --config-file -F --quiet -q --verbose -v -h --help"
+            options="--advertise --set -X --data-dir --listen --insecure --config-file -F --quiet -q --verbose -v -h --help"
             values="--advertise --set -X --data-dir --listen --config-file -F" ;;
         "server stop"*)
-            options="--data-dir --listen --config-file -F --quiet -q --verbose -v -h --help"
+            options="--data-dir --listen --insecure --config-file -F --quiet -q --verbose -v -h --help"
             values="--data-dir --listen --config-file -F" ;;
         "server restart"*)
-            options="--advertise --set -X --data-dir --listen --config-file -F --quiet -q --verbose -v -h --help"
+            options="--advertise --set -X --data-dir --listen --insecure --config-file -F --quiet -q --verbose -v -h --help"
             values="--advertise --set -X --data-dir --listen --config-file -F" ;;
         "server status"*)
-            options="--output -o --json --no-headers --data-dir --listen --config-file -F --quiet -q --verbose -v -h --help"
+            options="--output -o --json --no-headers --data-dir --listen --insecure --config-file -F --quiet -q --verbose -v -h --help"
             values="--output -o --data-dir --listen --config-file -F" ;;
         "server logs"*)
-            options="--follow -f --lines -n --data-dir --listen --config-file -F --quiet -q --verbose -v -h --help"
+            options="--follow -f --lines -n --data-dir --listen --insecure --config-file -F --quiet -q --verbose -v -h --help"
             values="--lines -n --data-dir --listen --config-file -F" ;;
         server)
             verbs="run start stop restart status logs" ;;
         "up"*)
-            options="--advertise --set -X --data-dir --listen --config-file -F --quiet -q --verbose -v -h --help"
+            options="--advertise --set -X --data-dir --listen --insecure --config-file -F --quiet -q --verbose -v -h --help"
             values="--advertise --set -X --data-dir --listen --config-file -F" ;;
         "down"*)
-            options="--data-dir --listen --config-file -F --quiet -q --verbose -v -h --help"
+            options="--data-dir --listen --insecure --config-file -F --quiet -q --verbose -v -h --help"
             values="--data-dir --listen --config-file -F" ;;
         "version"*)
             options="--json --quiet -q --verbose -v -h --help"

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 GLOBAL_VALUES = frozenset(
     ("-b", "--bootstrap-server", "-C", "--context", "--data-dir", "--listen", "-F", "--config-file", "-X", "--set", "--timeout")
 )
-GLOBAL_FLAGS = frozenset(("-q", "--quiet", "-v", "--verbose", "-vv"))
+GLOBAL_FLAGS = frozenset(("--insecure", "-q", "--quiet", "-v", "--verbose", "-vv"))
 
 NOUNS = {"topic": "topic", "topics": "topic", "group": "group", "groups": "group", "server": "server"}
 VERBS = {"ls": "list", "rm": "delete"}

@@ -175,6 +175,8 @@ class LocalEngine:
 
     def start(self, *, by_itself: bool) -> tuple[str, bool]:
         """Start the engine unless it runs. Returns its address, and whether it was started by this call."""
+        if self._listening_address() is None:
+            self.refuse_exposed()
         self._make_data_dir()
         deadline = time.monotonic() + START_TIMEOUT_MS / 1000
         starting = self._wait_for_turn(deadline)
@@ -214,6 +216,8 @@ class LocalEngine:
         arguments = [sys.executable, "-P", "-m", "ev.server.daemon", "--data-dir", self.data_dir]
         for address in self.listen.split(","):
             arguments += ["--listen", address]
+        if self.insecure:
+            arguments.append("--insecure")
         advertise = self.options.advertise or self._configured("advertise")
         for address in str(advertise).split(",") if advertise else ():
             arguments += ["--advertise", address]
@@ -231,6 +235,28 @@ class LocalEngine:
         from ev_cli.session import DEFAULT_LISTEN, with_ports
 
         return self._listen or with_ports(str(self._configured("listen") or DEFAULT_LISTEN))
+
+    @property
+    def insecure(self) -> bool:
+        """Whether the engine may listen where others reach it: --insecure, else EV_INSECURE, else the configuration."""
+        from ev_cli.session import config_path
+
+        if self.options.insecure:
+            return True
+        given = os.environ.get("EV_INSECURE")
+        if given:
+            return given.lower() in ("1", "yes", "true", "on")
+        configured = self._configured("insecure") or False
+        if not isinstance(configured, bool):
+            raise UsageFailure(f"server.insecure in {config_path(self.options)} is {configured!r}", "write true or false")
+        return configured
+
+    def refuse_exposed(self) -> None:
+        """Refuse to start an engine that others would reach, before anything is made. The daemon refuses it too."""
+        if not self.insecure:
+            from ev.loopback import refuse_exposed
+
+            refuse_exposed(address.rpartition(":")[0] for address in self.listen.split(","))
 
     def settings(self) -> dict[str, str]:
         """The engine's settings: the configuration's [server.settings], then EV_<NAME> variables, then --set."""
@@ -334,6 +360,8 @@ class LocalEngine:
         if len(words) == 3 and words[0] == "failed":
             if words[1] == "4":
                 raise Failure(output.safe(words[2]), code=UNREACHABLE)
+            if words[1] == "2":
+                raise UsageFailure(output.safe(words[2]))
             code = UNREACHABLE if words[1] == "74" else FAILED
             raise Failure(f"the local engine does not start: {output.safe(words[2])}", f"its log is {self.log_file}", code=code)
         last = self.last_log_line()

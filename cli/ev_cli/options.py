@@ -36,6 +36,14 @@ Listen = Annotated[
         rich_help_panel=ENGINE,
     ),
 ]
+Insecure = Annotated[
+    bool,
+    typer.Option(
+        "--insecure",
+        help="Let a local engine listen where others reach it: without authentication they may do everything.",
+        rich_help_panel=ENGINE,
+    ),
+]
 ConfigFile = Annotated[
     str | None, typer.Option("--config-file", "-F", metavar="FILE", help="Another configuration file.", rich_help_panel=ENGINE)
 ]
@@ -51,6 +59,7 @@ COMMON = {
     "context": (Context, None),
     "data_dir": (DataDir, None),
     "listen": (Listen, None),
+    "insecure": (Insecure, False),
     "config_file": (ConfigFile, None),
     "set": (Property, None),
     "timeout": (Timeout, None),

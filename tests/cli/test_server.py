@@ -275,3 +275,40 @@ def test_an_installed_script_finds_the_package_for_the_daemon(ev: CommandLine) -
     done = subprocess.run([sys.executable, "-m", "ev_cli", "up"], cwd=root, env=variables, capture_output=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert json.loads((ev.data_dir / "engine.json").read_text())["pid"] > 0
+
+
+def test_where_others_would_reach_the_engine_it_is_not_started(ev: CommandLine) -> None:
+    """Exit 2, before anything is made: started by hand, by itself and in the foreground, from option, environment and configuration."""
+    for arguments in (("up",), ("server", "start"), ("server", "restart"), ("server", "run"), ("topic", "list")):
+        done = ev(*arguments, "--listen", "127.0.0.1:0,0.0.0.0", status=2)
+        assert "refused to listen on 0.0.0.0" in done.err
+        assert "--insecure" in done.err
+    assert "refused" in ev("up", status=2, EV_LISTEN="0.0.0.0:0").err
+    assert "refused" in ev("up", status=2, EV_LISTEN="0.0.0.0:0", EV_INSECURE="0").err
+    assert not ev.data_dir.exists()
+
+
+def test_an_engine_that_runs_is_not_stopped_by_a_restart_that_is_refused(ev: CommandLine) -> None:
+    """It goes on as it was."""
+    ev("up")
+    pid = ev.pid
+    ev("server", "restart", "--listen", "0.0.0.0:0", status=2)
+    assert ev("server", "status", "--json").json["pid"] == pid
+
+
+@pytest.mark.parametrize("way", ["option", "before the verb", "variable", "configuration"])
+def test_insecure_lets_the_engine_listen_where_others_reach_it(ev: CommandLine, way: str) -> None:
+    """Said in any of the places where --listen can be said."""
+    if way == "configuration":
+        (ev.directory / "config.toml").write_text("[server]\ninsecure = true\n")
+    before, behind = (["--insecure"] if way == place else [] for place in ("before the verb", "option"))
+    if way == "variable":
+        ev.variables["EV_INSECURE"] = "1"
+    ev(*before, "server", "start", "--listen", "0.0.0.0:0", *behind)
+    assert "may read and write everything" in ev("server", "logs").out.decode()
+
+
+def test_insecure_in_the_configuration_is_true_or_false(ev: CommandLine) -> None:
+    """A word that looks like an answer is not taken for one."""
+    (ev.directory / "config.toml").write_text('[server]\ninsecure = "no"\n')
+    assert "write true or false" in ev("up", status=2).err

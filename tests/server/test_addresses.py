@@ -62,7 +62,7 @@ def test_each_of_two_listeners_may_advertise_an_address_of_its_own(start_engine:
 
 def test_on_all_addresses_a_client_is_told_the_one_it_used(start_engine: StartEngine) -> None:
     """The wildcard is nobody's address; the engine's own file names loopback."""
-    engine = start_engine(listen="0.0.0.0:0")
+    engine = start_engine(listen="0.0.0.0:0", arguments=["--insecure"])
     assert engine.address == f"127.0.0.1:{engine.port}"
     assert told(engine.address) == {("127.0.0.1", engine.port)}
     assert told(f"127.0.0.3:{engine.port}") == {("127.0.0.3", engine.port)}
@@ -80,7 +80,7 @@ def test_ipv6_works_in_both_directions(start_engine: StartEngine) -> None:
 def test_ipv4_and_ipv6_wildcards_share_a_port(start_engine: StartEngine) -> None:
     """The IPv6 one does not swallow the other, and no client is told a mapped address."""
     port = free_port()
-    start_engine(listen=f"0.0.0.0:{port}", arguments=["--listen", f"[::]:{port}"])
+    start_engine(listen=f"0.0.0.0:{port}", arguments=["--listen", f"[::]:{port}", "--insecure"])
     assert told(f"127.0.0.1:{port}") == {("127.0.0.1", port)}
     assert told(f"[::1]:{port}") == {("::1", port)}
 
@@ -152,7 +152,7 @@ def test_from_another_network_namespace_the_address_of_the_link_is_told(tmp_path
         ip("link", "set", f"{name}a", "up")
         ip("-n", name, "addr", "add", f"{there}/30", "dev", f"{name}b")
         ip("-n", name, "link", "set", f"{name}b", "up")
-        with Engine(tmp_path / "data", listen="0.0.0.0:0") as engine:
+        with Engine(tmp_path / "data", listen="0.0.0.0:0", arguments=["--insecure"]) as engine:
             environment = {**os.environ, "PYTHONPATH": os.pathsep.join([SOURCES, str(pathlib.Path(__file__).parents[1])])}
             command = ["ip", "netns", "exec", name, sys.executable, "-c", ASK, f"{here}:{engine.port}"]
             answer = subprocess.run(command, check=True, capture_output=True, text=True, timeout=30, env=environment)

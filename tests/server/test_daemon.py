@@ -213,6 +213,24 @@ def test_a_wrong_option_ends_the_start_with_one_line(tmp_path: pathlib.Path, arg
     assert words in line
 
 
+@pytest.mark.parametrize("address", ["0.0.0.0:0", "[::]:0", "203.0.113.7:9092"])
+def test_where_others_reach_it_nothing_is_made_and_nothing_bound(tmp_path: pathlib.Path, address: str) -> None:
+    """ev has no authentication: the refusal says what happened, why, and what to do; not even the log file is there afterwards."""
+    log_file = tmp_path / "logs" / "server.log"
+    status, line = failed_start(tmp_path / "data", "--listen", "127.0.0.1:0", "--listen", address, "--log-file", str(log_file))
+    assert status == 2
+    assert line.startswith("failed 2 refused to listen on ")
+    for words in (address.rpartition(":")[0].strip("[]"), "no authentication", "127.0.0.1", "tunnel", "--insecure"):
+        assert words in line
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_insecure_listens_where_others_reach_it_and_warns(start_engine: StartEngine) -> None:
+    """Who says so gets it, and a line in the log."""
+    engine = start_engine(listen="0.0.0.0:0", arguments=["--insecure"])
+    assert "whoever reaches this address may read and write everything" in engine.log()
+
+
 def test_a_data_directory_of_a_newer_version_is_left_alone(engine: Engine) -> None:
     """It is refused with a line that says so, and nothing in it is touched."""
     engine.stop()

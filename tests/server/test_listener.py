@@ -7,6 +7,7 @@ import socket
 import pytest
 
 from ev.errors import SettingError
+from ev.loopback import is_loopback, refuse_exposed
 from ev.server.listener import PortTakenError, bind, bind_all, format_address, local_address, parse_address
 
 
@@ -49,6 +50,22 @@ def test_a_port_that_somebody_listens_on_is_taken() -> None:
         with pytest.raises(PortTakenError) as caught:
             bind("127.0.0.1", port)
     assert caught.value.address == ("127.0.0.1", port)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "203.0.113.7"])
+def test_an_address_that_others_reach_is_not_bound(host: str) -> None:
+    """Not even for a moment, although the name may have got that address only since the start."""
+    with pytest.raises(SettingError, match="no authentication"):
+        bind(host, 0)
+    with pytest.raises(SettingError, match="--insecure"):
+        refuse_exposed([host])
+
+
+def test_loopback_is_what_only_this_machine_reaches() -> None:
+    """By address, however it is written; a name counts for what it stands for."""
+    assert all(is_loopback(address) for address in ("127.0.0.1", "127.9.8.7", "::1", "::ffff:127.0.0.1"))
+    assert not any(is_loopback(address) for address in ("10.0.0.1", "::", "0.0.0.0", "::ffff:10.0.0.1", "fe80::1"))
+    refuse_exposed(["localhost", "127.0.0.2", "[::1]", "nowhere.invalid"])
 
 
 def test_either_all_addresses_are_bound_or_none() -> None:

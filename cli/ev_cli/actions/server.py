@@ -24,6 +24,7 @@ def _engine(options: Any) -> LocalEngine:
 
 def run_server(options: Any) -> int:
     """Become the daemon: nothing of the command line stays in memory, signals and exit status are its own."""
+    _engine(options).refuse_exposed()
     if options.ephemeral:
         import tempfile
 
@@ -56,6 +57,7 @@ def stop_server(options: Any) -> int:
 
 
 def restart_server(options: Any) -> int:
+    _engine(options).refuse_exposed()
     stop_server(options)
     return start_server(options)
 

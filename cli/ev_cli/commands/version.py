@@ -11,7 +11,12 @@ from ev_cli.options import declare
 app = typer.Typer(add_completion=False)
 
 
-@declare(app, "version", "version:show_version", without=("bootstrap", "context", "data_dir", "listen", "config_file", "set", "timeout"))
+@declare(
+    app,
+    "version",
+    "version:show_version",
+    without=("bootstrap", "context", "data_dir", "listen", "insecure", "config_file", "set", "timeout"),
+)
 def version(
     json: Annotated[bool, typer.Option("--json", help="The versions of what it stands on too, as one object.")] = False,
 ) -> None:

@@ -13,6 +13,7 @@ TABLE: dict[str, Command] = {
         {
             "--data-dir": ("data_dir", "text", None),
             "--listen": ("listen", "text", None),
+            "--insecure": ("insecure", "flag", True),
             "--config-file": ("config_file", "text", None),
             "-F": ("config_file", "text", None),
             "--quiet": ("quiet", "flag", True),
@@ -23,6 +24,7 @@ TABLE: dict[str, Command] = {
         {
             "data_dir": None,
             "listen": None,
+            "insecure": False,
             "config_file": None,
             "quiet": False,
             "verbose": 0,

@@ -5,6 +5,7 @@ From start to readiness: the process is put in order, the data directory is lock
 nothing is imported and no file of the package is read, so that an upgrade under a running engine changes nothing.
 
     exit status   0 stopped by SIGTERM or SIGINT: everything is synced, the next start scans nothing
+                  2 it was told to listen where others reach it, without --insecure: nothing was made, nothing bound
                   4 the port is taken
                   74 the disk broke a promise: a sync or a write of the journal failed, nothing more was acknowledged
                   1 anything else
@@ -34,6 +35,7 @@ from ev.clock import SystemClock
 from ev.disk import RealDisk
 from ev.errors import DiskError, SettingError
 from ev.log.store import LOCK, Store
+from ev.loopback import is_loopback, refuse_exposed
 from ev.randomness import SystemRandomness
 from ev.server import neighbour, process
 from ev.server.listener import (
@@ -42,7 +44,6 @@ from ev.server.listener import (
     PortTakenError,
     bind_all,
     format_address,
-    is_loopback,
     local_address,
     parse_address,
 )
@@ -61,6 +62,7 @@ log = logging.getLogger("ev.server")
 
 EXIT_CLEAN: Final = 0
 EXIT_OTHER: Final = 1
+EXIT_USAGE: Final = 2
 EXIT_PORT_TAKEN: Final = 4
 EXIT_DISK: Final = 74
 
@@ -88,6 +90,7 @@ class Options:
         parser = argparse.ArgumentParser(prog="ev.server.daemon", description="Run the ev engine in the foreground.", allow_abbrev=False)
         parser.add_argument("--data-dir", required=True, metavar="DIR")
         parser.add_argument("--listen", action="append", metavar="HOST:PORT", help="may be given several times")
+        parser.add_argument("--insecure", action="store_true", help="listen where others reach it, who may then do everything")
         parser.add_argument("--advertise", action="append", metavar="HOST:PORT", help="what clients are told, one for each --listen")
         parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting; may be given several times")
         parser.add_argument("--log-file", metavar="FILE", help="log to this file instead of stderr, and detach from the terminal")
@@ -101,6 +104,7 @@ class Options:
         self.listen_texts: list[str] = parsed.listen or ["127.0.0.1:9092"]
         self.advertise_texts: list[str] = parsed.advertise or []
         self.setting_texts: list[str] = parsed.set
+        self.insecure: bool = parsed.insecure
 
     def settings(self) -> Settings:
         texts: dict[str, str] = {}
@@ -113,6 +117,14 @@ class Options:
 
     def listen(self) -> list[Address]:
         return [parse_address(text) for text in self.listen_texts]
+
+    def refuse_exposed(self) -> None:
+        """Raise NotStartedError when others would reach an engine that was not told to be insecure."""
+        if not self.insecure:
+            try:
+                refuse_exposed(text.strip().rpartition(":")[0] for text in self.listen_texts)
+            except SettingError as error:
+                raise NotStartedError(EXIT_USAGE, str(error)) from error
 
     def advertise(self) -> list[Address | None]:
         """What each listener tells its clients; one address stands for all listeners."""
@@ -230,7 +242,9 @@ class Engine:
     async def _listen(self, loop: asyncio.AbstractEventLoop, broker: Broker, limits: Limits) -> None:
         addresses = self.options.listen()
         try:
-            bound = bind_all(addresses)
+            bound = bind_all(addresses, insecure=self.options.insecure)
+        except SettingError as error:  # the name has got another address since the start
+            raise NotStartedError(EXIT_USAGE, str(error)) from error
         except PortTakenError as error:
             raise NotStartedError(EXIT_PORT_TAKEN, neighbour.describe(error.address)) from error
         except OSError as error:
@@ -257,7 +271,7 @@ class Engine:
         self._disk.replace(self._engine_file, json.dumps(facts, indent=1).encode() + b"\n")
         for listener in self.listeners:
             log.info("listening on %s, data in %s", format_address(listener.address), self.options.data_dir)
-            if not is_loopback(listener.address):
+            if not is_loopback(listener.address[0]):
                 log.warning("%s: whoever reaches this address may read and write everything", format_address(listener.address))
         self.readiness.say(f"ready {address}")
 
@@ -375,6 +389,13 @@ def run(arguments: Sequence[str]) -> int:
     process.occupy_standard_descriptors()
     options = Options(arguments)
     readiness = Readiness(options.ready_fd)
+    try:
+        options.refuse_exposed()
+    except NotStartedError as error:  # before there is a log: not even that is made
+        readiness.say(f"failed {error.status} {error}")
+        with contextlib.suppress(OSError):
+            os.write(2, f"ev: {error}\n".encode())
+        return error.status
     for number in (signal.SIGTERM, signal.SIGINT):  # until the loop has its own; as PID 1 there is no default action
         signal.signal(number, lambda signum, _frame: _interrupted(readiness, signum))
     if options.log_file is not None:

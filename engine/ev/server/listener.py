@@ -9,6 +9,7 @@ import socket
 from typing import TYPE_CHECKING, Final
 
 from ev.errors import SettingError
+from ev.loopback import exposed, is_loopback
 from ev.server.budget import Budget
 from ev.server.connection import Connection
 
@@ -51,12 +52,6 @@ def local_address(address: Address) -> Address:
     return WILDCARDS.get(host, host), port
 
 
-def is_loopback(address: Address) -> bool:
-    """Whether only this machine reaches it."""
-    host, _ = address
-    return host.startswith("127.") or host == "::1"
-
-
 class PortTakenError(Exception):
     """Somebody else listens at the address."""
 
@@ -65,9 +60,16 @@ class PortTakenError(Exception):
         self.address = address
 
 
-def bind(host: str, port: int) -> list[socket.socket]:
-    """Listening sockets on every address of `host`, all on one port. Raises PortTakenError, or OSError for any other reason."""
+def bind(host: str, port: int, *, insecure: bool = False) -> list[socket.socket]:
+    """Listening sockets on every address of `host`, all on one port.
+
+    Raises PortTakenError, OSError for any other reason, and SettingError, before anything is bound, if others may reach one of the
+    addresses and this is not to be `insecure`.
+    """
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    reached = [str(place[0]) for *_, place in found if not is_loopback(str(place[0]))]
+    if reached and not insecure:
+        raise exposed(host, reached[0])
     bound: list[socket.socket] = []
     try:
         for family, kind, protocol, _, place in dict.fromkeys(found):
@@ -206,12 +208,12 @@ class Listener:
             self._arm_idle_timer()
 
 
-def bind_all(addresses: Sequence[Address]) -> list[list[socket.socket]]:
+def bind_all(addresses: Sequence[Address], *, insecure: bool = False) -> list[list[socket.socket]]:
     """`bind` for each address, all or none."""
     with contextlib.ExitStack() as undo:
         bound = []
         for host, port in addresses:
-            sockets = bind(host, port)
+            sockets = bind(host, port, insecure=insecure)
             bound.append(sockets)
             for one in sockets:
                 undo.callback(one.close)
