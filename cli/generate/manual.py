@@ -17,7 +17,11 @@ EXIT_STATUS = (
     ("3", "No such topic, group or context."),
     ("4", "Nobody answers, it took too long, or the port is taken."),
     ("5", "Refused by authentication or authorisation."),
-    ("6", "A condition was not met: -n was not reached before --idle or --for, the engine does not run (server status)."),
+    (
+        "6",
+        "A condition was not met: -n was not reached before --idle or --for, the engine does not run (server status), "
+        "damage was found (server verify).",
+    ),
     ("8", "Declined at the question."),
     ("74", "The engine ended because a sync failed (server run)."),
     ("130, 143, 141", "Ended by Ctrl-C; by SIGTERM or SIGHUP; because the reader of stdout has gone."),

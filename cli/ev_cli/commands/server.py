@@ -49,6 +49,13 @@ def server_status() -> None:
     """Say whether the engine runs, where, and on what; exit status 6 when it does not."""
 
 
+@declare(app, "verify", "verify:verify_server", tabular=True, without=(*NOT_HERE, "listen", "insecure"))
+def verify_server(
+    partitions: Annotated[list[str] | None, typer.Argument(metavar="TOPIC[:PARTITION]…", help="Only these; everything if none.")] = None,
+) -> None:
+    """Look over everything on disk, the engine running or not; changes nothing. Exit status 6 when there is damage."""
+
+
 @declare(app, "logs", "server:server_logs", without=NOT_HERE)
 def server_logs(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as it grows.")] = False,

@@ -178,6 +178,38 @@ def _blocks(half: memoryview) -> Iterator[tuple[int, list[Entry]]]:
         position += block_size(body_size)
 
 
+def damaged_block(half: Buffer) -> int | None:
+    """Where a block does not match its checksum although the one after it does; None when there is none.
+
+    The last block may be torn, and was acknowledged to nobody then. But a block is written only when the one before it is on disk.
+    """
+    view = memoryview(half)
+    position = 0
+    expected: tuple[int, int] | None = None
+    while True:
+        head = _head(view, position)
+        if head is None or (expected is not None and expected != (head[2], head[3])):
+            return None
+        following = _head(view, position + block_size(head[4]))
+        continues = following is not None and following[2:4] == (head[2], head[3] + 1)
+        if not _matches(view, position, head):
+            return position if continues and following and _matches(view, position + block_size(head[4]), following) else None
+        expected = (head[2], head[3] + 1)
+        position += block_size(head[4])
+
+
+def _head(half: memoryview, position: int) -> tuple[bytes, int, int, int, int, int] | None:
+    """The head of the block at this place, if one is there and it is not longer than the half."""
+    if position + BLOCK_HEAD.size > len(half):
+        return None
+    head: tuple[bytes, int, int, int, int, int] = BLOCK_HEAD.unpack_from(half, position)
+    return head if head[0] == MAGIC and position + BLOCK_HEAD.size + head[4] <= len(half) else None
+
+
+def _matches(half: memoryview, position: int, head: tuple[bytes, int, int, int, int, int]) -> bool:
+    return bool(crc32c(half[position + 8 : position + BLOCK_HEAD.size + head[4]]) == head[1])
+
+
 def _entries(body: memoryview, count: int) -> Iterable[Entry]:
     position = 0
     for _ in range(count):
