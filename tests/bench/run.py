@@ -24,11 +24,11 @@ from collections.abc import Callable, Iterator
 TOP = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:1] = [str(TOP / name) for name in ("tests", "engine", "cli")]
 
-from bench import lifecycle, small_requests, throughput
+from bench import lifecycle, small_requests, throughput, verification
 from bench.figure import Figure
 from bench.peers import EvPeer, KafkaPeer, compiled_load
 
-GROUPS = ("commands", "lines", "brokers", "requests", "end-to-end", "cold-start", "idle", "unclean-start", "connections")
+GROUPS = ("commands", "lines", "brokers", "requests", "end-to-end", "cold-start", "idle", "unclean-start", "connections", "verify")
 
 
 class Run:
@@ -69,9 +69,9 @@ class Run:
 
     def figures(self, group: str) -> Iterator[Figure]:
         """The rows of one group. Peers that are not part of it do not run meanwhile."""
-        if group in ("cold-start", "idle", "unclean-start", "connections"):
+        if group in ("cold-start", "idle", "unclean-start", "connections", "verify"):
             self.close()
-        if not self.has_kcat and group not in ("requests", "end-to-end", "connections"):
+        if not self.has_kcat and group not in ("requests", "end-to-end", "connections", "verify"):
             self.left_out.append(f"{group}: kcat is missing")
             return
         if self.load is None and group == "requests":
@@ -92,6 +92,7 @@ class Run:
             "idle": lambda: lifecycle.idle(place, 3 if quick else 10, self.rounds),
             "unclean-start": lambda: lifecycle.unclean_start(place, 1 if quick else 20, self.rounds),
             "connections": lambda: lifecycle.many_connections(place, 10_000),
+            "verify": lambda: verification.verify(place, 1 << (27 if quick else 30), self.rounds),
         }
 
 

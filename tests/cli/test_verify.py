@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
+import signal
 import threading
 
 import pytest
@@ -36,6 +38,9 @@ def test_a_whole_directory_is_whole_running_stopped_and_killed(ev: CommandLine) 
     assert ": whole (" in ev("server", "verify").err
     assert ev("server", "status", status=6).err == ""
     assert ev("server", "verify", "-q").err == ""
+    ev("produce", "events", data=LINES)
+    os.kill(ev.pid, signal.SIGKILL)
+    assert ": whole (" in ev("server", "verify").err
 
 
 def test_it_reads_beside_an_engine_that_is_being_written_to(ev: CommandLine) -> None:

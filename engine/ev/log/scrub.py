@@ -72,8 +72,8 @@ def units(disk: Disk, directory: str, wanted: Callable[[str, int], bool]) -> lis
         found.append(Unit(name, None, 0))
         try:
             logs = [each for each in disk.list(f"{directory}/{name}") if LOG_NAME.fullmatch(each)]
-        except FileNotFoundError:
-            continue  # deleted just now
+        except OSError:
+            continue  # deleted just now, or the look at the partition itself will say why not
         found += [Unit(name, int(log[:20]), _size(disk, f"{directory}/{name}/{log}")) for log in logs]
     return found
 

@@ -4,7 +4,7 @@ Every batch is read: its size, its format, its checksum, its offset and its lead
 that the log is read once: an entry of the
 
     .index      names a batch by its last offset and its place: exactly that batch has to be there
-    .timeindex  names the largest timestamp so far, and the batch that has it
+    .timeindex  names the largest timestamp so far, and the batch that has it, by any of its offsets: Kafka has done it both ways
     .txnindex   names the marker that aborted a transaction
 
 What no crash can damage and what one may leave behind are different things. Below the partition's recovery point everything
@@ -265,9 +265,9 @@ class SegmentCheck:
         behind = self._is_behind_recovery_point(position)
         if self._is_last and behind and self._is_unfinished(file, position, end, size):
             return None
-        expected = "a whole batch" + (
-            " (the next start cuts this off: it lies behind the recovery point)" if self._is_last and behind else ""
-        )
+        expected = "a whole batch"
+        if behind and self.around.checkpoint is not None and not self.around.live():
+            expected += " (the next start cuts this off: it lies behind the recovery point)"
         self._damage(LOG, position, offset, expected, problem)
         if len(self.damages) >= DAMAGES_MAX:
             self._damage(LOG, position, offset, "less damage", "too much of it: the rest of this segment was not looked at")

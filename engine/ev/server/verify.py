@@ -148,7 +148,11 @@ def run(arguments: Sequence[str]) -> int:
     def is_wanted(topic: str, partition: int) -> bool:
         return not wanted or (topic, partition) in wanted or (topic, None) in wanted
 
-    found = units(RealDisk(), directory, is_wanted)
+    try:
+        found = units(RealDisk(), directory, is_wanted)
+    except OSError as problem:
+        sys.stderr.write(f"ev: {problem}\n")
+        return 1
     present = {tuple(unit.partition.rsplit("-", 1)) for unit in found if unit.partition}
     for topic, partition in wanted:
         if not any(name == topic and partition in (None, int(number)) for name, number in present):
