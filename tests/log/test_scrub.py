@@ -100,6 +100,21 @@ def test_what_an_engine_leaves_at_any_moment_is_whole(tmp_path: pathlib.Path, cl
     assert damages(tmp_path) == []
 
 
+def test_a_segment_sealed_right_behind_its_recovery_point_gets_its_indexes_at_the_next_start(tmp_path: pathlib.Path) -> None:
+    """It was too small to have any at the checkpoint, and the engine was killed before the next one."""
+    hand = HandStore(str(tmp_path), config=TopicConfig(segment_bytes=1000, retention_ms=-1))
+    for _ in range(2):  # the second one does not fit
+        hand.append(encode_batch([bytes(600)], timestamps=hand.clock.wall_ms()))
+        if not hand.partition.segments[0].sealed:
+            hand.checkpoint()
+    hand.restart(clean=False)
+    hand.append(encode_batch([bytes(600)], timestamps=hand.clock.wall_ms()))
+    hand.checkpoint()
+    assert damages(tmp_path, live=True) == []
+    assert [int(path.stem) for path in files(tmp_path, ".timeindex")][:2] == [0, 1]
+    hand.store.close(clean=True)
+
+
 def test_a_deleted_segment_and_one_that_vanishes_are_no_damage(directory: pathlib.Path) -> None:
     """Retention and compaction go on while it is looked at: files get other names and go."""
     first, second = files(directory, ".log")[:2]

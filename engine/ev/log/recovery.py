@@ -189,6 +189,7 @@ class Recovery:
         segments = self._segments()
         number, position, offset = self._begin(segments)
         log_start = self._log_start(segments)
+        self.changed = self.changed or log_start < segments[0].base_offset  # the checkpoint must not wait for the next append
         end = self._walk(segments, number, position, offset)
         end = self._apply_journal(segments, end)
         saved = self.found.checkpoint.recovery_offset if self.found.checkpoint is not None else -1
@@ -399,6 +400,8 @@ class Recovery:
                     return offset
                 offset = segment.base_offset
             elif position == segment.size:
+                if segment.sealed:
+                    self._finish_indexes(segment, position, offset)
                 continue
             scan = self._scan(segment, position, offset)
             offset = scan.offset if scan.offset is not None else offset
@@ -465,6 +468,12 @@ class Recovery:
         segment.index, segment.time_index = index, times
         newest = index.entry(len(index) - 1) if len(index) else None
         segment.since_index = position - (newest[1] if newest is not None else 0)
+
+    def _finish_indexes(self, segment: Segment, position: int, offset: int) -> None:
+        """The segment was sealed after its last checkpoint, without a batch more: its indexes may not even have files."""
+        self._prepare_indexes(segment, self._open(segment), position, offset)
+        segment.seal()
+        self.changed = True
 
     def _take(self, segment: Segment, position: int, fields: Fields) -> None:
         """A sound batch is part of the log."""

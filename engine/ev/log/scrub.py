@@ -120,15 +120,16 @@ class Scrub:
             return Checked([Damage(unit.partition, "", None, None, "a directory that can be read", str(problem))], 0, 0)
         logs = [int(name[:20]) for name in found.names if LOG_NAME.fullmatch(name)]
         has_holes = self._has_holes(unit.partition, found)
+        is_clean = self.disk.exists(f"{self.directory}/{CLEAN_SHUTDOWN}")
         if unit.base_offset is None:
-            return Checked(_partition_files(self.disk, unit.partition, found, logs, has_holes), 0, 0)
+            return Checked(_partition_files(self.disk, unit.partition, found, logs, has_holes, is_clean), 0, 0)
         around = Surroundings(
             unit.partition,
             found.directory,
             frozenset(found.names),
             found.checkpoint,
             min((base for base in logs if base > unit.base_offset), default=None),
-            self.disk.exists(f"{self.directory}/{CLEAN_SHUTDOWN}"),
+            is_clean,
             has_holes,
             self.live,
         )
@@ -150,7 +151,7 @@ class Scrub:
 # The files of a partition beside its segments.
 
 
-def _partition_files(disk: Disk, partition: str, found: Found, logs: list[int], has_holes: bool) -> list[Damage]:
+def _partition_files(disk: Disk, partition: str, found: Found, logs: list[int], has_holes: bool, is_clean: bool) -> list[Damage]:
     damages = [
         Damage(partition, name, None, None, "a file of a partition", "an unknown name")
         for name in found.names
@@ -166,7 +167,7 @@ def _partition_files(disk: Disk, partition: str, found: Found, logs: list[int], 
         if name.endswith(SNAPSHOT):
             damages += _snapshot(disk, partition, found.directory, name)
     if found.checkpoint is not None:
-        damages += _lost_segments(partition, found, logs, has_holes)
+        damages += _lost_segments(partition, found, logs, has_holes, is_clean)
         damages += _transaction_checksums(disk, partition, found, logs, has_holes)
     return damages
 
@@ -182,8 +183,8 @@ def _snapshot(disk: Disk, partition: str, directory: str, name: str) -> list[Dam
     return []
 
 
-def _lost_segments(partition: str, found: Found, logs: list[int], has_holes: bool) -> list[Damage]:
-    """Segments that the checkpoint knows of and that are not there."""
+def _lost_segments(partition: str, found: Found, logs: list[int], has_holes: bool, is_clean: bool) -> list[Damage]:
+    """Segments that the checkpoint knows of and that are not there. Where the log starts it may say too late, but for a clean stop."""
     own = found.checkpoint
     assert own is not None
     if has_holes:
@@ -197,7 +198,7 @@ def _lost_segments(partition: str, found: Found, logs: list[int], has_holes: boo
     damages = []
     if missing is not None:
         damages.append(Damage(partition, f"{missing:020d}{LOG}", None, missing, "a segment that was on disk", "no such file"))
-    if first is not None and first > own.log_start_offset and own.recovery_offset > own.log_start_offset:
+    if is_clean and first is not None and first > own.log_start_offset and own.recovery_offset > own.log_start_offset:
         expected = f"a segment with offset {own.log_start_offset}, where the log starts"
         damages.append(Damage(partition, f"{first:020d}{LOG}", 0, own.log_start_offset, expected, f"the first one begins at {first}"))
     return damages
