@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from ev.errors import SettingError
-from ev.settings import BY_ATTRIBUTE, TOPIC_SETTINGS, Number, Settings, rows, topic_values
+from ev.setting_types import Number
+from ev.settings import BY_ATTRIBUTE, TOPIC_SETTINGS, Settings, rows, topic_values
 
 
 def test_every_row_says_what_it_is() -> None:

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
-from typing import Any, Final, Generic, Self, TypeVar, overload
+from typing import Any, Final, Self
 
 from ev.errors import SettingError
+from ev.setting_types import INT_MAX, LONG_MAX, Choice, Number, Ratio, Setting, Switch, Words
 
 KIB: Final = 1 << 10
 MIB: Final = 1 << 20
@@ -23,164 +24,6 @@ SECOND_MS: Final = 1_000
 MINUTE_MS: Final = 60 * SECOND_MS
 HOUR_MS: Final = 60 * MINUTE_MS
 DAY_MS: Final = 24 * HOUR_MS
-INT_MAX: Final = (1 << 31) - 1
-LONG_MAX: Final = (1 << 63) - 1
-
-Value = TypeVar("Value")
-
-
-class Setting(Generic[Value]):
-    """One row. Read through an instance of `Settings` it is the value, read through the class it is the row itself."""
-
-    #: Kafka's number for the type, as DescribeConfigs reports it.
-    KIND: int = 0
-    KIND_NAME: str = "unknown"
-
-    def __init__(self, name: str, default: Value, doc: str, *, unit: str = "", alias: str | None = None) -> None:
-        self.name = name
-        self.default = default
-        self.doc = doc
-        self.unit = unit
-        self.alias = alias
-        self.attribute = ""
-
-    def __set_name__(self, owner: type, attribute: str) -> None:
-        self.attribute = attribute
-
-    # There is no __set__: the value in the instance's dictionary wins, and reading a setting costs what reading any attribute costs.
-    @overload
-    def __get__(self, instance: None, owner: type) -> Self: ...
-    @overload
-    def __get__(self, instance: object, owner: type) -> Value: ...
-    def __get__(self, instance: object | None, owner: type) -> Self | Value:
-        return self if instance is None else self.default
-
-    def parse(self, text: str) -> Value:
-        raise NotImplementedError
-
-    def render(self, value: Value) -> str:
-        return str(value)
-
-    def bounds(self) -> str:
-        """The permitted values in words, for messages and manuals."""
-        return f"any {self.KIND_NAME}"
-
-    def refused(self, text: str) -> SettingError:
-        return SettingError(f"Invalid value {text!r} for {self.name}: expected {self.bounds()}")
-
-
-class Number(Setting[int]):
-    KIND = 5
-    KIND_NAME = "long"
-
-    def __init__(
-        self, name: str, default: int, doc: str, *, low: int = 0, high: int = LONG_MAX, unit: str = "", alias: str | None = None
-    ) -> None:
-        super().__init__(name, default, doc, unit=unit, alias=alias)
-        self.low = low
-        self.high = high
-        if high <= INT_MAX:
-            self.KIND, self.KIND_NAME = 3, "int"
-
-    def parse(self, text: str) -> int:
-        stripped = text.strip()
-        digits = stripped[1:] if stripped[:1] in ("-", "+") else stripped
-        if not (digits.isascii() and digits.isdigit() and len(digits) <= 20):
-            raise self.refused(text)
-        value = int(stripped)
-        if not self.low <= value <= self.high:
-            raise self.refused(text)
-        return value
-
-    def bounds(self) -> str:
-        unit = f" {self.unit}" if self.unit else ""
-        return f"a whole number from {self.low} to {self.high}{unit}"
-
-
-class Ratio(Setting[float]):
-    KIND = 6
-    KIND_NAME = "double"
-
-    def parse(self, text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            raise self.refused(text) from None
-        if not 0.0 <= value <= 1.0:
-            raise self.refused(text)
-        return value
-
-    def bounds(self) -> str:
-        return "a number from 0 to 1"
-
-
-class Switch(Setting[bool]):
-    KIND = 1
-    KIND_NAME = "boolean"
-
-    def parse(self, text: str) -> bool:
-        match text.strip().lower():
-            case "true":
-                return True
-            case "false":
-                return False
-        raise self.refused(text)
-
-    def render(self, value: bool) -> str:
-        return "true" if value else "false"
-
-    def bounds(self) -> str:
-        return "true or false"
-
-
-class Text(Setting[str]):
-    KIND = 2
-    KIND_NAME = "string"
-
-    def parse(self, text: str) -> str:
-        return text
-
-
-class Choice(Setting[str]):
-    KIND = 2
-    KIND_NAME = "string"
-
-    def __init__(self, name: str, default: str, doc: str, *, choices: tuple[str, ...]) -> None:
-        super().__init__(name, default, doc)
-        self.choices = choices
-
-    def parse(self, text: str) -> str:
-        value = text.strip()
-        if value not in self.choices:
-            raise self.refused(text)
-        return value
-
-    def bounds(self) -> str:
-        return "one of " + ", ".join(self.choices)
-
-
-class Words(Setting[tuple[str, ...]]):
-    """A comma-separated list; `choices` empty means that any word will do."""
-
-    KIND = 7
-    KIND_NAME = "list"
-
-    def __init__(self, name: str, default: tuple[str, ...], doc: str, *, choices: tuple[str, ...] = ()) -> None:
-        super().__init__(name, default, doc)
-        self.choices = choices
-
-    def parse(self, text: str) -> tuple[str, ...]:
-        words = tuple(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
-        if self.choices and not set(words) <= set(self.choices):
-            raise self.refused(text)
-        return words
-
-    def render(self, value: tuple[str, ...]) -> str:
-        return ",".join(value)
-
-    def bounds(self) -> str:
-        return "a list of " + (", ".join(self.choices) if self.choices else "words separated by commas")
-
 
 CODECS: Final = ("uncompressed", "zstd", "lz4", "snappy", "gzip", "producer")
 
@@ -387,6 +230,38 @@ class Settings:
         high=INT_MAX,
         unit="ms",
     )
+    group_consumer_min_session_timeout_ms = Number(
+        "group.consumer.min.session.timeout.ms",
+        45_000,
+        "The shortest session timeout that may be set for one group.",
+        low=1,
+        high=INT_MAX,
+        unit="ms",
+    )
+    group_consumer_max_session_timeout_ms = Number(
+        "group.consumer.max.session.timeout.ms",
+        60_000,
+        "The longest session timeout that may be set for one group.",
+        low=1,
+        high=INT_MAX,
+        unit="ms",
+    )
+    group_consumer_min_heartbeat_interval_ms = Number(
+        "group.consumer.min.heartbeat.interval.ms",
+        5_000,
+        "The shortest heartbeat interval that may be set for one group.",
+        low=1,
+        high=INT_MAX,
+        unit="ms",
+    )
+    group_consumer_max_heartbeat_interval_ms = Number(
+        "group.consumer.max.heartbeat.interval.ms",
+        15_000,
+        "The longest heartbeat interval that may be set for one group.",
+        low=1,
+        high=INT_MAX,
+        unit="ms",
+    )
     group_consumer_max_size = Number(
         "group.consumer.max.size", INT_MAX, "The most members that one group of the new protocol may have.", low=1, high=INT_MAX
     )
@@ -492,16 +367,25 @@ class Settings:
             values[row.attribute] = row.parse(text)
         return cls(**values)
 
+    def value_of(self, row: Setting[Any]) -> Any:
+        return self.__dict__[row.attribute]
+
     def rendered(self, row: Setting[Any]) -> str:
         """The value of `row` as Kafka's tools print it."""
-        return row.render(self.__dict__[row.attribute])
+        return row.render(self.value_of(row))
 
     def _check(self) -> None:
-        if self.group_min_session_timeout_ms > self.group_max_session_timeout_ms:
-            raise SettingError(
-                f"group.min.session.timeout.ms ({self.group_min_session_timeout_ms}) must not be above "
-                f"group.max.session.timeout.ms ({self.group_max_session_timeout_ms})"
-            )
+        for low, high in RANGES:
+            least, most = self.value_of(low), self.value_of(high)
+            if least > most:
+                raise SettingError(f"{low.name} ({least}) must not be above {high.name} ({most})")
+
+
+RANGES: Final = (
+    (Settings.group_min_session_timeout_ms, Settings.group_max_session_timeout_ms),
+    (Settings.group_consumer_min_session_timeout_ms, Settings.group_consumer_max_session_timeout_ms),
+    (Settings.group_consumer_min_heartbeat_interval_ms, Settings.group_consumer_max_heartbeat_interval_ms),
+)
 
 
 BY_ATTRIBUTE: Final[dict[str, Setting[Any]]] = {name: row for name, row in vars(Settings).items() if isinstance(row, Setting)}
@@ -522,8 +406,8 @@ def row_named(name: str) -> Setting[Any]:
     return row
 
 
-class TopicSetting:
-    """One setting of a topic: the row that parses it, and the broker's setting that is its default, if there is one."""
+class ResourceSetting:
+    """A setting that a resource (a topic, a group) may have of its own: the row that parses it, and the broker's that is its default."""
 
     __slots__ = ("broker", "name", "row")
 
@@ -539,54 +423,54 @@ class TopicSetting:
             raise SettingError(f"Invalid value {text!r} for configuration {self.name}: expected {self.row.bounds()}") from None
 
     def default(self, settings: Settings) -> Any:
-        return self.row.default if self.broker is None else settings.__dict__[self.broker.attribute]
+        return self.row.default if self.broker is None else settings.value_of(self.broker)
 
 
-def _topic_only(row: Setting[Any]) -> TopicSetting:
-    return TopicSetting(row.name, row, broker=False)
+def _topic_only(row: Setting[Any]) -> ResourceSetting:
+    return ResourceSetting(row.name, row, broker=False)
 
 
-TOPIC_SETTINGS: Final[dict[str, TopicSetting]] = {
+TOPIC_SETTINGS: Final[dict[str, ResourceSetting]] = {
     setting.name: setting
     for setting in (
-        TopicSetting("cleanup.policy", Settings.log_cleanup_policy),
-        TopicSetting("compression.gzip.level", Settings.compression_gzip_level),
-        TopicSetting("compression.lz4.level", Settings.compression_lz4_level),
-        TopicSetting("compression.type", Settings.compression_type),
-        TopicSetting("compression.zstd.level", Settings.compression_zstd_level),
-        TopicSetting("delete.retention.ms", Settings.log_cleaner_delete_retention_ms),
-        TopicSetting("file.delete.delay.ms", Settings.file_delete_delay_ms),
-        TopicSetting("flush.messages", Settings.log_flush_interval_messages),
-        TopicSetting("flush.ms", Settings.log_flush_interval_ms),
+        ResourceSetting("cleanup.policy", Settings.log_cleanup_policy),
+        ResourceSetting("compression.gzip.level", Settings.compression_gzip_level),
+        ResourceSetting("compression.lz4.level", Settings.compression_lz4_level),
+        ResourceSetting("compression.type", Settings.compression_type),
+        ResourceSetting("compression.zstd.level", Settings.compression_zstd_level),
+        ResourceSetting("delete.retention.ms", Settings.log_cleaner_delete_retention_ms),
+        ResourceSetting("file.delete.delay.ms", Settings.file_delete_delay_ms),
+        ResourceSetting("flush.messages", Settings.log_flush_interval_messages),
+        ResourceSetting("flush.ms", Settings.log_flush_interval_ms),
         _topic_only(Words("follower.replication.throttled.replicas", (), "Kept for Kafka's tools; there are no followers.")),
-        TopicSetting("index.interval.bytes", Settings.log_index_interval_bytes),
+        ResourceSetting("index.interval.bytes", Settings.log_index_interval_bytes),
         _topic_only(Words("leader.replication.throttled.replicas", (), "Kept for Kafka's tools; there are no followers.")),
-        TopicSetting("local.retention.bytes", Settings.log_local_retention_bytes),
-        TopicSetting("local.retention.ms", Settings.log_local_retention_ms),
-        TopicSetting("max.compaction.lag.ms", Settings.log_cleaner_max_compaction_lag_ms),
-        TopicSetting("max.message.bytes", Settings.message_max_bytes),
-        TopicSetting("message.timestamp.after.max.ms", Settings.log_message_timestamp_after_max_ms),
-        TopicSetting("message.timestamp.before.max.ms", Settings.log_message_timestamp_before_max_ms),
-        TopicSetting("message.timestamp.type", Settings.log_message_timestamp_type),
-        TopicSetting("min.cleanable.dirty.ratio", Settings.log_cleaner_min_cleanable_ratio),
-        TopicSetting("min.compaction.lag.ms", Settings.log_cleaner_min_compaction_lag_ms),
-        TopicSetting("min.insync.replicas", Settings.min_insync_replicas),
-        TopicSetting("preallocate", Settings.log_preallocate),
+        ResourceSetting("local.retention.bytes", Settings.log_local_retention_bytes),
+        ResourceSetting("local.retention.ms", Settings.log_local_retention_ms),
+        ResourceSetting("max.compaction.lag.ms", Settings.log_cleaner_max_compaction_lag_ms),
+        ResourceSetting("max.message.bytes", Settings.message_max_bytes),
+        ResourceSetting("message.timestamp.after.max.ms", Settings.log_message_timestamp_after_max_ms),
+        ResourceSetting("message.timestamp.before.max.ms", Settings.log_message_timestamp_before_max_ms),
+        ResourceSetting("message.timestamp.type", Settings.log_message_timestamp_type),
+        ResourceSetting("min.cleanable.dirty.ratio", Settings.log_cleaner_min_cleanable_ratio),
+        ResourceSetting("min.compaction.lag.ms", Settings.log_cleaner_min_compaction_lag_ms),
+        ResourceSetting("min.insync.replicas", Settings.min_insync_replicas),
+        ResourceSetting("preallocate", Settings.log_preallocate),
         _topic_only(Switch("remote.log.copy.disable", False, "Kept for Kafka's tools; there is no tiered storage.")),
         _topic_only(Switch("remote.log.delete.on.disable", False, "Kept for Kafka's tools; there is no tiered storage.")),
         _topic_only(Switch("remote.storage.enable", False, "Kept for Kafka's tools; there is no tiered storage.")),
-        TopicSetting("retention.bytes", Settings.log_retention_bytes),
-        TopicSetting("retention.ms", Settings.log_retention_ms),
-        TopicSetting("segment.bytes", Settings.log_segment_bytes),
-        TopicSetting("segment.index.bytes", Settings.log_index_size_max_bytes),
-        TopicSetting("segment.jitter.ms", Settings.log_roll_jitter_ms),
-        TopicSetting("segment.ms", Settings.log_roll_ms),
-        TopicSetting("unclean.leader.election.enable", Settings.unclean_leader_election_enable),
+        ResourceSetting("retention.bytes", Settings.log_retention_bytes),
+        ResourceSetting("retention.ms", Settings.log_retention_ms),
+        ResourceSetting("segment.bytes", Settings.log_segment_bytes),
+        ResourceSetting("segment.index.bytes", Settings.log_index_size_max_bytes),
+        ResourceSetting("segment.jitter.ms", Settings.log_roll_jitter_ms),
+        ResourceSetting("segment.ms", Settings.log_roll_ms),
+        ResourceSetting("unclean.leader.election.enable", Settings.unclean_leader_election_enable),
     )
 }
 
 
-def topic_setting_named(name: str) -> TopicSetting:
+def topic_setting_named(name: str) -> ResourceSetting:
     setting = TOPIC_SETTINGS.get(name)
     if setting is None:
         raise SettingError(f"Unknown topic config name: {name}")

@@ -350,7 +350,7 @@ def test_what_cannot_be_altered_is_refused_and_changes_nothing(client: RawClient
     assert incremental(client, 2, "t", ("retention.ms", 0, "7"), ("retention.ms", 0, "8")) == ErrorCode.INVALID_REQUEST
     assert incremental(client, 4, "1", ("message.max.bytes", 0, "7")) == ErrorCode.INVALID_REQUEST
     assert incremental(client, 4, "1") == 0
-    assert whole(client, 2, "t", retention_ms=None) == ErrorCode.INVALID_CONFIG
+    assert whole(client, 2, "t", retention_ms=None) == ErrorCode.INVALID_REQUEST
     assert whole(client, 4, "1", message_max_bytes="7") == ErrorCode.INVALID_REQUEST
     assert overrides(client, "t") == {}
 

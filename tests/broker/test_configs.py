@@ -5,19 +5,8 @@ from __future__ import annotations
 import pytest
 
 from ev.broker import configs
-from ev.broker.configs import (
-    APPEND,
-    DEFAULT,
-    DELETE,
-    DYNAMIC_TOPIC,
-    SET,
-    STATIC_BROKER,
-    SUBTRACT,
-    altered,
-    checked,
-    describe_broker,
-    describe_topic,
-)
+from ev.broker.config_rules import APPEND, DELETE, SET, SUBTRACT, NewTopicRules, TopicRules
+from ev.broker.configs import DEFAULT, DYNAMIC_TOPIC, STATIC_BROKER, describe_broker, describe_topic
 from ev.errors import ErrorCode, KafkaError
 from ev.settings import TOPIC_SETTINGS, Settings
 
@@ -74,26 +63,27 @@ def test_the_broker_describes_every_setting_and_where_it_is() -> None:
 
 def test_a_stored_configuration_is_checked_whole() -> None:
     """Unknown names, wrong values and null are refused before anything is written."""
-    assert checked(Settings(), {"retention.ms": "1", "cleanup.policy": "compact"}) == {"cleanup.policy": "compact", "retention.ms": "1"}
+    rules = NewTopicRules(Settings())
+    assert rules.checked({"retention.ms": "1", "cleanup.policy": "compact"}) == {"cleanup.policy": "compact", "retention.ms": "1"}
     for bad in ({"retention.minutes": "1"}, {"retention.ms": "soon"}, {"retention.ms": None}):
         with pytest.raises(KafkaError) as caught:
-            checked(Settings(), bad)
+            rules.checked(bad)
         assert caught.value.code == ErrorCode.INVALID_CONFIG
 
 
 def test_single_settings_are_set_and_deleted() -> None:
     """What is not named stays as it is; a deleted setting has its default again."""
     config = {"retention.ms": "1", "segment.ms": "2"}
-    assert altered(Settings(), config, [("retention.ms", SET, "9"), ("segment.ms", DELETE, None)]) == {"retention.ms": "9"}
-    assert altered(Settings(), {}, [("segment.ms", DELETE, None)]) == {}
+    assert TopicRules(Settings()).altered(config, [("retention.ms", SET, "9"), ("segment.ms", DELETE, None)]) == {"retention.ms": "9"}
+    assert TopicRules(Settings()).altered({}, [("segment.ms", DELETE, None)]) == {}
 
 
 def test_lists_grow_and_shrink() -> None:
     """A list that was not set begins as its default; what is there already is not added twice."""
-    assert altered(Settings(), {}, [("cleanup.policy", APPEND, "compact")]) == {"cleanup.policy": "delete,compact"}
+    assert TopicRules(Settings()).altered({}, [("cleanup.policy", APPEND, "compact")]) == {"cleanup.policy": "delete,compact"}
     both = {"cleanup.policy": "delete,compact"}
-    assert altered(Settings(), both, [("cleanup.policy", SUBTRACT, "delete")]) == {"cleanup.policy": "compact"}
-    assert altered(Settings(), both, [("cleanup.policy", APPEND, "delete")]) == both
+    assert TopicRules(Settings()).altered(both, [("cleanup.policy", SUBTRACT, "delete")]) == {"cleanup.policy": "compact"}
+    assert TopicRules(Settings()).altered(both, [("cleanup.policy", APPEND, "delete")]) == both
 
 
 @pytest.mark.parametrize(
@@ -111,5 +101,5 @@ def test_lists_grow_and_shrink() -> None:
 def test_what_cannot_be_altered_is_refused(operations: list[tuple[str, int, str | None]], code: int) -> None:
     """With Kafka's error for each."""
     with pytest.raises(KafkaError) as caught:
-        altered(Settings(), {}, operations)
+        TopicRules(Settings()).altered({}, operations)
     assert caught.value.code == code

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from ev.coordinators.decision import Caller, Decision, Now
+from ev.coordinators.group_config import GroupConfigs
 from ev.coordinators.groups import Groups
 from ev.errors import ErrorCode
 from ev.randomness import SeededRandomness
@@ -30,7 +31,7 @@ class Coordinator:
         self.topics = TopicTable()
         self.now_ms = 1_000_000
         self.log: list[tuple[bytes, bytes | None]] = []
-        self.groups = Groups(self.settings, SeededRandomness(1), self.topics)
+        self.groups = Groups(self.settings, SeededRandomness(1), self.topics, GroupConfigs(self.settings))
 
     @property
     def now(self) -> Now:
@@ -52,7 +53,7 @@ class Coordinator:
             self.carry_out(decision)
 
     def restart(self) -> None:
-        self.groups = Groups(self.settings, SeededRandomness(2), self.topics)
+        self.groups = Groups(self.settings, SeededRandomness(2), self.topics, GroupConfigs(self.settings))
         newest = dict(self.log)
         for key, value in newest.items():
             if value is not None:

@@ -32,6 +32,7 @@ from ev.broker.handlers import k15_describe_groups as describe_handler
 from ev.broker.handlers import k42_delete_groups as delete_handler
 from ev.coordinators.classic_replies import join_refused, sync_refused
 from ev.coordinators.decision import Caller, Decision, Now
+from ev.coordinators.group_config import GroupConfigs
 from ev.coordinators.group_records import GroupKey, OffsetKey, read_group_value, read_key, read_offset_value
 from ev.coordinators.groups import Groups
 from ev.errors import ErrorCode, error_name
@@ -140,7 +141,8 @@ class Conversation:
     @property
     def groups(self) -> Groups:
         if self._groups is None:
-            self._groups = Groups(Settings.from_mapping(self.settings), self._randomness, self.topics)
+            settings = Settings.from_mapping(self.settings)
+            self._groups = Groups(settings, self._randomness, self.topics, GroupConfigs(settings))
         return self._groups
 
     @property

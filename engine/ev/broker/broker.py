@@ -17,7 +17,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ev.broker.apis import load
-from ev.broker.configs import checked
+from ev.broker.config_rules import NewTopicRules
 from ev.broker.directories import DirectoryMaking
 from ev.broker.fetch_sessions import FetchSessions
 from ev.broker.group_runtime import GroupRuntime
@@ -26,11 +26,14 @@ from ev.broker.quick_produce import QuickProduce
 from ev.broker.replay import replayed
 from ev.broker.runtime import Runtime
 from ev.broker.topics import (
+    GROUP_CONFIG,
     OFFSETS_TOPIC,
+    TOPIC,
     TRANSACTIONS_TOPIC,
     Topic,
     Topics,
     check_topic_name,
+    config_record,
     deletion_record,
     read_record,
     topic_record,
@@ -38,6 +41,7 @@ from ev.broker.topics import (
 from ev.broker.transaction_runtime import TransactionRuntime
 from ev.broker.upkeep import Upkeep
 from ev.broker.waiting import Waiting
+from ev.coordinators.group_config import CONFIGURED_GROUPS_MAX, GroupConfigs
 from ev.errors import ErrorCode, KafkaError
 from ev.log.config import TopicConfig
 from ev.log.store import LOCK
@@ -73,6 +77,7 @@ class Broker:
         self.runtime.moved = self.waiting.moved
         self.apis = load()
         self.topics = Topics()
+        self.group_configs = GroupConfigs(settings)
         self.producer_ids = ProducerIds()
         self._case_matters = not store.disk.exists(f"{store.directory}/{LOCK.upper()}")
         self._replay_metadata()
@@ -111,8 +116,10 @@ class Broker:
 
     def _replay(self, key: bytes, value: bytes | None) -> None:
         kind, name, state = read_record(key, value)
-        if kind == "topic":
+        if kind == TOPIC:
             self.topics.replay(name, state)
+        elif kind == GROUP_CONFIG:
+            self.group_configs.replay(name, None if state is None else state["config"])
         elif state is not None:
             self.producer_ids.replay(state)
 
@@ -154,7 +161,7 @@ class Broker:
             raise KafkaError(ErrorCode.INVALID_TOPIC_EXCEPTION, f"Topic '{name}' collides with existing topic: {other}")
         count = self.settings.num_partitions if partition_count == -1 else partition_count
         self.check_partition_count(count, count)
-        return Topic(name, self.randomness.uuid(), count, checked(self.settings, config))
+        return Topic(name, self.randomness.uuid(), count, NewTopicRules(self.settings).checked(config))
 
     def _same_directory(self, name: str) -> str | None:
         """The topic whose directory a topic of this name would take, where the file system makes no difference between a and A."""
@@ -223,10 +230,18 @@ class Broker:
             there = len(self.store.topics[topic.name].partitions)
             self._append([topic_record(topic.with_partitions(there))], self.clock.wall_ms())
 
-    def configure_topics(self, changed: Sequence[Topic], now_ms: int) -> int:
-        """Replace the configurations of existing topics; returns the round that their answer waits for."""
-        written = self._append([topic_record(topic) for topic in changed], now_ms)
-        for topic in changed:
+    def configure(self, topics: Sequence[Topic], groups: Mapping[str, Mapping[str, str]], now_ms: int) -> int:
+        """Replace the configurations of existing topics, and of groups by their names; returns the round that their answer waits for.
+
+        Raises KafkaError, and then nothing has changed.
+        """
+        added = sum(1 for name, config in groups.items() if config and not self.group_configs.of(name))
+        if added and len(self.group_configs) + added > CONFIGURED_GROUPS_MAX:
+            raise KafkaError(ErrorCode.POLICY_VIOLATION, f"At most {CONFIGURED_GROUPS_MAX} groups may have a configuration of their own.")
+        records = [topic_record(topic) for topic in topics]
+        records += [config_record(GROUP_CONFIG, name, config) for name, config in groups.items()]
+        written = self._append(records, now_ms)
+        for topic in topics:
             if self.store.partition(topic.name, 0) is not None:
                 self.store.set_config(topic.name, self.config_of(topic))
         return written

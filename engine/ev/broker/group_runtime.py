@@ -66,7 +66,7 @@ class GroupRuntime:
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
-        self.groups = Groups(broker.settings, broker.randomness, TopicView(broker.topics))
+        self.groups = Groups(broker.settings, broker.randomness, TopicView(broker.topics), broker.group_configs)
         self._timer: Handle | None = None
         self._timer_ms = 0
         self.topic = InternalTopic(broker, OFFSETS_TOPIC, broker.new_offsets_topic)

@@ -6,6 +6,8 @@ one thing, under a key that names the thing, so that the newest record of a key 
     key                                   value
     {"kind":"topic","name":"orders"}      {"v":1,"id":"<base64url>","partitions":3,"config":{"retention.ms":"1000"}}
     {"kind":"topic","name":"orders"}      null: the topic was deleted
+    {"kind":"group_config","name":"g"}    {"v":1,"config":{"consumer.session.timeout.ms":"50000"}}: what was set for a group
+    {"kind":"group_config","name":"g"}    null: nothing is set for it any more
     {"kind":"producer_ids"}               {"v":1,"next":2000}: every id below `next` may have been handed out
 
 State changes in `replay()` and nowhere else: a change is a record, appended and then replayed like any other, so that a
@@ -36,6 +38,10 @@ INTERNAL_TOPICS: Final = frozenset({OFFSETS_TOPIC, TRANSACTIONS_TOPIC, METADATA_
 NAME_LENGTH_MAX: Final = 249
 NAME_CHARACTERS: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
 RECORD_VERSION: Final = 1
+TOPIC: Final = "topic"
+PRODUCER_IDS: Final = "producer_ids"
+GROUP_CONFIG: Final = "group_config"
+KINDS: Final = frozenset({TOPIC, PRODUCER_IDS, GROUP_CONFIG})
 ZERO_ID: Final = bytes(16)
 
 Record = tuple[bytes, bytes | None]
@@ -169,6 +175,11 @@ def deletion_record(name: str) -> Record:
     return _topic_key(name), None
 
 
+def config_record(kind: str, name: str, config: Mapping[str, str]) -> Record:
+    """The record that says what is set for a resource that is no topic."""
+    return _json({"kind": kind, "name": name}), _json({"v": RECORD_VERSION, "config": dict(config)}) if config else None
+
+
 def read_record(key: bytes, value: bytes | None) -> tuple[str, str, dict[str, Any] | None]:
     """One record of the metadata log: (kind, name, state). Raises DiskError when it was written by a newer version."""
     try:
@@ -178,7 +189,7 @@ def read_record(key: bytes, value: bytes | None) -> tuple[str, str, dict[str, An
         kind, name = head["kind"], head.get("name", "")
     except (ValueError, KeyError, TypeError) as error:
         raise DiskError(f"the metadata log holds a record that does not parse: key {key[:80]!r}") from error
-    if version != RECORD_VERSION or kind not in ("topic", "producer_ids"):
+    if version != RECORD_VERSION or kind not in KINDS:
         raise DiskError(
             f"the metadata log holds a record ({kind!r}, version {version}) that a newer version of ev wrote; start that version"
         )
@@ -186,7 +197,7 @@ def read_record(key: bytes, value: bytes | None) -> tuple[str, str, dict[str, An
 
 
 def _topic_key(name: str) -> bytes:
-    return _json({"kind": "topic", "name": name})
+    return _json({"kind": TOPIC, "name": name})
 
 
 def _json(value: dict[str, Any]) -> bytes:

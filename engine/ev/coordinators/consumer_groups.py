@@ -52,6 +52,7 @@ from ev.wire.messages.k69_consumer_group_describe import TopicPartitions as Desc
 if TYPE_CHECKING:
     from ev.coordinators.deadlines import Deadlines
     from ev.coordinators.decision import Caller, Decision, Now
+    from ev.coordinators.group_config import GroupConfigs
     from ev.coordinators.offsets import Topics
     from ev.coordinators.server_assignors import Assignment
     from ev.randomness import Randomness
@@ -86,10 +87,13 @@ class Metadata(NamedTuple):
 class ConsumerGroups:
     """All groups of the new protocol."""
 
-    def __init__(self, settings: Settings, randomness: Randomness, topics: Topics, deadlines: Deadlines[Deadline]) -> None:
+    def __init__(
+        self, settings: Settings, randomness: Randomness, topics: Topics, configs: GroupConfigs, deadlines: Deadlines[Deadline]
+    ) -> None:
         self._settings = settings
         self._randomness = randomness
         self._topics = topics
+        self._configs = configs
         self._deadlines = deadlines
         self._patterns: dict[str, Pattern] = {}
         self.groups: dict[str, ConsumerGroup] = {}
@@ -187,7 +191,7 @@ class ConsumerGroups:
         response = ConsumerGroupHeartbeatResponse(
             member_id=member_id,
             member_epoch=current.epoch,
-            heartbeat_interval_ms=self._settings.group_consumer_heartbeat_interval_ms,
+            heartbeat_interval_ms=self._configs.heartbeat_interval_ms(group.group_id),
             assignment=assignment,
         )
         return decision.reply_with(caller, response)
@@ -352,7 +356,7 @@ class ConsumerGroups:
 
     def _expect(self, group_id: str, member_id: str, member: ConsumerMember, current: Current, now: Now) -> None:
         """The next heartbeat, and while the member has something to give up, that it does so in its time."""
-        session_ms = self._settings.group_consumer_session_timeout_ms
+        session_ms = self._configs.session_timeout_ms(group_id)
         self._deadlines.set(Deadline(SESSION, group_id, member_id), now.monotonic_ms + session_ms)
         revocation = Deadline(REVOCATION, group_id, member_id)
         if current.state is not MemberState.UNREVOKED_PARTITIONS:

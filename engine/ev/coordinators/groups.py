@@ -40,6 +40,7 @@ from ev.wire.messages.k69_consumer_group_describe import DescribedGroup as Descr
 
 if TYPE_CHECKING:
     from ev.coordinators.consumer_group import ConsumerGroup
+    from ev.coordinators.group_config import GroupConfigs
     from ev.randomness import Randomness
     from ev.settings import Settings
     from ev.wire.messages.k08_offset_commit import OffsetCommitRequest
@@ -63,14 +64,14 @@ REFUSED_EXPIRY_RETRY_MS: Final = 60_000
 
 
 class Groups:
-    def __init__(self, settings: Settings, randomness: Randomness, topics: Topics) -> None:
+    def __init__(self, settings: Settings, randomness: Randomness, topics: Topics, configs: GroupConfigs) -> None:
         self._settings = settings
         self._groups: dict[str, ClassicGroup] = {}
         self._offsets = Offsets(settings, topics)
         self._deadlines: Deadlines[Deadline] = Deadlines()
         self._rebalance = Rebalance(settings, self._deadlines)
         self._requests = ClassicRequests(settings, randomness, self._rebalance)
-        self._consumers = ConsumerGroups(settings, randomness, topics, self._deadlines)
+        self._consumers = ConsumerGroups(settings, randomness, topics, configs, self._deadlines)
 
     # ---- members
 

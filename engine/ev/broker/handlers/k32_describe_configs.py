@@ -1,4 +1,4 @@
-"""DescribeConfigs (32): the configuration of topics and of the broker, complete, with defaults and where each value comes from.
+"""DescribeConfigs (32): the configuration of topics, of groups and of the broker, complete, with defaults and where each value comes from.
 
 Versions 1-4. No list of names, or an empty one, means all of them. A broker's name is its id; the empty name stands for the
 defaults that were set for all brokers at run time, of which there are none.
@@ -57,6 +57,10 @@ def _entries(broker: Broker, call: Call, resource: DescribeConfigsResource) -> I
         if topic is None:
             raise KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
         return configs.describe_topic(broker.settings, topic.config, names)
+    if resource.resource_type == configs.GROUP:
+        if not name:
+            raise KafkaError(ErrorCode.INVALID_REQUEST, "Group name must not be empty")
+        return configs.describe_group(broker.settings, broker.group_configs.of(name), names)
     if resource.resource_type == configs.BROKER:
         if name == "":
             return ()

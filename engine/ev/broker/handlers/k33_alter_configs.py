@@ -1,4 +1,4 @@
-"""AlterConfigs (33): a whole new configuration for a topic; what is not named goes back to its default.
+"""AlterConfigs (33): a whole new configuration for a topic or a group; what is not named goes back to its default.
 
 Versions 0-2. The broker's own settings are given at its start and refused here.
 
@@ -11,7 +11,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ev.broker.alter import Change, alter
-from ev.broker.configs import checked
 from ev.errors import ErrorCode, KafkaError
 from ev.wire.messages.k33_alter_configs import (
     AlterConfigsRequest,
@@ -21,9 +20,11 @@ from ev.wire.messages.k33_alter_configs import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ev.broker.broker import Broker
+    from ev.broker.config_rules import Rules
     from ev.broker.runtime import Call
-    from ev.broker.topics import Topic
 
 KEY = 33
 VERSIONS = (0, 2)
@@ -31,12 +32,7 @@ VERSIONS = (0, 2)
 
 def handle(broker: Broker, call: Call) -> None:
     request: AlterConfigsRequest = call.request
-    changes = [
-        Change(
-            resource.resource_type, resource.resource_name, [config.name for config in resource.configs], partial(_new, broker, resource)
-        )
-        for resource in request.resources
-    ]
+    changes = [Change(resource.resource_type, resource.resource_name, partial(_new, resource)) for resource in request.resources]
     after = alter(broker, changes, call.now_ms, validate_only=request.validate_only)
     responses = [
         AlterConfigsResourceResponse(
@@ -47,9 +43,9 @@ def handle(broker: Broker, call: Call) -> None:
     call.reply(AlterConfigsResponse(responses=responses), after)
 
 
-def _new(broker: Broker, resource: AlterConfigsResource, _topic: Topic) -> dict[str, str]:
-    """The topic's new configuration, which does not depend on its old one."""
+def _new(resource: AlterConfigsResource, rules: Rules, _config: Mapping[str, str]) -> dict[str, str]:
+    """The new configuration, which does not depend on the old one."""
     config = {config.name: config.value for config in resource.configs}
     if len(config) < len(resource.configs):
         raise KafkaError(ErrorCode.INVALID_REQUEST, "Error due to duplicate config keys")
-    return checked(broker.settings, config)
+    return rules.checked(config)

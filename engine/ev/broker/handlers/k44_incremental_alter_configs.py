@@ -1,6 +1,6 @@
-"""IncrementalAlterConfigs (44): set, delete, append to and subtract from single settings of a topic.
+"""IncrementalAlterConfigs (44): set, delete, append to and subtract from single settings of a topic or a group.
 
-Versions 0-1. Append and subtract work on lists. A setting may be named once per topic. The broker's own settings are given at
+Versions 0-1. Append and subtract work on lists. A setting may be named once per resource. The broker's own settings are given at
 its start and refused here.
 
 v1 flexible.
@@ -12,7 +12,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ev.broker.alter import Change, alter
-from ev.broker.configs import altered
 from ev.wire.messages.k44_incremental_alter_configs import (
     AlterConfigsResource,
     AlterConfigsResourceResponse,
@@ -21,9 +20,11 @@ from ev.wire.messages.k44_incremental_alter_configs import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ev.broker.broker import Broker
+    from ev.broker.config_rules import Rules
     from ev.broker.runtime import Call
-    from ev.broker.topics import Topic
 
 KEY = 44
 VERSIONS = (0, 1)
@@ -31,12 +32,7 @@ VERSIONS = (0, 1)
 
 def handle(broker: Broker, call: Call) -> None:
     request: IncrementalAlterConfigsRequest = call.request
-    changes = [
-        Change(
-            resource.resource_type, resource.resource_name, [config.name for config in resource.configs], partial(_new, broker, resource)
-        )
-        for resource in request.resources
-    ]
+    changes = [Change(resource.resource_type, resource.resource_name, partial(_new, resource)) for resource in request.resources]
     after = alter(broker, changes, call.now_ms, validate_only=request.validate_only)
     responses = [
         AlterConfigsResourceResponse(
@@ -47,6 +43,5 @@ def handle(broker: Broker, call: Call) -> None:
     call.reply(IncrementalAlterConfigsResponse(responses=responses), after)
 
 
-def _new(broker: Broker, resource: AlterConfigsResource, topic: Topic) -> dict[str, str]:
-    operations = [(config.name, config.config_operation, config.value) for config in resource.configs]
-    return altered(broker.settings, topic.config, operations)
+def _new(resource: AlterConfigsResource, rules: Rules, old: Mapping[str, str]) -> dict[str, str]:
+    return rules.altered(old, [(config.name, config.config_operation, config.value) for config in resource.configs])
