@@ -87,3 +87,17 @@ def test_one_node_tells_of_its_directory_its_quorum_and_its_leaders(address: str
     assert "No partition reassignments found" in tool("reassign-partitions", *server, "--list")
     producers = tool("transactions", *server, "describe-producers", "--topic", topic, "--partition", "0")
     assert "ProducerId" in producers
+
+
+def test_a_group_is_given_its_own_timeouts(address: str, topic: str) -> None:
+    """Set, described by name and among all, and taken back; client metrics are listed, and there are none."""
+    server = ("--bootstrap-server", address)
+    groups = ("configs", *server, "--entity-type", "groups")
+    tool(*groups, "--entity-name", topic, "--alter", "--add-config", "consumer.session.timeout.ms=50000")
+    assert "consumer.session.timeout.ms=50000" in tool(*groups, "--entity-name", topic, "--describe")
+    described = tool(*groups, "--describe")
+    assert f"Dynamic configs for group {topic} are:" in described
+    assert "DYNAMIC_GROUP_CONFIG:consumer.session.timeout.ms=50000, DEFAULT_CONFIG:group.consumer.session.timeout.ms=45000" in described
+    tool(*groups, "--entity-name", topic, "--alter", "--delete-config", "consumer.session.timeout.ms")
+    assert topic not in tool(*groups, "--describe")
+    assert tool("client-metrics", *server, "--list").split() == []
