@@ -29,7 +29,7 @@ CODECS: Final = ("uncompressed", "zstd", "lz4", "snappy", "gzip", "producer")
 
 
 class Settings:
-    """The settings of one engine; immutable once it runs."""
+    """The settings of one engine. They do not change: what is changed while it runs makes new ones."""
 
     # ---- topics
     num_partitions = Number("num.partitions", 1, "Partitions of a topic that is created without saying how many.", low=1, high=10_000)
@@ -353,7 +353,7 @@ class Settings:
 
     def __setattr__(self, name: str, value: object) -> None:
         if name != "given":
-            raise AttributeError(f"settings do not change while the engine runs: {name}")
+            raise AttributeError(f"settings do not change in place: {name}")
         self.__dict__[name] = value
 
     @classmethod
@@ -366,6 +366,14 @@ class Settings:
                 raise SettingError(f"{row.name} is given twice: also as {row.alias}")
             values[row.attribute] = row.parse(text)
         return cls(**values)
+
+    def overridden(self, texts: Mapping[str, str]) -> Settings:
+        """The settings with these in the place of their own; they still know what was given at the start. Raises SettingError."""
+        values = {row.attribute: self.value_of(row) for row in rows() if row.name in self.given}
+        parsed = {row.attribute: row.parse(text) for row, text in ((row_named(name), text) for name, text in texts.items())}
+        settings = Settings(**{**values, **parsed})
+        settings.given = self.given
+        return settings
 
     def value_of(self, row: Setting[Any]) -> Any:
         return self.__dict__[row.attribute]

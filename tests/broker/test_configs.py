@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ev.broker import configs
+from ev.broker.broker_configs import DYNAMIC, THROTTLES, BrokerConfigs
 from ev.broker.config_rules import APPEND, DELETE, SET, SUBTRACT, NewTopicRules, TopicRules
 from ev.broker.configs import DEFAULT, DYNAMIC_TOPIC, STATIC_BROKER, describe_broker, describe_topic
 from ev.errors import ErrorCode, KafkaError
@@ -22,13 +23,14 @@ KAFKA_TOPIC_CONFIGS = """
 
 
 def entry(name: str, settings: Settings | None = None, config: dict[str, str] | None = None) -> configs.Entry:
-    (found,) = describe_topic(settings or Settings(), config or {}, [name])
+    (found,) = describe_topic(BrokerConfigs(settings or Settings(), 1), config or {}, [name])
     return found
 
 
 def test_every_topic_config_of_kafka_is_described() -> None:
     """Tools ask for them by name and break when one is missing."""
-    assert {one.name for one in describe_topic(Settings(), {})} == set(KAFKA_TOPIC_CONFIGS.split()) == TOPIC_SETTINGS.keys()
+    described = {one.name for one in describe_topic(BrokerConfigs(Settings(), 1), {})}
+    assert described == set(KAFKA_TOPIC_CONFIGS.split()) == TOPIC_SETTINGS.keys()
 
 
 def test_a_default_says_that_it_is_one_and_by_which_name() -> None:
@@ -52,13 +54,14 @@ def test_a_value_of_the_topic_hides_the_brokers_and_the_default() -> None:
 
 
 def test_the_broker_describes_every_setting_and_where_it_is() -> None:
-    """All of them are read-only while it runs."""
+    """Those that cannot be put in force while it runs are read-only."""
     settings = Settings.from_mapping({"ev.durability": "os"})
-    found = {one.name: one for one in describe_broker(settings, {"log.dirs": "/data"})}
+    found = {one.name: one for one in describe_broker(BrokerConfigs(settings, 1), {"log.dirs": "/data"})}
     assert (found["ev.durability"].value, found["ev.durability"].source) == ("os", STATIC_BROKER)
     assert (found["num.partitions"].value, found["num.partitions"].source) == ("1", DEFAULT)
     assert found["log.dirs"].value == "/data"
-    assert all(one.read_only for one in found.values())
+    assert {name for name, one in found.items() if not one.read_only} == DYNAMIC.keys() - THROTTLES.keys()
+    assert found["num.partitions"].read_only
 
 
 def test_a_stored_configuration_is_checked_whole() -> None:

@@ -101,3 +101,40 @@ def test_a_group_is_given_its_own_timeouts(address: str, topic: str) -> None:
     tool(*groups, "--entity-name", topic, "--alter", "--delete-config", "consumer.session.timeout.ms")
     assert topic not in tool(*groups, "--describe")
     assert tool("client-metrics", *server, "--list").split() == []
+
+
+def test_the_brokers_settings_are_changed_while_it_runs(address: str) -> None:
+    """For all brokers and for this one, and taken back; what cannot be changed is refused."""
+    server = ("--bootstrap-server", address)
+    everyone = ("configs", *server, "--entity-type", "brokers", "--entity-default")
+    this = ("configs", *server, "--entity-type", "brokers", "--entity-name", "1")
+    tool(*everyone, "--alter", "--add-config", "log.retention.ms=2000000")
+    tool(*this, "--alter", "--add-config", "log.retention.ms=3000000")
+    assert "log.retention.ms=2000000" in tool(*everyone, "--describe")
+    described = tool(*this, "--describe")
+    assert "DYNAMIC_BROKER_CONFIG:log.retention.ms=3000000, DYNAMIC_DEFAULT_BROKER_CONFIG:log.retention.ms=2000000" in described
+    command = apache_kafka.tool_command(apache_kafka.LATEST, *this, "--alter", "--add-config", "num.partitions=3")
+    refused = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    assert refused.returncode != 0
+    assert "Cannot update these configs dynamically: [num.partitions]" in refused.stdout + refused.stderr
+    for entity in (this, everyone):
+        tool(*entity, "--alter", "--delete-config", "log.retention.ms")
+        assert "log.retention.ms=" not in tool(*entity, "--describe")
+
+
+def test_a_reassignment_is_throttled_and_the_throttle_is_taken_back(address: str, topic: str, tmp_path: pathlib.Path) -> None:
+    """The tool sets it on the broker and on the topic, and deletes it when it verifies that the reassignment is over."""
+    server = ("--bootstrap-server", address)
+    this = ("configs", *server, "--entity-type", "brokers", "--entity-name", "1")
+    tool("topics", *server, "--create", "--topic", topic)
+    plan = tmp_path / "plan.json"
+    plan.write_text(json.dumps({"version": 1, "partitions": [{"topic": topic, "partition": 0, "replicas": [1], "log_dirs": ["any"]}]}))
+    reassign = ("reassign-partitions", *server, "--reassignment-json-file", str(plan))
+    throttles = ("--throttle", "1000000", "--replica-alter-log-dirs-throttle", "1000000")
+    executed = tool(*reassign, "--execute", *throttles)
+    assert "The inter-broker throttle limit was set to 1000000 B/s" in executed
+    assert "leader.replication.throttled.rate=1000000" in tool(*this, "--describe")
+    verified = tool(*reassign, "--verify")
+    assert f"Reassignment of partition {topic}-0 is completed." in verified
+    assert "Clearing broker-level throttles on broker 1" in verified
+    assert "throttled.rate" not in tool(*this, "--describe")

@@ -35,7 +35,11 @@ class Resource:
 
     def becomes(self, name: str, value: str, source: int) -> None:
         """Wait until the setting has this value from there: in Kafka who describes hears of a change a moment later."""
-        wait_for(lambda: self.entry(name)[:2] == (value, source), f"{name}={value} of source {source}")
+
+        def heard() -> bool:
+            return [(each.value, each.config_source) for each in self.described(name).configs] == [(value, source)]
+
+        wait_for(heard, f"{name}={value} of source {source}")
 
     def altered(self, *operations: tuple[str, int, str | None], validate_only: bool = False) -> tuple[int, str | None]:
         """(error, message) of IncrementalAlterConfigs."""

@@ -7,9 +7,11 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from ev.broker import configs
+from ev.broker.broker_configs import ALL_BROKERS
 from ev.broker.config_rules import BrokerRules, GroupRules, Rules, TopicRules
 from ev.broker.topics import check_topic_name
-from ev.errors import ErrorCode, KafkaError
+from ev.errors import ErrorCode, KafkaError, SettingError
+from ev.settings import topic_values
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,49 +39,76 @@ class Change:
         self.code, self.message = error.code, error.message
 
 
+class Plan:
+    """What the changes of one request come to, as far as they are allowed."""
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+        self._settings = broker.settings  # what will count
+        self.topics: dict[str, Topic] = {}
+        self.groups: dict[str, dict[str, str]] = {}
+        self.brokers: dict[str, dict[str, str]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self.topics or self.groups or self.brokers)
+
+    def add(self, change: Change) -> None:
+        """Plan one change more. Raises KafkaError, and then nothing of it is planned."""
+        match change.resource_type:
+            case configs.TOPIC:
+                self._add_topic(change)
+            case configs.GROUP:
+                self._add_group(change)
+            case configs.BROKER:
+                self._add_broker(change)
+            case _:
+                raise KafkaError(ErrorCode.INVALID_REQUEST, f"Resources of type {change.resource_type} have no configuration here")
+
+    def _add_topic(self, change: Change) -> None:
+        check_topic_name(change.name)
+        topic = self._broker.topics.get(change.name)
+        if topic is None:
+            raise KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+        self.topics[change.name] = topic.with_config(change.compute(TopicRules(self._settings), topic.config))
+
+    def _add_group(self, change: Change) -> None:
+        if not change.name:
+            raise KafkaError(ErrorCode.INVALID_REQUEST, "Default group resources are not allowed.")
+        self.groups[change.name] = change.compute(GroupRules(self._settings), self._broker.group_configs.of(change.name))
+
+    def _add_broker(self, change: Change) -> None:
+        """A change for the broker is one for every topic: none of them may end up with settings that contradict each other."""
+        broker, name = self._broker, change.name
+        if name not in (ALL_BROKERS, broker.broker_configs.own_name):
+            raise KafkaError(ErrorCode.INVALID_REQUEST, f"Unexpected broker id, expected {broker.node_id}, but received {name}")
+        brokers = {**self.brokers, name: change.compute(BrokerRules(self._settings), broker.broker_configs.of(name))}
+        try:
+            settings = broker.broker_configs.settings_with(brokers)
+            topic_values(settings, {})
+            for topic in broker.topics:
+                topic_values(settings, self.topics.get(topic.name, topic).config)
+        except SettingError as error:
+            raise KafkaError(ErrorCode.INVALID_REQUEST, str(error)) from error
+        self.brokers, self._settings = brokers, settings
+
+
 def alter(broker: Broker, changes: Sequence[Change], now_ms: int, *, validate_only: bool) -> int:
     """Apply the changes that are allowed, each resource for itself; returns the round that the answer waits for."""
     counts = Counter((change.resource_type, change.name) for change in changes)
-    topics: list[Topic] = []
-    groups: dict[str, dict[str, str]] = {}
-    applied: list[Change] = []
+    plan = Plan(broker)
+    planned: list[Change] = []
     for change in changes:
         try:
             if counts[change.resource_type, change.name] > 1:
                 raise KafkaError(ErrorCode.INVALID_REQUEST, f"Error due to duplicate resource: {change.name}")
-            if change.resource_type == configs.TOPIC:
-                topic = _topic(broker, change.name)
-                topics.append(topic.with_config(change.compute(TopicRules(broker.settings), topic.config)))
-            elif change.resource_type == configs.GROUP:
-                if not change.name:
-                    raise KafkaError(ErrorCode.INVALID_REQUEST, "Default group resources are not allowed.")
-                groups[change.name] = change.compute(GroupRules(broker.settings), broker.group_configs.of(change.name))
-            else:
-                _check_broker(broker, change)
-                change.compute(BrokerRules(broker.settings), {})
-            applied.append(change)
+            plan.add(change)
+            planned.append(change)
         except KafkaError as error:
             change.refuse(error)
-    if (topics or groups) and not validate_only:
+    if plan and not validate_only:
         try:
-            broker.configure(topics, groups, now_ms)
+            broker.configure(plan, now_ms)
         except KafkaError as error:
-            for change in applied:
+            for change in planned:
                 change.refuse(error)
     return broker.metadata_round
-
-
-def _topic(broker: Broker, name: str) -> Topic:
-    check_topic_name(name)
-    topic = broker.topics.get(name)
-    if topic is None:
-        raise KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
-    return topic
-
-
-def _check_broker(broker: Broker, change: Change) -> None:
-    """Whether the resource is this broker, or all of them. Raises KafkaError."""
-    if change.resource_type != configs.BROKER:
-        raise KafkaError(ErrorCode.INVALID_REQUEST, f"Resources of type {change.resource_type} have no configuration here")
-    if change.name not in ("", str(broker.node_id)):
-        raise KafkaError(ErrorCode.INVALID_REQUEST, f"Unexpected broker id, expected {broker.node_id}, but received {change.name}")

@@ -17,6 +17,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ev.broker.apis import load
+from ev.broker.broker_configs import BrokerConfigs
 from ev.broker.config_rules import NewTopicRules
 from ev.broker.directories import DirectoryMaking
 from ev.broker.fetch_sessions import FetchSessions
@@ -26,6 +27,7 @@ from ev.broker.quick_produce import QuickProduce
 from ev.broker.replay import replayed
 from ev.broker.runtime import Runtime
 from ev.broker.topics import (
+    BROKER_CONFIG,
     GROUP_CONFIG,
     OFFSETS_TOPIC,
     TOPIC,
@@ -49,6 +51,7 @@ from ev.log.store import LOCK
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from ev.broker.alter import Plan
     from ev.broker.runtime import Call, World
     from ev.broker.topics import Record
     from ev.clock import Clock
@@ -66,7 +69,8 @@ class Broker:
     """One engine's broker over its store. The constructor reads the metadata log and opens every partition."""
 
     def __init__(self, *, settings: Settings, clock: Clock, randomness: Randomness, store: Store, world: World) -> None:
-        self.settings = settings
+        self.settings = settings  # what counts now: another one when something is set at run time
+        self.broker_configs = BrokerConfigs(settings, store.node_id)
         self.clock = clock
         self.randomness = randomness
         self.store = store
@@ -120,6 +124,9 @@ class Broker:
             self.topics.replay(name, state)
         elif kind == GROUP_CONFIG:
             self.group_configs.replay(name, None if state is None else state["config"])
+        elif kind == BROKER_CONFIG:
+            self.broker_configs.replay(name, None if state is None else state["config"])
+            self.settings = self.store.settings = self.broker_configs.settings
         elif state is not None:
             self.producer_ids.replay(state)
 
@@ -230,18 +237,19 @@ class Broker:
             there = len(self.store.topics[topic.name].partitions)
             self._append([topic_record(topic.with_partitions(there))], self.clock.wall_ms())
 
-    def configure(self, topics: Sequence[Topic], groups: Mapping[str, Mapping[str, str]], now_ms: int) -> int:
-        """Replace the configurations of existing topics, and of groups by their names; returns the round that their answer waits for.
+    def configure(self, plan: Plan, now_ms: int) -> int:
+        """Replace configurations, for which there is a plan; returns the round that their answer waits for.
 
         Raises KafkaError, and then nothing has changed.
         """
-        added = sum(1 for name, config in groups.items() if config and not self.group_configs.of(name))
+        added = sum(1 for name, config in plan.groups.items() if config and not self.group_configs.of(name))
         if added and len(self.group_configs) + added > CONFIGURED_GROUPS_MAX:
             raise KafkaError(ErrorCode.POLICY_VIOLATION, f"At most {CONFIGURED_GROUPS_MAX} groups may have a configuration of their own.")
-        records = [topic_record(topic) for topic in topics]
-        records += [config_record(GROUP_CONFIG, name, config) for name, config in groups.items()]
+        records = [topic_record(topic) for topic in plan.topics.values()]
+        records += [config_record(GROUP_CONFIG, name, config) for name, config in plan.groups.items()]
+        records += [config_record(BROKER_CONFIG, name, config) for name, config in plan.brokers.items()]
         written = self._append(records, now_ms)
-        for topic in topics:
+        for topic in self.topics if plan.brokers else plan.topics.values():
             if self.store.partition(topic.name, 0) is not None:
                 self.store.set_config(topic.name, self.config_of(topic))
         return written

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from ev.broker.broker_configs import DYNAMIC, THROTTLES
 from ev.coordinators.group_config import check_group_config, group_setting_named
 from ev.errors import ErrorCode, KafkaError, SettingError
 from ev.setting_types import Words
@@ -119,18 +120,22 @@ class GroupRules(Rules):
 
 
 class BrokerRules(Rules):
-    """The broker's own settings are given at its start."""
+    """A broker may be given, at run time, what can be put in force at once."""
 
     REFUSED = ErrorCode.INVALID_REQUEST
 
     def _named(self, name: str) -> ResourceSetting:
-        row = BY_NAME.get(name)
+        row = DYNAMIC.get(name)
         if row is None:
-            raise SettingError(f"Unknown broker settings: {name}")
-        return ResourceSetting(name, row)
+            raise SettingError(f"Cannot update these configs dynamically: [{name}]")
+        return ResourceSetting(name, row, broker=name not in THROTTLES)
 
     def _check(self, config: Mapping[str, str]) -> None:
-        for name in config:
-            self._named(name)
-        if config:
-            raise SettingError(f"Cannot update these configs dynamically: [{', '.join(config)}]")
+        unknown = [name for name in config if name not in DYNAMIC and name not in BY_NAME]
+        if unknown:
+            raise SettingError(f"Unknown broker settings: {', '.join(unknown)}")
+        fixed = [name for name in config if name not in DYNAMIC]
+        if fixed:
+            raise SettingError(f"Cannot update these configs dynamically: [{', '.join(fixed)}]")
+        for name, text in config.items():
+            self._named(name).parse(text)

@@ -1,7 +1,7 @@
 """Configurations as the admin APIs describe them: every setting with its value, its source and its synonyms.
 
 A topic's configuration, or a group's, is what was set for it over the broker's settings; a broker's are the rows of `ev.settings`,
-which are given at the start and read-only after that.
+which are given at the start, and some of them at run time too (see `ev.broker.broker_configs`).
 """
 
 from __future__ import annotations
@@ -9,14 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from ev.broker.broker_configs import DYNAMIC, THROTTLES
 from ev.coordinators.group_config import GROUP_SETTINGS
 from ev.settings import TOPIC_SETTINGS, rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from ev.broker.broker_configs import BrokerConfigs
     from ev.setting_types import Setting
-    from ev.settings import ResourceSetting, Settings
+    from ev.settings import ResourceSetting
 
 # Kafka's numbers for the kind of a resource.
 TOPIC: Final = 2
@@ -27,6 +29,8 @@ GROUP: Final = 32
 
 # Where a value comes from.
 DYNAMIC_TOPIC: Final = 1
+DYNAMIC_BROKER: Final = 2
+DYNAMIC_DEFAULT_BROKER: Final = 3
 STATIC_BROKER: Final = 4
 DEFAULT: Final = 5
 DYNAMIC_GROUP: Final = 8
@@ -54,27 +58,27 @@ class Entry:
     synonyms: tuple[Synonym, ...]  # the one that counts comes first
 
 
-def describe_topic(settings: Settings, config: Mapping[str, str], names: Iterable[str] | None = None) -> Iterator[Entry]:
+def describe_topic(brokers: BrokerConfigs, config: Mapping[str, str], names: Iterable[str] | None = None) -> Iterator[Entry]:
     """Every topic setting (or those of `names` that exist) of a topic for which `config` was set."""
-    yield from _described(settings, TOPIC_SETTINGS, config, DYNAMIC_TOPIC, names)
+    yield from _described(brokers, TOPIC_SETTINGS, config, DYNAMIC_TOPIC, names)
 
 
-def describe_group(settings: Settings, config: Mapping[str, str], names: Iterable[str] | None = None) -> Iterator[Entry]:
+def describe_group(brokers: BrokerConfigs, config: Mapping[str, str], names: Iterable[str] | None = None) -> Iterator[Entry]:
     """The same for a group, whether there is one of this name or not."""
-    yield from _described(settings, GROUP_SETTINGS, config, DYNAMIC_GROUP, names)
+    yield from _described(brokers, GROUP_SETTINGS, config, DYNAMIC_GROUP, names)
 
 
 def _described(
-    settings: Settings, table: Mapping[str, ResourceSetting], config: Mapping[str, str], own: int, names: Iterable[str] | None
+    brokers: BrokerConfigs, table: Mapping[str, ResourceSetting], config: Mapping[str, str], own: int, names: Iterable[str] | None
 ) -> Iterator[Entry]:
     wanted = None if names is None else set(names)
     for name, setting in table.items():
         if wanted is None or name in wanted:
-            yield _entry(settings, setting, config, own)
+            yield _entry(brokers, setting, config, own)
 
 
-def _entry(settings: Settings, setting: ResourceSetting, config: Mapping[str, str], own: int) -> Entry:
-    synonyms = list(_broker_synonyms(settings, setting.broker)) if setting.broker is not None else []
+def _entry(brokers: BrokerConfigs, setting: ResourceSetting, config: Mapping[str, str], own: int) -> Entry:
+    synonyms = list(_broker_synonyms(brokers, setting.broker)) if setting.broker is not None else []
     if setting.name in config:
         value = setting.row.render(setting.parse(config[setting.name]))
         synonyms.insert(0, Synonym(setting.name, value, own))
@@ -83,19 +87,33 @@ def _entry(settings: Settings, setting: ResourceSetting, config: Mapping[str, st
     return Entry(setting.name, value, source, False, setting.row.KIND, setting.row.doc, tuple(synonyms))
 
 
-def _broker_synonyms(settings: Settings, row: Setting[Any]) -> Iterator[Synonym]:
-    if row.name in settings.given:
-        yield Synonym(row.name, settings.rendered(row), STATIC_BROKER)
-    yield Synonym(row.name, row.render(row.default), DEFAULT)
+def _broker_synonyms(brokers: BrokerConfigs, row: Setting[Any]) -> Iterator[Synonym]:
+    for config, source in ((brokers.own, DYNAMIC_BROKER), (brokers.common, DYNAMIC_DEFAULT_BROKER)):
+        if row.name in config:
+            yield Synonym(row.name, row.render(row.parse(config[row.name])), source)
+    if row.name in brokers.given.given:
+        yield Synonym(row.name, brokers.given.rendered(row), STATIC_BROKER)
+    if row.name not in THROTTLES:
+        yield Synonym(row.name, row.render(row.default), DEFAULT)
 
 
-def describe_broker(settings: Settings, place: Mapping[str, str], names: Iterable[str] | None = None) -> Iterator[Entry]:
+def describe_broker(brokers: BrokerConfigs, place: Mapping[str, str], names: Iterable[str] | None = None) -> Iterator[Entry]:
     """Every setting of the broker; `place` holds what is known only at run time (addresses, directories) by Kafka's names."""
     wanted = None if names is None else set(names)
-    for row in rows():
-        if wanted is None or row.name in wanted:
-            synonyms = tuple(_broker_synonyms(settings, row))
-            yield Entry(row.name, synonyms[0].value, synonyms[0].source, True, row.KIND, row.doc, synonyms)
+    for row in (*rows(), *THROTTLES.values()):
+        synonyms = tuple(_broker_synonyms(brokers, row)) if wanted is None or row.name in wanted else ()
+        if synonyms:
+            yield Entry(row.name, synonyms[0].value, synonyms[0].source, row.name not in DYNAMIC, row.KIND, row.doc, synonyms)
     for name, value in place.items():
         if wanted is None or name in wanted:
             yield Entry(name, value, STATIC_BROKER, True, 2, "", (Synonym(name, value, STATIC_BROKER),))
+
+
+def describe_all_brokers(brokers: BrokerConfigs, names: Iterable[str] | None = None) -> Iterator[Entry]:
+    """What was set at run time for all brokers, and nothing else."""
+    wanted = None if names is None else set(names)
+    for name in brokers.common:
+        if wanted is None or name in wanted:
+            row = DYNAMIC[name]
+            (synonym,) = (each for each in _broker_synonyms(brokers, row) if each.source == DYNAMIC_DEFAULT_BROKER)
+            yield Entry(name, synonym.value, DYNAMIC_DEFAULT_BROKER, False, row.KIND, row.doc, (synonym,))

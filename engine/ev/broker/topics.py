@@ -8,6 +8,8 @@ one thing, under a key that names the thing, so that the newest record of a key 
     {"kind":"topic","name":"orders"}      null: the topic was deleted
     {"kind":"group_config","name":"g"}    {"v":1,"config":{"consumer.session.timeout.ms":"50000"}}: what was set for a group
     {"kind":"group_config","name":"g"}    null: nothing is set for it any more
+    {"kind":"broker_config","name":"1"}   {"v":1,"config":{"log.retention.ms":"1000"}}: what was set at run time for this broker
+    {"kind":"broker_config","name":""}    the same for all brokers; null: nothing is
     {"kind":"producer_ids"}               {"v":1,"next":2000}: every id below `next` may have been handed out
 
 State changes in `replay()` and nowhere else: a change is a record, appended and then replayed like any other, so that a
@@ -41,7 +43,8 @@ RECORD_VERSION: Final = 1
 TOPIC: Final = "topic"
 PRODUCER_IDS: Final = "producer_ids"
 GROUP_CONFIG: Final = "group_config"
-KINDS: Final = frozenset({TOPIC, PRODUCER_IDS, GROUP_CONFIG})
+BROKER_CONFIG: Final = "broker_config"
+KINDS: Final = frozenset({TOPIC, PRODUCER_IDS, GROUP_CONFIG, BROKER_CONFIG})
 ZERO_ID: Final = bytes(16)
 
 Record = tuple[bytes, bytes | None]

@@ -120,7 +120,7 @@ def _refusal(name: str, error: KafkaError) -> CreatableTopicResult:
 def _result(broker: Broker, topic: Topic, *, shown_id: bool) -> CreatableTopicResult:
     configs = [
         CreatableTopicConfigs(name=entry.name, value=entry.value, read_only=False, config_source=entry.source, is_sensitive=False)
-        for entry in describe_topic(broker.settings, topic.config)
+        for entry in describe_topic(broker.broker_configs, topic.config)
     ]
     result = CreatableTopicResult(
         name=topic.name, error_message=None, num_partitions=topic.partition_count, replication_factor=1, configs=configs

@@ -1,7 +1,7 @@
 """DescribeConfigs (32): the configuration of topics, of groups and of the broker, complete, with defaults and where each value comes from.
 
-Versions 1-4. No list of names, or an empty one, means all of them. A broker's name is its id; the empty name stands for the
-defaults that were set for all brokers at run time, of which there are none.
+Versions 1-4. No list of names, or an empty one, means all of them. A broker's name is its id; the empty name stands for
+what was set for all brokers at run time.
 
 v3 types and documentation, v4 flexible.
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ev.broker import configs
+from ev.broker.broker_configs import ALL_BROKERS
 from ev.broker.topics import check_topic_name
 from ev.errors import ErrorCode, KafkaError
 from ev.wire.messages.k32_describe_configs import (
@@ -56,17 +57,18 @@ def _entries(broker: Broker, call: Call, resource: DescribeConfigsResource) -> I
         topic = broker.topics.get(name)
         if topic is None:
             raise KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
-        return configs.describe_topic(broker.settings, topic.config, names)
+        return configs.describe_topic(broker.broker_configs, topic.config, names)
     if resource.resource_type == configs.GROUP:
         if not name:
             raise KafkaError(ErrorCode.INVALID_REQUEST, "Group name must not be empty")
-        return configs.describe_group(broker.settings, broker.group_configs.of(name), names)
+        return configs.describe_group(broker.broker_configs, broker.group_configs.of(name), names)
     if resource.resource_type == configs.BROKER:
-        if name == "":
-            return ()
+        if name == ALL_BROKERS:
+            return configs.describe_all_brokers(broker.broker_configs, names)
         if name != str(broker.node_id):
-            raise KafkaError(ErrorCode.INVALID_REQUEST, f"Unexpected broker id, expected {broker.node_id}, but received {name}")
-        return configs.describe_broker(broker.settings, _place(broker, call), names)
+            expected = f"expected {broker.node_id} or empty string, but received {name}"
+            raise KafkaError(ErrorCode.INVALID_REQUEST, f"Unexpected broker id, {expected}")
+        return configs.describe_broker(broker.broker_configs, _place(broker, call), names)
     raise KafkaError(ErrorCode.INVALID_REQUEST, f"Resources of type {resource.resource_type} have no configuration here")
 
 

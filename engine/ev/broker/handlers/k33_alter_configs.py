@@ -1,6 +1,7 @@
-"""AlterConfigs (33): a whole new configuration for a topic or a group; what is not named goes back to its default.
+"""AlterConfigs (33): a whole new configuration for a topic, a group or the broker; what is not named goes back to its default.
 
-Versions 0-2. The broker's own settings are given at its start and refused here.
+Versions 0-2. The broker's settings may be changed by its id, or
+for all brokers by the empty name, as far as they can be put in force at once.
 
 v2 flexible.
 """

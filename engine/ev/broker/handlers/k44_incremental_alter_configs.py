@@ -1,7 +1,7 @@
-"""IncrementalAlterConfigs (44): set, delete, append to and subtract from single settings of a topic or a group.
+"""IncrementalAlterConfigs (44): set, delete, append to and subtract from single settings of a topic, a group or the broker.
 
-Versions 0-1. Append and subtract work on lists. A setting may be named once per resource. The broker's own settings are given at
-its start and refused here.
+Versions 0-1. Append and subtract work on lists. A setting may be named once per resource. The broker's settings may be
+changed by its id, or for all brokers by the empty name, as far as they can be put in force at once.
 
 v1 flexible.
 """
