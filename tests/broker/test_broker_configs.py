@@ -15,7 +15,7 @@ from ev.wire.messages.k00_produce import PartitionProduceData, ProduceRequest, T
 from ev.wire.messages.k19_create_topics import CreatableTopic, CreatableTopicConfig, CreateTopicsRequest
 from ev.wire.records import encode_batch
 from support.configured import APPEND, DELETE, SET, Resource
-from support.engine import Engine
+from support.engine import Engine, NotReadyError
 from support.raw_client import RawClient
 from support.raw_transactions import Ask, asked_over
 from support.simulated_broker import SimulatedBroker
@@ -214,6 +214,21 @@ def test_no_topic_ends_up_with_settings_that_contradict_each_other() -> None:
     assert everyone.altered(("log.cleaner.max.compaction.lag.ms", SET, "50")) == (0, None)
     assert topic.altered(("min.compaction.lag.ms", SET, "60"))[0] == ErrorCode.INVALID_CONFIG
     assert everyone.altered(("log.cleaner.min.compaction.lag.ms", SET, "51"))[0] == ErrorCode.INVALID_REQUEST
+
+
+def test_a_start_with_settings_that_contradict_them_says_so(start_engine: Any) -> None:
+    """And with others it starts again."""
+    engine: Engine = start_engine()
+    with RawClient(engine.address) as client:
+        ask = asked_over(client)
+        new_topic(ask)
+        assert Resource(ask, BROKER, ALL_BROKERS).altered(("log.cleaner.max.compaction.lag.ms", SET, "50")) == (0, None)
+    engine.stop()
+    engine.settings = {"log.cleaner.min.compaction.lag.ms": "100"}
+    with pytest.raises(NotReadyError, match=r"failed 1 .*contradict what was set at run time.*min.compaction.lag.ms"):
+        engine.start()
+    engine.settings = {}
+    engine.start()
 
 
 def test_an_unknown_setting_is_refused() -> None:

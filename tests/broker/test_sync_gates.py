@@ -238,6 +238,48 @@ def test_new_partitions_and_configurations_wait(stage: Stage) -> None:
     assert [answer.results[0].configs[0].value for answer in other.replies.values()] == ["5"]
 
 
+@pytest.mark.parametrize(
+    ("kind", "name", "setting", "value"),
+    [
+        (32, "g", "consumer.session.timeout.ms", "50000"),
+        (4, "", "log.retention.ms", "5"),
+        (4, "1", "log.retention.ms", "5"),
+    ],
+)
+def test_what_is_set_for_groups_and_for_the_broker_waits(stage: Stage, kind: int, name: str, setting: str, value: str) -> None:
+    """So do those who read it."""
+    config = AlterableConfig(name=setting, config_operation=0, value=value)
+    resource = AlterConfigsResource(resource_type=kind, resource_name=name, configs=[config])
+    stage.world.settle()
+    token = stage.send(IncrementalAlterConfigsRequest(resources=[resource]), 1)
+    assert token not in stage.client.replies
+    other = stage.engine.connect()
+    described = DescribeConfigsResource(resource_type=kind, resource_name=name, configuration_keys=[setting])
+    stage.send(DescribeConfigsRequest(resources=[described]), 4, other)
+    assert other.replies == {}
+    stage.world.settle()
+    assert stage.client.replies[token].responses[0].error_code == 0
+    assert [answer.results[0].configs[0].value for answer in other.replies.values()] == [value]
+
+
+def test_a_configuration_that_cannot_be_written_changes_nothing(stage: Stage) -> None:
+    """The disk is full: all of the request that would have been done is refused, and nothing of it is in force."""
+    stage.create("t")
+    fault = stage.disk.fail("write", errno.ENOSPC, times=None)
+    wanted = ((2, "t", "retention.ms", "5"), (32, "g", "consumer.session.timeout.ms", "50000"), (4, "1", "log.segment.bytes", "2048"))
+    resources = [
+        AlterConfigsResource(resource_type=kind, resource_name=name, configs=[AlterableConfig(name=each, config_operation=0, value=value)])
+        for kind, name, each, value in wanted
+    ]
+    answer = stage.ask(IncrementalAlterConfigsRequest(resources=resources), 1)
+    assert {each.error_code for each in answer.responses} == {ErrorCode.KAFKA_STORAGE_ERROR}
+    stage.disk.faults.remove(fault)
+    broker = stage.engine.broker
+    assert broker.group_configs.of("g") == {}
+    assert broker.settings.log_segment_bytes == 1 << 30
+    assert broker.partition("t", 0).config.retention_ms == 7 * 24 * 3600 * 1000
+
+
 def test_a_producer_id_waits_for_the_block_that_it_is_from(stage: Stage) -> None:
     """The second one from the same block too, as long as the block is not on disk; later ones wait for nothing."""
     first = stage.send(InitProducerIdRequest(transactional_id=None, transaction_timeout_ms=1), 4)

@@ -221,6 +221,8 @@ class Engine:
             self._broker = Broker(settings=settings, clock=self._clock, randomness=randomness, store=self._store, world=self._world)
         except DiskError as error:
             raise NotStartedError(EXIT_OTHER, self._holder() or str(error)) from error
+        except SettingError as error:  # what is set in the directory was checked against the settings of another start
+            raise NotStartedError(EXIT_OTHER, f"the settings contradict what was set at run time in {directory}: {error}") from error
         except OSError as error:
             status = EXIT_DISK if error.errno in (errno.EIO, errno.ENOSPC, errno.EDQUOT) else EXIT_OTHER
             raise NotStartedError(status, f"the data directory {directory} cannot be used: {error}") from error
