@@ -88,13 +88,33 @@ def test_a_setting_given_under_both_its_names_is_refused() -> None:
         Settings.from_mapping({"file.delete.delay.ms": "1", "log.segment.delete.delay.ms": "2"})
 
 
-def test_session_timeouts_must_leave_room() -> None:
-    """A minimum above the maximum would refuse every member."""
+@pytest.mark.parametrize(
+    ("low", "high"),
+    [
+        ("group.min.session.timeout.ms", "group.max.session.timeout.ms"),
+        ("group.consumer.min.session.timeout.ms", "group.consumer.max.session.timeout.ms"),
+        ("group.consumer.min.heartbeat.interval.ms", "group.consumer.max.heartbeat.interval.ms"),
+    ],
+)
+def test_bounds_must_leave_room(low: str, high: str) -> None:
+    """A minimum above the maximum would refuse everybody."""
+    Settings.from_mapping({low: "60000", high: "60000"})
     with pytest.raises(SettingError, match="must not be above"):
-        Settings.from_mapping({"group.min.session.timeout.ms": "70000", "group.max.session.timeout.ms": "60000"})
+        Settings.from_mapping({low: "70000", high: "60000"})
 
 
-def test_settings_do_not_change_while_the_engine_runs() -> None:
+def test_what_overrides_settings_leaves_them_as_they_were() -> None:
+    """The new ones have the new values, and still know what was given at the start."""
+    given = Settings.from_mapping({"log.retention.ms": "5", "num.partitions": "3"})
+    new = given.overridden({"log.retention.ms": "6", "message.max.bytes": "7"})
+    assert (new.log_retention_ms, new.message_max_bytes, new.num_partitions) == (6, 7, 3)
+    assert (given.log_retention_ms, given.message_max_bytes) == (5, 1_048_588)
+    assert new.given == given.given == {"log.retention.ms", "num.partitions"}
+    with pytest.raises(SettingError, match="expected"):
+        given.overridden({"message.max.bytes": "many"})
+
+
+def test_settings_do_not_change_in_place() -> None:
     """Whoever holds the settings may rely on them."""
     settings = Settings()
     with pytest.raises(AttributeError):
