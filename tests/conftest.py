@@ -1,6 +1,6 @@
 """Fixtures that every test may use, and the rule of what is skipped on a machine that lacks a program.
 
-A test that needs more than Python carries a marker (kcat, java, root, strace) and is skipped with a line that says what is missing and how
+A test that needs more than Python carries a marker (kcat, java, go, node, root, strace) and is skipped with a line that says what is missing and how
 to get it. Continuous integration sets EV_TESTS_REQUIRED=1: there nothing may be skipped, and EV_TESTS_EXPECTED=N makes a run with
 fewer than N passed tests a failure, so that a test cannot vanish unseen.
 """
@@ -30,6 +30,10 @@ def missing(marker: str) -> str:
         case "java":
             absent = [name for name in ("java", "javac", "mvn") if shutil.which(name) is None]
             return f"{' and '.join(absent)} missing (Debian: apt-get install default-jdk-headless maven)" if absent else ""
+        case "go":
+            return "" if shutil.which("go") else "go is missing (Debian: apt-get install golang-go)"
+        case "node":
+            return "" if shutil.which("npm") and shutil.which("node") else "node or npm is missing (Debian: apt-get install nodejs npm)"
         case "strace":
             return "" if shutil.which("strace") else "strace is missing (Debian: apt-get install strace)"
         case "root":
