@@ -1,8 +1,8 @@
 """Fixtures that every test may use, and the rule of what is skipped on a machine that lacks a program.
 
-A test that needs more than Python carries a marker (kcat, java, go, node, root, strace) and is skipped with a line that says what is missing and how
-to get it. Continuous integration sets EV_TESTS_REQUIRED=1: there nothing may be skipped, and EV_TESTS_EXPECTED=N makes a run with
-fewer than N passed tests a failure, so that a test cannot vanish unseen.
+A test that needs more than Python carries a marker (kcat, java, go, node, root, strace) and is skipped with a line that says what is
+missing and how to get it. Continuous integration sets EV_TESTS_REQUIRED=1: there nothing may be skipped, and EV_TESTS_EXPECTED=N makes a
+run with fewer than N passed tests a failure, so that a test cannot vanish unseen.
 """
 
 from __future__ import annotations

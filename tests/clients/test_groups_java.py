@@ -29,33 +29,50 @@ def filled(address: str, topic: str) -> str:
     return topic
 
 
-def tool(name: str, address: str, *arguments: str) -> str:
-    command = apache_kafka.tool_command(apache_kafka.LATEST, name, "--bootstrap-server", address, *arguments)
+def tool(release: str, name: str, address: str, *arguments: str) -> str:
+    command = apache_kafka.tool_command(release, name, "--bootstrap-server", address, *arguments)
     done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Error" not in done.stdout, done.stdout
     return done.stdout
 
 
-def test_kafkas_consumer_and_its_command_for_groups(address: str, filled: str) -> None:
+@pytest.mark.parametrize("release", [apache_kafka.LATEST, apache_kafka.OLDER])
+def test_kafkas_consumer_and_its_command_for_groups(release: str, address: str, filled: str) -> None:
     """A Java consumer reads and commits as a member; the command lists, describes, rewinds and deletes its group."""
     group = f"java-{filled}"
     events = [
         json.loads(line)
         for line in tool(
-            "verifiable-consumer", address, "--topic", filled, "--group-id", group, "--max-messages", "20", "--reset-policy", "earliest"
+            release,
+            "verifiable-consumer",
+            address,
+            "--topic",
+            filled,
+            "--group-id",
+            group,
+            "--max-messages",
+            "20",
+            "--reset-policy",
+            "earliest",
         ).splitlines()
     ]
     kinds = [event["name"] for event in events]
     assert "partitions_assigned" in kinds
     assert sum(event["count"] for event in events if event["name"] == "records_consumed") == 20
     assert all(event["success"] for event in events if event["name"] == "offsets_committed")
-    assert group in tool("consumer-groups", address, "--list").split()
-    rows = [line.split() for line in tool("consumer-groups", address, "--describe", "--group", group).splitlines() if filled in line]
+    assert group in tool(release, "consumer-groups", address, "--list").split()
+    rows = [
+        line.split() for line in tool(release, "consumer-groups", address, "--describe", "--group", group).splitlines() if filled in line
+    ]
     assert sorted(row[2:6] for row in rows if row[0] == group and row[1] == filled) == [["0", "10", "10", "0"], ["1", "10", "10", "0"]]
-    tool("consumer-groups", address, "--reset-offsets", "--group", group, "--topic", f"{filled}:0", "--to-offset", "4", "--execute")
-    rows = [line.split() for line in tool("consumer-groups", address, "--describe", "--group", group).splitlines() if filled in line]
+    tool(
+        release, "consumer-groups", address, "--reset-offsets", "--group", group, "--topic", f"{filled}:0", "--to-offset", "4", "--execute"
+    )
+    rows = [
+        line.split() for line in tool(release, "consumer-groups", address, "--describe", "--group", group).splitlines() if filled in line
+    ]
     assert sorted(row[2:6] for row in rows if row[0] == group and row[1] == filled) == [["0", "4", "10", "6"], ["1", "10", "10", "0"]]
-    assert "Successful" in tool("consumer-groups", address, "--delete-offsets", "--group", group, "--topic", filled)
-    assert "was successful" in tool("consumer-groups", address, "--delete", "--group", group)
-    assert group not in tool("consumer-groups", address, "--list").split()
+    assert "Successful" in tool(release, "consumer-groups", address, "--delete-offsets", "--group", group, "--topic", filled)
+    assert "was successful" in tool(release, "consumer-groups", address, "--delete", "--group", group)
+    assert group not in tool(release, "consumer-groups", address, "--list").split()

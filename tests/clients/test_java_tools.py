@@ -1,4 +1,4 @@
-"""Apache Kafka's own command line tools, which are its Java clients, on the engine."""
+"""Apache Kafka's own command line tools, which are its Java clients, on the engine: of this release, and of the last of the 3.x line."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import pathlib
 import re
 import subprocess
+from collections.abc import Callable
 
 import pytest
 
@@ -13,16 +14,23 @@ from support import apache_kafka
 
 pytestmark = pytest.mark.java
 
-
-def tool(name: str, *arguments: str, stdin: str = "") -> str:
-    """What the tool printed; it must succeed."""
-    command = apache_kafka.tool_command(apache_kafka.LATEST, name, *arguments)
-    ended = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=100, check=False)
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    return ended.stdout
+Tool = Callable[..., str]
 
 
-def test_topics_are_managed(address: str, topic: str) -> None:
+@pytest.fixture(params=[apache_kafka.LATEST, apache_kafka.OLDER])
+def tool(request: pytest.FixtureRequest) -> Tool:
+    """Runs a tool of one of the releases, and returns what it printed; it must succeed."""
+
+    def run(name: str, *arguments: str, stdin: str = "") -> str:
+        command = apache_kafka.tool_command(request.param, name, *arguments)
+        ended = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=100, check=False)
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+        return ended.stdout
+
+    return run
+
+
+def test_topics_are_managed(tool: Tool, address: str, topic: str) -> None:
     """Created with a configuration, described, altered, grown, deleted."""
     server = ("--bootstrap-server", address)
     assert "Created topic" in tool("topics", *server, "--create", "--topic", topic, "--partitions", "3", "--config", "retention.ms=12345")
@@ -41,7 +49,7 @@ def test_topics_are_managed(address: str, topic: str) -> None:
     assert topic not in tool("topics", *server, "--list").split()
 
 
-def test_records_go_in_and_come_out_through_a_group(address: str, topic: str, tmp_path: pathlib.Path) -> None:
+def test_records_go_in_and_come_out_through_a_group(tool: Tool, address: str, topic: str, tmp_path: pathlib.Path) -> None:
     """The Java producer, idempotent as it is by default, the Java consumer in a group, its lag, and records that are deleted."""
     server = ("--bootstrap-server", address)
     tool("topics", *server, "--create", "--topic", topic)
@@ -59,7 +67,7 @@ def test_records_go_in_and_come_out_through_a_group(address: str, topic: str, tm
     assert f"{topic}:0:400" in tool("get-offsets", *server, "--topic", topic, "--time", "-2").split()
 
 
-def test_the_broker_and_the_cluster_describe_themselves(address: str) -> None:
+def test_the_broker_and_the_cluster_describe_themselves(tool: Tool, address: str) -> None:
     """The tools that ask what there is."""
     server = ("--bootstrap-server", address)
     assert "Cluster ID: " in tool("cluster", "cluster-id", *server)
@@ -68,7 +76,7 @@ def test_the_broker_and_the_cluster_describe_themselves(address: str) -> None:
     assert "message.max.bytes=1048588" in tool("configs", *server, "--entity-type", "brokers", "--entity-name", "1", "--describe", "--all")
 
 
-def test_one_node_tells_of_its_directory_its_quorum_and_its_leaders(address: str, topic: str, tmp_path: pathlib.Path) -> None:
+def test_one_node_tells_of_its_directory_its_quorum_and_its_leaders(tool: Tool, address: str, topic: str, tmp_path: pathlib.Path) -> None:
     """The tools for log directories, the metadata quorum, elections, reassignments and producers say what there is to say."""
     server = ("--bootstrap-server", address)
     tool("topics", *server, "--create", "--topic", topic, "--partitions", "2")
