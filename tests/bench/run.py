@@ -24,11 +24,23 @@ from collections.abc import Callable, Iterator
 TOP = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:1] = [str(TOP / name) for name in ("tests", "engine", "cli")]
 
-from bench import lifecycle, small_requests, throughput, verification
+from bench import lifecycle, small_requests, throughput, transactions, verification
 from bench.figure import Figure
 from bench.peers import EvPeer, KafkaPeer, compiled_load
 
-GROUPS = ("commands", "lines", "brokers", "requests", "end-to-end", "cold-start", "idle", "unclean-start", "connections", "verify")
+GROUPS = (
+    "commands",
+    "lines",
+    "brokers",
+    "requests",
+    "end-to-end",
+    "transactions",
+    "cold-start",
+    "idle",
+    "unclean-start",
+    "connections",
+    "verify",
+)
 
 
 class Run:
@@ -88,6 +100,7 @@ class Run:
             "brokers": lambda: throughput.brokers(self.ev, self.kafka, place, lines, self.rounds),
             "requests": lambda: small_requests.closed_loop(self.ev, self.kafka, self.load or "", self.rounds, seconds),
             "end-to-end": lambda: small_requests.end_to_end(self.ev, self.kafka, self.rounds, 2 * seconds),
+            "transactions": lambda: transactions.transactions(self.ev, self.kafka, place, lines, self.rounds, seconds),
             "cold-start": lambda: lifecycle.cold_start(place, self.has_kafka, self.rounds),
             "idle": lambda: lifecycle.idle(place, 3 if quick else 10, self.rounds),
             "unclean-start": lambda: lifecycle.unclean_start(place, 1 if quick else 20, self.rounds),

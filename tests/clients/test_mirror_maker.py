@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pathlib
 import subprocess
+from typing import Any
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
@@ -17,7 +18,7 @@ from support.waiting import wait_for
 pytestmark = [pytest.mark.java, pytest.mark.timeout(300)]
 
 PARTITIONS = 3
-Records = list[tuple[int, int, bytes, bytes, list[tuple[str, bytes]]]]
+Records = list[tuple[int, int, bytes, bytes, Any]]
 
 
 def records(address: str, topic: str) -> Records:
