@@ -17,17 +17,21 @@ pytestmark = pytest.mark.java
 Tool = Callable[..., str]
 
 
-@pytest.fixture(params=[apache_kafka.LATEST, apache_kafka.OLDER])
-def tool(request: pytest.FixtureRequest) -> Tool:
-    """Runs a tool of one of the releases, and returns what it printed; it must succeed."""
+def runner(release: str) -> Tool:
+    """Runs a tool of this release, and returns what it printed; it must succeed."""
 
     def run(name: str, *arguments: str, stdin: str = "") -> str:
-        command = apache_kafka.tool_command(request.param, name, *arguments)
+        command = apache_kafka.tool_command(release, name, *arguments)
         ended = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=100, check=False)
         assert ended.returncode == 0, ended.stdout + ended.stderr
         return ended.stdout
 
     return run
+
+
+@pytest.fixture(params=[apache_kafka.LATEST, apache_kafka.OLDER])
+def tool(request: pytest.FixtureRequest) -> Tool:
+    return runner(request.param)
 
 
 def test_topics_are_managed(tool: Tool, address: str, topic: str) -> None:
@@ -98,7 +102,8 @@ def test_one_node_tells_of_its_directory_its_quorum_and_its_leaders(tool: Tool, 
 
 
 def test_a_group_is_given_its_own_timeouts(address: str, topic: str) -> None:
-    """Set, described by name and among all, and taken back; client metrics are listed, and there are none."""
+    """Set, described by name and among all, and taken back, by the release that knows of it; client metrics are listed, and there are none."""
+    tool = runner(apache_kafka.LATEST)
     server = ("--bootstrap-server", address)
     groups = ("configs", *server, "--entity-type", "groups")
     tool(*groups, "--entity-name", topic, "--alter", "--add-config", "consumer.session.timeout.ms=50000")
@@ -111,7 +116,7 @@ def test_a_group_is_given_its_own_timeouts(address: str, topic: str) -> None:
     assert tool("client-metrics", *server, "--list").split() == []
 
 
-def test_the_brokers_settings_are_changed_while_it_runs(address: str) -> None:
+def test_the_brokers_settings_are_changed_while_it_runs(tool: Tool, address: str) -> None:
     """For all brokers and for this one, and taken back; what cannot be changed is refused."""
     server = ("--bootstrap-server", address)
     everyone = ("configs", *server, "--entity-type", "brokers", "--entity-default")
@@ -130,7 +135,7 @@ def test_the_brokers_settings_are_changed_while_it_runs(address: str) -> None:
         assert "log.retention.ms=" not in tool(*entity, "--describe")
 
 
-def test_a_reassignment_is_throttled_and_the_throttle_is_taken_back(address: str, topic: str, tmp_path: pathlib.Path) -> None:
+def test_a_reassignment_is_throttled_and_the_throttle_is_taken_back(tool: Tool, address: str, topic: str, tmp_path: pathlib.Path) -> None:
     """The tool sets it on the broker and on the topic, and deletes it when it verifies that the reassignment is over."""
     server = ("--bootstrap-server", address)
     this = ("configs", *server, "--entity-type", "brokers", "--entity-name", "1")
