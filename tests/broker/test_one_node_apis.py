@@ -13,6 +13,10 @@ from ev.errors import ErrorCode
 from ev.wire.messages.k00_produce import PartitionProduceData, ProduceRequest, TopicProduceData
 from ev.wire.messages.k03_metadata import MetadataRequest, MetadataRequestTopic
 from ev.wire.messages.k19_create_topics import CreatableTopic, CreateTopicsRequest
+from ev.wire.messages.k29_describe_acls import DescribeAclsRequest
+from ev.wire.messages.k30_create_acls import AclCreation, CreateAclsRequest
+from ev.wire.messages.k31_delete_acls import DeleteAclsFilter, DeleteAclsRequest
+from ev.wire.messages.k34_alter_replica_log_dirs import AlterReplicaLogDir, AlterReplicaLogDirsRequest, AlterReplicaLogDirTopic
 from ev.wire.messages.k35_describe_log_dirs import DescribableLogDirTopic, DescribeLogDirsRequest
 from ev.wire.messages.k43_elect_leaders import ElectLeadersRequest, TopicPartitions
 from ev.wire.messages.k45_alter_partition_reassignments import (
@@ -241,3 +245,46 @@ def test_a_cursor_before_the_first_partition_is_refused(client: RawClient) -> No
     refused = int(ErrorCode.INVALID_REQUEST)
     assert sorted((topic.name, topic.error_code) for topic in answer.topics) == [("a", refused), ("b", refused)]
     assert answer.next_cursor is None
+
+
+# ACLs
+
+TOPIC_RESOURCE, LITERAL, READ, ALLOW, ANY = 2, 3, 3, 3, 1
+
+
+@pytest.mark.parametrize("version", [1, 2, 3])
+def test_without_an_authorizer_there_are_no_acls(client: RawClient, version: int) -> None:
+    """Described, created and deleted: each is told that there is none, and of several each."""
+    described = client.ask(
+        29, version, DescribeAclsRequest(resource_type_filter=ANY, pattern_type_filter=ANY, operation=ANY, permission_type=ANY)
+    )
+    told = (described.error_code, described.error_message, described.resources)
+    assert told == (ErrorCode.SECURITY_DISABLED, "No Authorizer is configured on the broker", [])
+    refusal = (ErrorCode.SECURITY_DISABLED, "No Authorizer is configured.")
+    wanted = AclCreation(TOPIC_RESOURCE, "orders", LITERAL, "User:alice", "*", READ, ALLOW)
+    created = client.ask(30, version, CreateAclsRequest([wanted, wanted]))
+    assert [(result.error_code, result.error_message) for result in created.results] == [refusal] * 2
+    deleted = client.ask(31, version, DeleteAclsRequest([DeleteAclsFilter(ANY, None, ANY, None, None, ANY, ANY)] * 2))
+    assert [(each.error_code, each.error_message, each.matching_acls) for each in deleted.filter_results] == [(*refusal, [])] * 2
+
+
+# AlterReplicaLogDirs
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_partitions_stay_in_the_only_directory(client: RawClient, version: int) -> None:
+    """Moved to where they are they have arrived; another directory is not found, nor is a partition that does not exist."""
+    topic = create(client, 2)
+    (here,) = client.ask(35, 4, DescribeLogDirsRequest(topics=[])).results
+    asked = [
+        AlterReplicaLogDir(here.log_dir, [AlterReplicaLogDirTopic(topic, [0, 7]), AlterReplicaLogDirTopic("nowhere", [0])]),
+        AlterReplicaLogDir("/elsewhere", [AlterReplicaLogDirTopic(topic, [1])]),
+    ]
+    answer = client.ask(34, version, AlterReplicaLogDirsRequest(asked))
+    found = {(each.topic_name, part.partition_index): part.error_code for each in answer.results for part in each.partitions}
+    assert found == {
+        (topic, 0): ErrorCode.NONE,
+        (topic, 7): ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
+        ("nowhere", 0): ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
+        (topic, 1): ErrorCode.LOG_DIR_NOT_FOUND,
+    }

@@ -102,7 +102,7 @@ def test_one_node_tells_of_its_directory_its_quorum_and_its_leaders(tool: Tool, 
 
 
 def test_a_group_is_given_its_own_timeouts(address: str, topic: str) -> None:
-    """Set, described by name and among all, and taken back, by the release that knows of it; client metrics are listed, and there are none."""
+    """Set, described by name and among all, and taken back, by the release that knows of it; no client metrics are listed."""
     tool = runner(apache_kafka.LATEST)
     server = ("--bootstrap-server", address)
     groups = ("configs", *server, "--entity-type", "groups")
