@@ -4,11 +4,8 @@ The order that survives a crash at any point between two of its steps:
 
     Ongoing, with the partitions    appended ──synced──> AddPartitions answered, the producer writes to them
     PrepareCommit or PrepareAbort   appended ──synced──> a marker in every partition
-    the markers                     appended ──synced──> CompleteCommit or CompleteAbort appended, EndTxn answered
-
-Of Complete nobody needs to wait for its sync: without it a start finds what was prepared and writes the same markers once more. They
-cannot end a later transaction. In version 1 of transactions that one's first record follows an Ongoing that was synced, and Complete
-with it, being before it in the same log; in version 2 it has a newer epoch, and a partition that knows it takes no older marker.
+    the markers                     appended ──synced──> CompleteCommit or CompleteAbort appended
+    Complete                        ──synced──> EndTxn answered
 
 At the start every transaction that was prepared is brought to its end. One node sees both sides, so every transaction that is open
 in some partition and that the coordinator knows nothing of is aborted: nobody else ever would.
@@ -194,10 +191,7 @@ class TransactionRuntime:
 
     def _reply(self, decision: TransactionDecision) -> None:
         ids = None if decision.transactional_id is None else (decision.transactional_id,)
-        self._answer(decision, max(self.topic.round_of(ids), self._broker.metadata_round))  # a new producer id is in the metadata log
-
-    @staticmethod
-    def _answer(decision: TransactionDecision, after: int) -> None:
+        after = max(self.topic.round_of(ids), self._broker.metadata_round)  # a new producer id is in the metadata log
         for caller, message in decision.replies:
             caller.token.reply(message, after=after)
 
@@ -265,14 +259,8 @@ class TransactionRuntime:
             self._broker.runtime.call_at(now.monotonic_ms + RETRY_MS, lambda: self._complete(transactional_id))
             return
         self._arm()
-        has_gone_on = False
         for method, request, caller in self.transactions.unparked(transactional_id):
-            decision = method(request, caller, self._now())
-            has_gone_on = has_gone_on or decision.transaction is not None or decision.forget
-            if has_gone_on:
-                self._carry_out(decision)
-            else:  # it tells of what was prepared and of markers, which are on disk, and of nothing later
-                self._answer(decision, self._broker.metadata_round)
+            self._carry_out(method(request, caller, self._now()))
 
     # ---- time
 
