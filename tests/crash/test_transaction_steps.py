@@ -16,11 +16,13 @@ import pytest
 
 from ev.broker.transaction_runtime import TransactionRuntime
 from ev.clock import ManualClock
+from ev.coordinators.transaction_records import State
 from ev.errors import ErrorCode
 from ev.log.partition import Partition
 from ev.wire.codec import Message
 from ev.wire.messages.k10_find_coordinator import FindCoordinatorRequest
 from ev.wire.messages.k19_create_topics import CreatableTopic, CreateTopicsRequest
+from ev.wire.messages.k26_end_txn import EndTxnRequest
 from support.raw_transactions import TransactionalProducer, committed_offset, read_committed
 from support.simulated_broker import SimulatedBroker, SimulatedClient
 from support.simulated_disk import SimulatedDisk
@@ -223,6 +225,37 @@ def test_a_transaction_survives_a_crash_before_every_change(version: int, record
     assert life.moments > 60
     assert life.judged_open > 20, "transactions were to be found open"
     record_property("transaction_crash_images", life.images)
+
+
+@pytest.mark.crash
+@pytest.mark.parametrize("version", [1, 2])
+def test_the_end_is_answered_when_nothing_of_it_can_be_lost(version: int) -> None:
+    """Not at the markers: a start that finds Prepare would write them again, in version 2 with the epoch that the producer goes on with.
+
+    They would end, and commit, whatever the producer has begun since.
+    """
+    disk = SimulatedDisk(["/data"])
+    copier = Copier(disk, version, ManualClock())
+    copier.ask(CreateTopicsRequest(topics=[CreatableTopic(name=TARGET, num_partitions=2, replication_factor=1)], timeout_ms=10_000), 5)
+    assert copier.do(Step("begin", 0)) == 0
+    assert [copier.do(Step("write", 0, index)) for index in (0, 1)] == [0, 0]
+    producer, world, client = copier.producer, copier.broker.world, copier.broker.connect()
+    request = EndTxnRequest("copier", producer.producer_id, producer.epoch, committed=True)
+    token = client.send(request, 5 if version == 2 else 3)
+    rounds = 0
+    while token not in client.replies and (world.soon or world.commits):
+        if world.soon:
+            world.turn()
+        else:
+            world.run_commit()
+            rounds += 1
+    assert client.replies[token].error_code == 0
+    assert rounds >= 3, "Prepare, the markers, Complete"
+    for seed in range(20):
+        found = Copier(disk.crash_image(Random(seed)), version, ManualClock(copier.clock.wall_ms() + 1000))
+        transaction = found.broker.broker.transactions.transactions.get("copier")
+        assert transaction is not None
+        assert transaction.state is State.COMPLETE_COMMIT, f"power cut {seed}"
 
 
 def do_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,9 @@ The order that survives a crash at any point between two of its steps:
     the markers                     appended ──synced──> CompleteCommit or CompleteAbort appended
     Complete                        ──synced──> EndTxn answered
 
+Without Complete a start writes the markers again. The producer must not have gone on by then: in version 2 of transactions the markers
+carry the epoch that it goes on with, and would end what it has begun since.
+
 At the start every transaction that was prepared is brought to its end. One node sees both sides, so every transaction that is open
 in some partition and that the coordinator knows nothing of is aborted: nobody else ever would.
 """
