@@ -148,8 +148,8 @@ def group_name() -> str:
 
 
 def described(ask: Ask, group: str) -> Any:
-    (found,) = ask(ConsumerGroupDescribeRequest([group]), 1).groups
-    return found
+    """As its coordinator says it, which on Kafka may have to load it first."""
+    return until_settled(lambda: ask(ConsumerGroupDescribeRequest([group]), 1).groups[0], lambda found: found.error_code)
 
 
 def commit(ask: Ask, group: str, topic: Topic, offset: int, *, member: tuple[str, int] = ("", -1), version: int = 9) -> int:
@@ -317,7 +317,8 @@ def test_what_a_first_heartbeat_must_say(ask: Ask, change: dict[str, Any], code:
     group = group_name()
     fields: dict[str, Any] = {"group_id": group, "member_id": str(uuid.uuid4()), "member_epoch": 0, "rebalance_timeout_ms": 5000}
     fields |= {"subscribed_topic_names": ["t"], "topic_partitions": []}
-    answer = ask(ConsumerGroupHeartbeatRequest(**{**fields, **change}), 1)
+    request = ConsumerGroupHeartbeatRequest(**{**fields, **change})
+    answer = until_settled(lambda: ask(request, 1), lambda answer: answer.error_code)
     assert answer.error_code == code, answer.error_message
     assert described(ask, group).error_code == ErrorCode.GROUP_ID_NOT_FOUND
 

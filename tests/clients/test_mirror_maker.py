@@ -15,7 +15,7 @@ from support import apache_kafka
 from support.engine import Engine
 from support.waiting import wait_for
 
-pytestmark = [pytest.mark.java, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.java, pytest.mark.slow, pytest.mark.timeout(300)]
 
 PARTITIONS = 3
 Records = list[tuple[int, int, bytes, bytes, Any]]

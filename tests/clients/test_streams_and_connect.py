@@ -21,7 +21,7 @@ from support.engine import Engine
 from support.ports import free_ports
 from support.waiting import wait_for
 
-pytestmark = [pytest.mark.java, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.java, pytest.mark.slow, pytest.mark.timeout(300)]
 
 SOURCE = pathlib.Path(apache_kafka.__file__).with_name("StreamsCounter.java")
 LETTERS = "abc"
