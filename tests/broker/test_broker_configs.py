@@ -26,13 +26,6 @@ LARGEST = "message.max.bytes"
 DEFAULT_LARGEST = "1048588"
 
 
-@pytest.fixture(params=["ev", pytest.param("kafka", marks=pytest.mark.java)])
-def ask(request: pytest.FixtureRequest) -> Iterator[Ask]:
-    where: Any = request.getfixturevalue("apache" if request.param == "kafka" else "engine")
-    with RawClient(where.bootstrap if request.param == "kafka" else where.address) as client:
-        yield asked_over(client)
-
-
 @pytest.fixture
 def this(ask: Ask) -> Iterator[Resource]:
     """What is set for this broker alone; nothing afterwards."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,7 +11,6 @@ from ev.errors import ErrorCode
 from ev.wire.messages.k03_metadata import MetadataRequest, MetadataRequestTopic
 from ev.wire.messages.k08_offset_commit import OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic
 from ev.wire.messages.k09_offset_fetch import OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopics
-from ev.wire.messages.k10_find_coordinator import FindCoordinatorRequest
 from ev.wire.messages.k11_join_group import JoinGroupRequest, JoinGroupRequestProtocol
 from ev.wire.messages.k15_describe_groups import DescribeGroupsRequest
 from ev.wire.messages.k16_list_groups import ListGroupsRequest
@@ -22,30 +20,17 @@ from ev.wire.messages.k42_delete_groups import DeleteGroupsRequest
 from ev.wire.messages.k47_offset_delete import OffsetDeleteRequest, OffsetDeleteRequestPartition, OffsetDeleteRequestTopic
 from ev.wire.messages.k68_consumer_group_heartbeat import ConsumerGroupHeartbeatRequest, TopicPartitions
 from ev.wire.messages.k69_consumer_group_describe import ConsumerGroupDescribeRequest
-from support.engine import Engine
-from support.raw_client import RawClient
-from support.raw_transactions import Ask, TransactionalProducer, asked_over, until_settled
+from support.raw_transactions import Ask, TransactionalProducer, until_coordinators_are_there, until_settled
 from support.waiting import wait_for
 
 LEAVE, LEAVE_FOR_A_WHILE = -1, -2
 
 
-@pytest.fixture(params=["ev", pytest.param("kafka", marks=pytest.mark.java)])
-def address(request: pytest.FixtureRequest) -> str:
-    if request.param == "kafka":
-        return str(request.getfixturevalue("apache").bootstrap)
-    engine: Engine = request.getfixturevalue("engine")
-    return engine.address
-
-
 @pytest.fixture
-def ask(address: str) -> Iterator[Ask]:
-    with RawClient(address) as client:
-        ask = asked_over(client)
-        for kind in (0, 1):  # Kafka makes the coordinators' topics now
-            wanted = FindCoordinatorRequest(key_type=kind, coordinator_keys=["x"])
-            until_settled(lambda: ask(wanted, 4), lambda answer: answer.coordinators[0].error_code)  # noqa: B023
-        yield ask
+def ask(ask: Ask) -> Ask:
+    """To a broker whose coordinators are there: Kafka makes their topics when they are first asked for."""
+    until_coordinators_are_there(ask)
+    return ask
 
 
 class Topic:

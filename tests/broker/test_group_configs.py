@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -26,13 +25,6 @@ from support.waiting import wait_for
 SESSION = "consumer.session.timeout.ms"
 INTERVAL = "consumer.heartbeat.interval.ms"
 DEFAULTS = {SESSION: "45000", INTERVAL: "5000"}
-
-
-@pytest.fixture(params=["ev", pytest.param("kafka", marks=pytest.mark.java)])
-def ask(request: pytest.FixtureRequest) -> Iterator[Ask]:
-    where: Any = request.getfixturevalue("apache" if request.param == "kafka" else "engine")
-    with RawClient(where.bootstrap if request.param == "kafka" else where.address) as client:
-        yield asked_over(client)
 
 
 def group_of(ask: Ask) -> Resource:

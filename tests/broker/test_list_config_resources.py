@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
@@ -13,18 +11,10 @@ from ev.errors import ErrorCode
 from ev.wire.messages.k19_create_topics import CreatableTopic, CreateTopicsRequest
 from ev.wire.messages.k74_list_config_resources import ListConfigResourcesRequest
 from support.configured import DELETE, SET, Resource
-from support.raw_client import RawClient
-from support.raw_transactions import Ask, asked_over
+from support.raw_transactions import Ask
 from support.waiting import wait_for
 
 SESSION = "consumer.session.timeout.ms"
-
-
-@pytest.fixture(params=["ev", pytest.param("kafka", marks=pytest.mark.java)])
-def ask(request: pytest.FixtureRequest) -> Iterator[Ask]:
-    where: Any = request.getfixturevalue("apache" if request.param == "kafka" else "engine")
-    with RawClient(where.bootstrap if request.param == "kafka" else where.address) as client:
-        yield asked_over(client)
 
 
 def listed(ask: Ask, *kinds: int, version: int = 1) -> list[tuple[int, str]]:

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
 
 import pytest
 
 from ev.errors import ErrorCode
 from ev.wire.messages.k02_list_offsets import ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic
-from ev.wire.messages.k10_find_coordinator import FindCoordinatorRequest
 from ev.wire.messages.k19_create_topics import CreatableTopic, CreateTopicsRequest
 from ev.wire.messages.k22_init_producer_id import InitProducerIdRequest
 from ev.wire.messages.k61_describe_producers import DescribeProducersRequest, TopicRequest
 from ev.wire.messages.k65_describe_transactions import DescribeTransactionsRequest
 from ev.wire.messages.k66_list_transactions import ListTransactionsRequest
-from support.engine import Engine
 from support.raw_client import RawClient
 from support.raw_transactions import (
     Ask,
@@ -24,7 +21,7 @@ from support.raw_transactions import (
     committed_offset,
     fetched,
     read_committed,
-    until_settled,
+    until_coordinators_are_there,
     values_of,
 )
 from support.waiting import wait_for
@@ -32,22 +29,11 @@ from support.waiting import wait_for
 BOTH = pytest.mark.parametrize("version", [1, 2])
 
 
-@pytest.fixture(params=["ev", pytest.param("kafka", marks=pytest.mark.java)])
-def address(request: pytest.FixtureRequest) -> str:
-    if request.param == "kafka":
-        return str(request.getfixturevalue("apache").bootstrap)
-    engine: Engine = request.getfixturevalue("engine")
-    return engine.address
-
-
 @pytest.fixture
-def ask(address: str) -> Iterator[Ask]:
-    with RawClient(address) as client:
-        ask = asked_over(client)
-        for kind in (0, 1):  # Kafka makes the coordinators' topics now
-            wanted = FindCoordinatorRequest(key_type=kind, coordinator_keys=["x"])
-            until_settled(lambda: ask(wanted, 4), lambda answer: answer.coordinators[0].error_code)  # noqa: B023
-        yield ask
+def ask(ask: Ask) -> Ask:
+    """To a broker whose coordinators are there: Kafka makes their topics when they are first asked for."""
+    until_coordinators_are_there(ask)
+    return ask
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ from ev.wire.messages.k09_offset_fetch import (
     OffsetFetchRequestGroup,
     OffsetFetchRequestTopics,
 )
+from ev.wire.messages.k10_find_coordinator import FindCoordinatorRequest
 from ev.wire.messages.k22_init_producer_id import InitProducerIdRequest
 from ev.wire.messages.k24_add_partitions_to_txn import AddPartitionsToTxnRequest, AddPartitionsToTxnTopic
 from ev.wire.messages.k25_add_offsets_to_txn import AddOffsetsToTxnRequest
@@ -63,6 +64,13 @@ def until_settled(ask: Callable[[], Any], code_of: Callable[[Any], int], times: 
             times.append(code_of(answer))
         time.sleep(0.02)
     raise AssertionError(f"still told to come again: {code_of(answer)}")
+
+
+def until_coordinators_are_there(ask: Ask) -> None:
+    """Kafka makes the coordinators' topics when they are first asked for."""
+    for kind in (0, 1):
+        wanted = FindCoordinatorRequest(key_type=kind, coordinator_keys=["x"])
+        until_settled(lambda: ask(wanted, 4), lambda answer: answer.coordinators[0].error_code)  # noqa: B023
 
 
 class TransactionalProducer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Final
 
 from ev.broker.broker_configs import DYNAMIC, THROTTLES
@@ -22,7 +23,7 @@ APPEND: Final = 2
 SUBTRACT: Final = 3
 
 
-class Rules:
+class Rules(ABC):
     """The rules of one kind of resource."""
 
     REFUSED: int = ErrorCode.INVALID_CONFIG  # the error of a name or a value that is not permitted
@@ -30,13 +31,13 @@ class Rules:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
+    @abstractmethod
     def _named(self, name: str) -> ResourceSetting:
         """The setting of this name. Raises SettingError."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _check(self, config: Mapping[str, str]) -> None:
         """Whether all of it may be set together. Raises SettingError."""
-        raise NotImplementedError
 
     def checked(self, config: Mapping[str, str | None]) -> dict[str, str]:
         """A whole new configuration as it is stored. Raises KafkaError."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
+from ev.broker.alarm import Alarm
 from ev.broker.internal_topic import InternalTopic
 from ev.broker.renewal import Renewal
 from ev.broker.replay import newest
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from ev.broker.broker import Broker
-    from ev.broker.runtime import Call, Handle
+    from ev.broker.runtime import Call
     from ev.broker.topics import Topics
     from ev.log.partition import Partition
     from ev.log.transactions import Marker
@@ -67,8 +68,7 @@ class GroupRuntime:
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
         self.groups = Groups(broker.settings, broker.randomness, TopicView(broker.topics), broker.group_configs)
-        self._timer: Handle | None = None
-        self._timer_ms = 0
+        self._alarm = Alarm(broker.runtime, self.groups.next_deadline_ms, self._pass_time)
         self.topic = InternalTopic(broker, OFFSETS_TOPIC, broker.new_offsets_topic)
         self._renewals: dict[int, Renewal] = {}
 
@@ -113,7 +113,7 @@ class GroupRuntime:
         for group_id in self.groups.pending_groups(producer_id):
             if self.topic.index_of(group_id) == index:
                 self.groups.transaction_ended(producer_id, group_id, commits=marker.commits, now=now)
-        self._arm()
+        self._alarm.arm()
         return appended.round
 
     # ---- decisions
@@ -124,7 +124,7 @@ class GroupRuntime:
             logger.warning("records of groups could not be written: %s", refusal)
             decision = self.groups.refused(decision, refusal.code, now)
         after = self.topic.round_of(decision.groups)
-        self._arm()
+        self._alarm.arm()
         for caller, message in decision.replies:
             caller.token.reply(message, after=after)
 
@@ -179,21 +179,7 @@ class GroupRuntime:
     def _now(self) -> Now:
         return Now(self._broker.clock.wall_ms(), self._broker.clock.monotonic_ms())
 
-    def _arm(self) -> None:
-        """Have one timer, not later than the next deadline, and none when there is no deadline."""
-        next_ms = self.groups.next_deadline_ms()
-        if self._timer is not None:
-            if next_ms is not None and self._timer_ms <= next_ms:
-                return
-            self._timer.cancel()
-            self._timer = None
-        if next_ms is not None:
-            self._timer_ms = next_ms
-            self._timer = self._broker.runtime.call_at(next_ms, self._pass_time)
-
     def _pass_time(self) -> None:
-        self._timer = None
         now = self._now()
         while (decision := self.groups.pass_time(now)) is not None:
             self._carry_out(decision, now)
-        self._arm()

@@ -19,6 +19,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
+from ev.broker.alarm import Alarm
 from ev.broker.internal_topic import InternalTopic
 from ev.broker.renewal import Renewal
 from ev.broker.replay import newest
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from ev.broker.broker import Broker
-    from ev.broker.runtime import Call, Handle
+    from ev.broker.runtime import Call
     from ev.log.partition import Partition
 
 logger = logging.getLogger(__name__)
@@ -55,8 +56,7 @@ class TransactionRuntime:
         self._broker = broker
         self.transactions = Transactions(broker.settings, self._new_producer_id)
         self.topic = InternalTopic(broker, TRANSACTIONS_TOPIC, broker.new_transactions_topic)
-        self._timer: Handle | None = None
-        self._timer_ms = 0
+        self._alarm = Alarm(broker.runtime, self.transactions.next_deadline_ms, self._pass_time)
         self._renewals: dict[int, Renewal] = {}
 
     def start(self) -> None:
@@ -73,7 +73,7 @@ class TransactionRuntime:
         for transactional_id in self.transactions.prepared():
             self._write_markers(transactional_id)
         self._abort_strangers()
-        self._arm()
+        self._alarm.arm()
 
     def _abort_strangers(self) -> None:
         """Abort what is open in a partition and in no transaction that the coordinator has."""
@@ -117,7 +117,7 @@ class TransactionRuntime:
         added = self.transactions.add_partitions(transactional_id, producer_id, epoch, partitions, now, client_version=client_version)
         if added is not None:
             self._write(transactional_id, added, now)
-            self._arm()
+            self._alarm.arm()
         return self.topic.round_of((transactional_id,))
 
     def allow(
@@ -170,7 +170,7 @@ class TransactionRuntime:
                 return
         if decision.parked is not None and transactional_id is not None:
             self.transactions.park(transactional_id, decision.parked)
-        self._arm()
+        self._alarm.arm()
         self._reply(decision)
         if transactional_id is not None and decision.transaction is not None and decision.transaction.state in PREPARED:
             self._when_on_disk(self.topic.round_of((transactional_id,)), lambda: self._write_markers(transactional_id))
@@ -183,7 +183,7 @@ class TransactionRuntime:
         self._reply(self._refusal(callers, ErrorCode.COORDINATOR_NOT_AVAILABLE))
         if not callers and decision.transactional_id is not None:
             self.transactions.try_again(decision.transactional_id, now, RETRY_MS)
-        self._arm()
+        self._alarm.arm()
 
     @staticmethod
     def _refusal(callers: Iterable[Caller], error_code: int) -> TransactionDecision:
@@ -261,7 +261,7 @@ class TransactionRuntime:
             logger.warning("the end of a transaction of %r could not be written: %s", transactional_id, error)
             self._broker.runtime.call_at(now.monotonic_ms + RETRY_MS, lambda: self._complete(transactional_id))
             return
-        self._arm()
+        self._alarm.arm()
         for method, request, caller in self.transactions.unparked(transactional_id):
             self._carry_out(method(request, caller, self._now()))
 
@@ -270,25 +270,11 @@ class TransactionRuntime:
     def _now(self) -> Now:
         return Now(self._broker.clock.wall_ms(), self._broker.clock.monotonic_ms())
 
-    def _arm(self) -> None:
-        """Have one timer, not later than the next deadline, and none when there is no deadline."""
-        next_ms = self.transactions.next_deadline_ms()
-        if self._timer is not None:
-            if next_ms is not None and self._timer_ms <= next_ms:
-                return
-            self._timer.cancel()
-            self._timer = None
-        if next_ms is not None:
-            self._timer_ms = next_ms
-            self._timer = self._broker.runtime.call_at(next_ms, self._pass_time)
-
     def _pass_time(self) -> None:
-        self._timer = None
         while (decision := self.transactions.pass_time(self._now())) is not None:
             if decision.transaction is not None:
                 logger.info("the transaction of %r has timed out and is aborted", decision.transactional_id)
             self._carry_out(decision)
-        self._arm()
 
     def _new_producer_id(self) -> int:
         return self._broker.producer_id(self._broker.clock.wall_ms())

@@ -1,4 +1,4 @@
-"""Compacts sealed segments: of each key only the newest record stays (KIP-280's predecessor, Kafka's Cleaner.java).
+"""Compacts sealed segments: of each key only the newest record stays (Kafka's Cleaner.java).
 
 This is work for a process of its own: it reads and writes files, knows no partition and changes nothing that is in use. What it
 leaves are new segments beside the old ones, complete and synced, under names that say that they are to replace them:
