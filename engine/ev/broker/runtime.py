@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from ev.wire.primitives import Buffer
 
 EXPIRY_CHECK_MS = 500
+ANONYMOUS = "User:ANONYMOUS"
+"""The principal of a client that did not say who it is (KafkaPrincipal.java)."""
 UNSENT = 0
 READY = 1
 SILENT = 2
@@ -78,6 +80,7 @@ class Replies(Protocol):
 
     broker: Any
     client_host: str
+    principal: str  # who the client is, as Kafka writes it: `User:NAME`
     local_address: tuple[str, int]
     dispatching: bool  # requests are being taken: draining follows when that is over
     blocked: bool  # the runtime will drain it after the next round
@@ -133,6 +136,10 @@ class Call:
     @property
     def client_host(self) -> str:
         return self.connection.client_host
+
+    @property
+    def principal(self) -> str:
+        return self.connection.principal
 
     def reply(self, response: Any, after: int = 0) -> None:
         """Answer with this message. It leaves when commit round `after` is synced and every earlier reply has left."""

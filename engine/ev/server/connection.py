@@ -16,7 +16,7 @@ import logging
 from collections import deque
 from typing import TYPE_CHECKING, Any, cast
 
-from ev.broker.runtime import READY, UNSENT, Call
+from ev.broker.runtime import ANONYMOUS, READY, UNSENT, Call
 from ev.errors import MalformedError
 from ev.wire.fetch_order import is_rotated
 from ev.wire.frame import FrameBuffer
@@ -68,12 +68,14 @@ class Connection(asyncio.Protocol):
         "listener",
         "local_address",
         "metadata_due_ms",
+        "principal",
     )
 
     def __init__(self, broker: Broker, listener: Listener) -> None:
         self.broker = broker
         self.listener = listener
         self.client_host = ""
+        self.principal = ANONYMOUS
         self.local_address: tuple[str, int] = ("", 0)
         self.calls: deque[Call | Answer] = deque()
         self.dispatching = False
