@@ -53,4 +53,4 @@ def test_every_record_is_read_back_in_order(batches: Batches) -> None:
 def test_of_every_key_the_newest_value_is_left() -> None:
     """As after compaction: a tombstone leaves nothing, and a later value brings the key back."""
     batches: Batches = [([(b"a", b"1"), (b"b", b"1")], NONE), ([(b"a", b"2")], NONE), ([(b"b", None), (b"c", None), (b"c", b"3")], NONE)]
-    assert newest(log_of(batches)) == [(b"a", b"2", None), (b"c", b"3", None)]
+    assert newest(log_of(batches)) == [(b"a", b"2", None, 2), (b"c", b"3", None, 5)]

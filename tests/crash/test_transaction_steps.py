@@ -19,9 +19,11 @@ from ev.clock import ManualClock
 from ev.coordinators.transaction_records import State
 from ev.errors import ErrorCode
 from ev.log.partition import Partition
+from ev.log.transactions import read_marker
 from ev.wire.codec import Message
 from ev.wire.messages.k10_find_coordinator import FindCoordinatorRequest
 from ev.wire.messages.k19_create_topics import CreatableTopic, CreateTopicsRequest
+from ev.wire.messages.k22_init_producer_id import InitProducerIdRequest
 from ev.wire.messages.k26_end_txn import EndTxnRequest
 from support.raw_transactions import TransactionalProducer, committed_offset, read_committed
 from support.simulated_broker import SimulatedBroker, SimulatedClient
@@ -230,18 +232,13 @@ def test_a_transaction_survives_a_crash_before_every_change(version: int, record
 @pytest.mark.crash
 @pytest.mark.parametrize("version", [1, 2])
 def test_the_end_is_answered_when_nothing_of_it_can_be_lost(version: int) -> None:
-    """Not at the markers: a start that finds Prepare would write them again, in version 2 with the epoch that the producer goes on with.
-
-    They would end, and commit, whatever the producer has begun since.
+    """All of it in one round. A start that finds Prepare alone writes the markers again, in version 2 with the epoch that the producer
+    goes on with: they would end, and commit, whatever the producer has begun since.
     """
     disk = SimulatedDisk(["/data"])
-    copier = Copier(disk, version, ManualClock())
-    copier.ask(CreateTopicsRequest(topics=[CreatableTopic(name=TARGET, num_partitions=2, replication_factor=1)], timeout_ms=10_000), 5)
-    assert copier.do(Step("begin", 0)) == 0
-    assert [copier.do(Step("write", 0, index)) for index in (0, 1)] == [0, 0]
-    producer, world, client = copier.producer, copier.broker.world, copier.broker.connect()
-    request = EndTxnRequest("copier", producer.producer_id, producer.epoch, committed=True)
-    token = client.send(request, 5 if version == 2 else 3)
+    copier = copier_with_an_open_transaction(disk, version)
+    world, client = copier.broker.world, copier.broker.connect()
+    token = send_commit(copier, client, version)
     rounds = 0
     while token not in client.replies and (world.soon or world.commits):
         if world.soon:
@@ -250,7 +247,7 @@ def test_the_end_is_answered_when_nothing_of_it_can_be_lost(version: int) -> Non
             world.run_commit()
             rounds += 1
     assert client.replies[token].error_code == 0
-    assert rounds >= 3, "Prepare, the markers, Complete"
+    assert rounds == 1, "Prepare, the markers and Complete are on disk together"
     for seed in range(20):
         found = Copier(disk.crash_image(Random(seed)), version, ManualClock(copier.clock.wall_ms() + 1000))
         transaction = found.broker.broker.transactions.transactions.get("copier")
@@ -258,14 +255,112 @@ def test_the_end_is_answered_when_nothing_of_it_can_be_lost(version: int) -> Non
         assert transaction.state is State.COMPLETE_COMMIT, f"power cut {seed}"
 
 
-def do_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Markers are written before the decision is on disk."""
+def copier_with_an_open_transaction(disk: SimulatedDisk, version: int) -> Copier:
+    copier = Copier(disk, version, ManualClock())
+    copier.ask(CreateTopicsRequest(topics=[CreatableTopic(name=TARGET, num_partitions=2, replication_factor=1)], timeout_ms=10_000), 5)
+    assert copier.do(Step("begin", 0)) == 0
+    assert [copier.do(Step("write", 0, index)) for index in (0, 1)] == [0, 0]
+    return copier
+
+
+def send_commit(copier: Copier, client: SimulatedClient, version: int) -> int:
+    producer = copier.producer
+    return client.send(EndTxnRequest("copier", producer.producer_id, producer.epoch, committed=True), 5 if version == 2 else 3)
+
+
+def halves_after_another_producer_came(version: int) -> list[str]:
+    """What is seen after power cuts of which each comes while a commit is on its way to the disk and another producer takes the id over."""
+    disk = SimulatedDisk(["/data"])
+    copier = copier_with_an_open_transaction(disk, version)
+    client = copier.broker.connect()
+    send_commit(copier, client, version)
+    client.send(InitProducerIdRequest(transactional_id="copier", transaction_timeout_ms=60_000), 4)
+    copier.broker.world.turn()
+    problems = []
+    for seed in range(60):
+        found = Copier(disk.crash_image(Random(seed)), version, ManualClock(copier.clock.wall_ms() + 1000))
+        found.broker.world.settle()
+        values = [read_committed(found.ask, TARGET, index) for index in (0, 1)]
+        if values[0] != values[1]:
+            problems.append(f"power cut {seed}: {values}")
+    return problems
+
+
+@pytest.mark.crash
+@pytest.mark.parametrize("version", [1, 2])
+def test_another_producer_waits_until_the_last_transaction_has_ended_on_disk(version: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the start finds the new one's state, and aborts where the marker was lost what is committed where it was not."""
+    assert halves_after_another_producer_came(version) == []
+    go_on_at_once(monkeypatch)
+    assert halves_after_another_producer_came(version), "the test sees it when nobody waits"
+
+
+def committed_after_a_change_of_version(seed: int) -> tuple[list[bytes | None], list[bytes | None]]:
+    """What is seen after a power cut in the first write of version 2, behind a transaction of version 1; and whether it was answered."""
+    disk = SimulatedDisk(["/data"])
+    copier = copier_with_an_open_transaction(disk, 1)
+    assert copier.do(Step("commit", 0)) == 0
+    copier.producer.version = 2
+    copier.broker.store.metadata.services.may_wait = False  # the batch is in its file before the journal has anything
+    client = copier.broker.connect()
+    client.send(copier.producer.produce_request(TARGET, 0, b"of nobody"), 12)
+    copier.broker.world.turn()
+    found = Copier(disk.crash_image(Random(seed)), 2, ManualClock(copier.clock.wall_ms() + 1000))
+    found.broker.world.settle()
+    assert copier.producer.write(TARGET, 0, b"of transaction 1") == 0, "told to come again, the producer gets through"
+    return read_committed(found.ask, TARGET, 0), read_committed(found.ask, TARGET, 1)
+
+
+@pytest.mark.crash
+def test_the_first_transaction_of_version_2_is_not_taken_for_the_last_of_version_1() -> None:
+    """They have the same epoch: what the first one has written must not be there while the log does not say that it has begun."""
+    for seed in range(40):
+        assert committed_after_a_change_of_version(seed) == ([value_of(0)], [value_of(0)])
+
+
+@pytest.mark.crash
+def test_a_producer_id_that_some_transactional_id_has_is_not_given_again() -> None:
+    """Even when the power cut left the id's state and took the claim of the block of producer ids."""
+    before = Copier(SimulatedDisk(["/data"]), 1, ManualClock())
+    before.ask(InitProducerIdRequest(transactional_id="another", transaction_timeout_ms=60_000), 4)
+    left = 0
+    for seed in range(60):
+        copier = Copier(before.disk.killed_image(), 1, ManualClock())  # the first id of a life claims a block
+        copier.broker.world.settle()
+        copier.broker.connect().send(InitProducerIdRequest(transactional_id="copier", transaction_timeout_ms=60_000), 4)
+        copier.broker.world.turn()
+        found = Copier(copier.disk.crash_image(Random(seed)), 1, ManualClock(copier.clock.wall_ms() + 1000))
+        known = found.broker.broker.transactions.transactions.get("copier")
+        other = found.ask(InitProducerIdRequest(transactional_id=None, transaction_timeout_ms=60_000), 4)
+        assert known is None or other.producer_id > known.producer_id, f"power cut {seed}"
+        left += known is not None
+    assert left, "some power cuts leave the state"
+
+
+def go_on_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A transaction counts as ended before its end is on disk."""
     monkeypatch.setattr(TransactionRuntime, "_when_on_disk", lambda self, number, step: step())
 
 
 def answer_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the coordinator has decided is answered before it is on disk."""
+    go_on_at_once(monkeypatch)
     monkeypatch.setattr("ev.broker.internal_topic.InternalTopic.round_of", lambda self, names: 0)
+
+
+def forget_markers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A start does not look for markers whose decision is not there."""
+    monkeypatch.setattr(TransactionRuntime, "_prepare_decided", lambda self: None)
+
+
+def believe_every_marker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A marker is taken for the end of the open transaction, whichever transaction it has ended."""
+    monkeypatch.setattr("ev.log.recovery.read_marker", lambda batch: read_marker(batch)._replace(decided_at=1 << 40))  # type: ignore[union-attr]
+
+
+def abort_all_strangers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What has no marker is aborted, although its transaction is complete."""
+    monkeypatch.setattr("ev.coordinators.transactions.Transactions.committed", lambda self, producer_id, epoch: None)
 
 
 def forget_prepared(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -280,7 +375,9 @@ def forget_aborted(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.crash
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("fault", [do_not_wait, answer_at_once, forget_prepared, forget_aborted])
+@pytest.mark.parametrize(
+    "fault", [answer_at_once, forget_markers, believe_every_marker, abort_all_strangers, forget_prepared, forget_aborted]
+)
 def test_seeded_faults_are_seen(fault: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The judge above is worth something: each of these it must catch."""
     fault(monkeypatch)

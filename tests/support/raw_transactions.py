@@ -142,25 +142,28 @@ class TransactionalProducer:
 
     def produce(self, topic: str, index: int, *values: bytes, epoch: int | None = None, produce_version: int | None = None) -> int:
         """Produce one batch, whatever was added; the error code."""
-        sequence = self.sequences.get((topic, index), 0)
-        batch = encode_batch(
-            list(values),
-            timestamps=self.wall_ms(),
-            producer_id=self.producer_id,
-            producer_epoch=self.epoch if epoch is None else epoch,
-            base_sequence=sequence,
-            attributes=TRANSACTIONAL,
-        )
-        data = TopicProduceData(name=topic, partition_data=[PartitionProduceData(index=index, records=batch)])
-        request = ProduceRequest(transactional_id=self.transactional_id, acks=-1, timeout_ms=30_000, topic_data=[data])
+        request = self.produce_request(topic, index, *values, epoch=epoch)
         version = produce_version or (9 if self.version == 1 else 12)
         answer = until_settled(
             lambda: self.ask(request, version), lambda answer: answer.responses[0].partition_responses[0].error_code, self.told_to_wait
         )
         code = int(answer.responses[0].partition_responses[0].error_code)
         if not code:
-            self.sequences[topic, index] = sequence + len(values)
+            self.sequences[topic, index] = self.sequences.get((topic, index), 0) + len(values)
         return code
+
+    def produce_request(self, topic: str, index: int, *values: bytes, epoch: int | None = None) -> ProduceRequest:
+        """The next batch of a partition."""
+        batch = encode_batch(
+            list(values),
+            timestamps=self.wall_ms(),
+            producer_id=self.producer_id,
+            producer_epoch=self.epoch if epoch is None else epoch,
+            base_sequence=self.sequences.get((topic, index), 0),
+            attributes=TRANSACTIONAL,
+        )
+        data = TopicProduceData(name=topic, partition_data=[PartitionProduceData(index=index, records=batch)])
+        return ProduceRequest(transactional_id=self.transactional_id, acks=-1, timeout_ms=30_000, topic_data=[data])
 
     def commit_offset(
         self, group: str, topic: str, index: int, offset: int, *, member: tuple[str, int] = ("", -1), add: bool = True

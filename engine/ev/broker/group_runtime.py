@@ -76,7 +76,7 @@ class GroupRuntime:
         """Learn all groups from the log. Sessions begin anew: whoever still lives has a session timeout to show it."""
         now = self._now()
         for partition in self.topic.partitions():
-            for key, value, producer_id in newest(partition):
+            for key, value, producer_id, _ in newest(partition):
                 self._replay(partition, key, value, producer_id, now)
         self._carry_out(self.groups.loaded(now), now)
 

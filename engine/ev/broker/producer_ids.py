@@ -36,6 +36,10 @@ class ProducerIds:
         """One record of kind `producer_ids`. While the log is read at start, each merely says what is used up."""
         self._claimed_to = max(self._claimed_to, state["next"])
 
+    def in_use(self, producer_id: int) -> None:
+        """Somebody has this id. A power cut may have left it where it is kept, and taken the claim."""
+        self._claimed_to = max(self._claimed_to, producer_id + 1)
+
     def open_block(self) -> None:
         """Use the block that the newest claim of this run covers."""
         self._next, self._end = self._claimed_to - BLOCK_SIZE, self._claimed_to

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ev.log.reading import ReadLater
 from ev.log.transactions import read_marker
@@ -50,13 +50,21 @@ def records_of(header: BatchHeader, piece: Buffer, position: int) -> Iterator[tu
         yield from zip(batch.keys, batch.values, strict=True)
 
 
-def newest(partition: Partition) -> list[tuple[bytes, bytes, int | None]]:
-    """(key, value, None) of the newest record of every key that has one, and (key, value, producer id) of what transactions that are
-    still open have written, in the order of the log: what compaction would leave.
+class Newest(NamedTuple):
+    """A record that counts; `producer_id`: of the open transaction that has written it, or None."""
+
+    key: bytes
+    value: bytes
+    producer_id: int | None
+    offset: int
+
+
+def newest(partition: Partition) -> list[Newest]:
+    """The newest record of every key that has one, and what transactions that are still open have written, in the order of the log:
+    what compaction would leave.
 
     What a transaction has written counts from its commit on, unless another record of the key was written after it.
     """
-    number = 0
     values: dict[bytes, tuple[int, bytes]] = {}
     pending: dict[int, dict[bytes, tuple[int, bytes]]] = {}
     for header, piece, position in batches(partition):
@@ -66,8 +74,8 @@ def newest(partition: Partition) -> list[tuple[bytes, bytes, int | None]]:
             if marker is not None and marker.commits:
                 values |= {key: each for key, each in written.items() if key not in values or values[key][0] < each[0]}
             continue
-        for key, value in records_of(header, piece, position):
-            number += 1
+        first = header.base_offset + header.last_offset_delta + 1 - header.record_count
+        for number, (key, value) in enumerate(records_of(header, piece, position), first):
             name = key or b""
             if header.is_transactional and value is not None:
                 pending.setdefault(header.producer_id, {})[name] = (number, value)
@@ -77,9 +85,9 @@ def newest(partition: Partition) -> list[tuple[bytes, bytes, int | None]]:
                 values.pop(name, None)
                 for written in pending.values():
                     written.pop(name, None)
-    found: list[tuple[int, bytes, bytes, int | None]] = [(order, key, value, None) for key, (order, value) in values.items()]
-    found += [(order, key, value, producer) for producer, written in pending.items() for key, (order, value) in written.items()]
-    return [(key, value, producer) for _, key, value, producer in sorted(found, key=lambda each: each[0])]
+    found = [Newest(key, value, None, offset) for key, (offset, value) in values.items()]
+    found += [Newest(key, value, producer, offset) for producer, written in pending.items() for key, (offset, value) in written.items()]
+    return sorted(found, key=lambda each: each.offset)
 
 
 def _few_records(records: bytes, count: int) -> Iterator[tuple[bytes | None, bytes | None]]:

@@ -10,8 +10,8 @@
       └───────────────────────┴──────────────────────────────────────────────────────────────────┘
 
 Every method takes one request (or the time) and returns a `TransactionDecision`: the state to be written, and replies. The
-runtime appends the state to `__transaction_state` and gives it back through `replay()`; a prepared transaction gets its markers
-when it is on disk, and `completed()` when those are.
+runtime appends the state to `__transaction_state` and gives it back through `replay()`. A prepared transaction gets its markers, and
+then what `completed()` says is appended too, but it holds only when all of that is on disk: then comes `ended()`.
 
 Kafka answers EndTxn before the markers are written, so that the next transaction of the same producer may be told to come again
 (CONCURRENT_TRANSACTIONS). Here EndTxn is answered when everything is done, and whoever comes meanwhile waits for that.
@@ -96,6 +96,7 @@ class Transactions:
         self._transactions: dict[str, Transaction] = {}
         self._ids: dict[int, str] = {}  # by producer id
         self._last_epochs: dict[str, int] = {}  # the epoch before the current one, for who lost an answer; not in the log
+        self._completing: dict[str, Transaction] = {}  # appended to the log, and not on disk yet
         self._parked: dict[str, list[tuple[Method, Any, Caller]]] = {}
         self._deadlines: Deadlines[str] = Deadlines()
 
@@ -293,8 +294,8 @@ class Transactions:
         response = EndTxnResponse(producer_id=known.producer_id, producer_epoch=known.epoch)
         return TransactionDecision(request.transactional_id).reply(caller, response)
 
-    def completed(self, transactional_id: str, now: Now) -> TransactionDecision:
-        """The markers of a prepared transaction are on disk."""
+    def completed(self, transactional_id: str, now: Now) -> Transaction:
+        """The markers of a prepared transaction are appended: what the log is to say next. It holds when `ended()` is called."""
         known = self._transactions[transactional_id]
         assert known.state in PREPARED, f"{transactional_id} is {known.state.name}"
         complete = known._replace(
@@ -305,7 +306,15 @@ class Transactions:
         )
         if known.next_producer_id != NO_PRODUCER_ID:
             complete = complete._replace(producer_id=known.next_producer_id, previous_producer_id=known.producer_id, epoch=0)
-        return TransactionDecision(transactional_id, complete)
+        return complete
+
+    def completing(self, transactional_id: str, complete: Transaction) -> None:
+        """The log says so now. Until that is on disk nobody may go on from it."""
+        self._completing[transactional_id] = complete
+
+    def ended(self, transactional_id: str, now: Now) -> None:
+        """The end of the transaction is on disk, all of it."""
+        self._take(transactional_id, self._completing.pop(transactional_id), now)
 
     def park(self, transactional_id: str, parked: tuple[Method, Any, Caller]) -> None:
         self._parked.setdefault(transactional_id, []).append(parked)
@@ -398,7 +407,9 @@ class Transactions:
 
     def replay(self, transactional_id: str, value: bytes | None, now: Now) -> None:
         """Take over one record of the log: at the start all of them, later each one as soon as it is appended. Raises MalformedError."""
-        transaction = None if value is None else read_transaction_value(value)
+        self._take(transactional_id, None if value is None else read_transaction_value(value), now)
+
+    def _take(self, transactional_id: str, transaction: Transaction | None, now: Now) -> None:
         before = self._transactions.pop(transactional_id, None)
         if before is not None and self._ids.get(before.producer_id) == transactional_id:
             del self._ids[before.producer_id]
@@ -412,12 +423,33 @@ class Transactions:
 
     def records_of(self, transactional_id: str) -> list[Record]:
         """What the log must say of it."""
-        known = self._transactions.get(transactional_id)
+        known = self._completing.get(transactional_id) or self._transactions.get(transactional_id)
         return [] if known is None else [Record(transactional_id, transaction_key(transactional_id), transaction_value(known))]
 
     def pending_records_of(self, transactional_id: str) -> dict[int, list[Record]]:
         """No transaction writes to this log."""
         return {}
+
+    # ---- what a crash has left
+
+    def decided(self, transactional_id: str, commits: bool, epoch: int, now: Now) -> Transaction:
+        """The open transaction on its way to the end that one of its markers, which has this epoch, says it was to have.
+
+        Raises KafkaError when no producer id is to be had for what comes after it.
+        """
+        known = self._transactions[transactional_id]
+        prepared = self._prepared(known, commits, now, bumps=commits and epoch > known.epoch)
+        return prepared._replace(epoch=epoch)
+
+    def committed(self, producer_id: int, epoch: int) -> int | None:
+        """The epoch of the markers of the committed transaction in which this producer wrote with this epoch; None: there is none.
+
+        It counts only as long as nothing has followed it.
+        """
+        for known in self._transactions.values():
+            if known.state is State.COMPLETE_COMMIT and _last_written(known) == (producer_id, epoch):
+                return known.epoch if known.producer_id == producer_id else EPOCH_MAX
+        return None
 
     def prepared(self) -> list[str]:
         """The ids whose transactions are on their way to their ends: at the start, those that a crash has stopped there."""
@@ -429,3 +461,12 @@ def _is_expected(known: Transaction, request: InitProducerIdRequest) -> bool:
     if request.producer_id == known.producer_id:
         return True
     return request.producer_id == known.previous_producer_id and request.producer_epoch >= EPOCH_LAST
+
+
+def _last_written(known: Transaction) -> tuple[int, int]:
+    """The producer id and the epoch with which a complete transaction was written: in version 2 it has got others since."""
+    if known.client_version < 2:
+        return known.producer_id, known.epoch
+    if known.epoch == 0:
+        return known.previous_producer_id, EPOCH_LAST
+    return known.producer_id, known.epoch - 1

@@ -17,7 +17,7 @@ from ev.log.scan import HEADER
 from ev.log.segment import RELATIVE_OFFSET_MAX, SNAPSHOT, Segment, load_indexes
 from ev.log.services import OUT_OF_SPACE
 from ev.log.tail import TAIL_BATCH_BYTES_MAX, TAIL_BYTES_MAX, WAITING_BYTES_MAX
-from ev.log.transactions import marker_key, marker_value
+from ev.log.transactions import marker_headers, marker_key, marker_value
 from ev.log.validation import REFUSED_ATTRIBUTES, ZSTD, refusal, rewritten, timestamp_refusal
 from ev.wire.checksum import crc32c
 from ev.wire.records import CODEC_MASK, CONTROL, HEADER_SIZE, TRANSACTIONAL, encode_batch
@@ -199,6 +199,7 @@ class PartitionAppends(PartitionState):
             encode_batch(
                 [marker_value(marker.coordinator_epoch)],
                 keys=[marker_key(commit=marker.commits)],
+                headers=[marker_headers(marker.decided_at)],
                 timestamps=now_ms,
                 producer_id=producer_id,
                 producer_epoch=epoch,

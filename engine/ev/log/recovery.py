@@ -368,6 +368,7 @@ class Recovery:
         marker = read_marker(file.read_at(fields[1] + LOG_OVERHEAD, position))
         if marker is not None:
             transactions.end(producer_id, marker, fields[0], segment.base_offset)
+            transactions.found[producer_id] = (marker, fields[10])
 
     def _restore_snapshot(self, offset: int) -> None:
         """The newest of Kafka's producer snapshots up to `offset` that can be read."""

@@ -44,6 +44,7 @@ EPOCH_ENTRY = Struct(">qi")
 ABORT, COMMIT = 0, 1
 CONTROL_KEY = Struct(">hh")  # version, type
 CONTROL_VALUE = Struct(">hi")  # version, coordinator epoch
+DECIDED_AT = "ev.decided.at"
 
 
 class Beginning(NamedTuple):
@@ -63,10 +64,15 @@ class Ended(NamedTuple):
 
 
 class Marker(NamedTuple):
-    """What the one record of a control batch says."""
+    """What the one record of a control batch says.
+
+    `decided_at`: the offset in the coordinator's log of what it knew when it decided, in a header that only this engine reads; -1: none.
+    It tells which of a producer's transactions the marker ends, should a power cut leave the marker and take the decision.
+    """
 
     commits: bool
     coordinator_epoch: int
+    decided_at: int = -1
 
 
 def marker_key(*, commit: bool) -> bytes:
@@ -77,25 +83,34 @@ def marker_value(coordinator_epoch: int) -> bytes:
     return CONTROL_VALUE.pack(0, coordinator_epoch)
 
 
+def marker_headers(decided_at: int) -> list[tuple[str, bytes]]:
+    return [(DECIDED_AT, decided_at.to_bytes(8, "big"))] if decided_at >= 0 else []
+
+
 def read_marker(batch: Buffer) -> Marker | None:
     """The marker in a control batch; None when it is a control record of another kind, or none that can be read."""
     try:
         columns = decode_batch(batch)
         _, kind = CONTROL_KEY.unpack_from(columns.keys[0] or b"")
         _, coordinator_epoch = CONTROL_VALUE.unpack_from(columns.values[0] or b"")
+        decided_at = next((value for name, value in columns.headers[0] if name == DECIDED_AT and value is not None), None)
     except (MalformedError, StructError, IndexError):
         return None
-    return Marker(kind == COMMIT, coordinator_epoch) if kind in (ABORT, COMMIT) else None
+    if kind not in (ABORT, COMMIT):
+        return None
+    return Marker(kind == COMMIT, coordinator_epoch, -1 if decided_at is None else int.from_bytes(decided_at, "big"))
 
 
 class Transactions:
     """All that one partition knows of transactions. Plain state: the partition appends, and says what was appended."""
 
-    __slots__ = ("_ending", "_unsaved", "aborted", "coordinator_epochs", "open", "saved")
+    __slots__ = ("_ending", "_unsaved", "aborted", "coordinator_epochs", "found", "open", "saved")
 
     def __init__(self) -> None:
         self.open: dict[int, Beginning] = {}  # by producer id, the oldest first
         self.coordinator_epochs: dict[int, int] = {}  # of each producer's last marker
+        self.found: dict[int, tuple[Marker, int]] = {}  # until the start is over: each producer's last marker and its epoch, where the log
+        # was read, which is where a crash may have left a marker whose decision it took
         self.aborted: dict[int, bytearray] = {}  # by the base offset of the segment with the marker
         self.saved: dict[int, int] = {}  # bytes of these that are in their files
         self._ending: deque[Ended] = deque()  # the marker may not be below the high watermark yet
