@@ -42,10 +42,10 @@ def test_uniform_is_even_and_moves_little(counts: dict[bytes, int], members: lis
     after = uniform(dict.fromkeys(others, topics), counts, before)
     sizes = sorted(len(places(assignment)) for assignment in after.values())
     assert sizes[-1] - sizes[0] <= 1
-    total, quota = sum(counts.values()), -(-sum(counts.values()) // len(others))
     kept = sum(len(places(after[member]) & places(before[member])) for member in others if member in before)
-    most = sum(min(len(places(before[member])), quota) for member in others if member in before)
-    assert kept >= most - (total % len(others) or len(others)), "no more moved than the sizes ask for"
+    quota, more = divmod(sum(counts.values()), len(others))  # so many may have one more
+    had = [len(places(before[member])) for member in others if member in before]
+    assert kept == sum(min(size, quota) for size in had) + min(sum(size > quota for size in had), more), "no more moved than that asks for"
     assert uniform(dict.fromkeys(others, topics), counts, after) == after
 
 

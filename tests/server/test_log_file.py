@@ -53,6 +53,28 @@ def test_what_a_client_sent_cannot_forge_lines_or_reach_the_terminal(path: pathl
     assert "a\\x0a2026 INFO all is well\\x1b[2J\\x9b" in path.read_text()
 
 
+def test_who_waits_for_the_log_finds_every_line_so_far(path: pathlib.Path) -> None:
+    """As whoever was told that the engine is there does."""
+    writer = LogWriter(RotatedFile(str(path)))
+    for number in range(100):
+        writer.emit(record("line %d", number))
+    writer.wait(60)
+    assert path.read_text().count("\n") == 100
+    writer.close()
+
+
+def test_nobody_waits_for_a_log_that_is_not_read(pipe: tuple[int, int]) -> None:
+    """No longer than they said."""
+    reader, end = pipe
+    os.set_blocking(end, True)
+    writer = LogWriter(Stream(end))
+    for _ in range(100):
+        writer.emit(record("x" * 4000))
+    writer.wait(0.01)
+    os.set_blocking(reader, False)
+    assert os.read(reader, 10), "something was written, and the rest waits"
+
+
 def test_the_file_is_rotated_and_the_oldest_goes(path: pathlib.Path) -> None:
     """Never more than the given number of files, none larger than its bound, the newest lines in the first."""
     file = RotatedFile(str(path), bytes_max=100, count=3)

@@ -69,6 +69,7 @@ EXIT_DISK: Final = 74
 CLOSE_WITHIN_S: Final = 10.0
 REPLIES_LEAVE_WITHIN_S: Final = 3.0
 ANSWERS_TAKEN_WITHIN_S: Final = 1.0
+LOG_WRITTEN_WITHIN_S: Final = 1.0
 DESCRIPTORS_KEPT: Final = 48  # sockets that listen, pipes, the lock, the journal, directories being synced, reader threads
 SEGMENTS_OPEN_MAX: Final = 1000
 ENGINE_FILE: Final = "engine.json"
@@ -275,6 +276,7 @@ class Engine:
             log.info("listening on %s, data in %s", format_address(listener.address), self.options.data_dir)
             if not is_loopback(listener.address[0]):
                 log.warning("%s: whoever reaches this address may read and write everything", format_address(listener.address))
+        self.writer.wait(LOG_WRITTEN_WITHIN_S)  # who was told that the engine is there finds its log
         self.readiness.say(f"ready {address}")
 
     @property

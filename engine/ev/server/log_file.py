@@ -83,7 +83,7 @@ class LogWriter(logging.Handler):
         self.setFormatter(LineFormatter())
         self.dropped = 0
         self._target = target
-        self._lines: SimpleQueue[bytes | None] = SimpleQueue()
+        self._lines: SimpleQueue[bytes | threading.Event | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -100,10 +100,20 @@ class LogWriter(logging.Handler):
 
     def _run(self) -> None:
         while (line := self._lines.get()) is not None:
+            if isinstance(line, threading.Event):
+                line.set()
+                continue
             try:
                 self._target.write(line)
             except OSError:
                 self.dropped += 1
+
+    def wait(self, within_s: float) -> None:
+        """Until what was logged so far is where it goes, but no longer than this."""
+        if self._thread is not None:
+            written = threading.Event()
+            self._lines.put(written)
+            written.wait(within_s)
 
     def close(self) -> None:
         """Write what waits, for as long as CLOSE_WAIT_S."""
