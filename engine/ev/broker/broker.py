@@ -46,7 +46,7 @@ from ev.broker.waiting import Waiting
 from ev.coordinators.group_config import CONFIGURED_GROUPS_MAX, GroupConfigs
 from ev.errors import ErrorCode, KafkaError
 from ev.log.config import TopicConfig
-from ev.log.store import LOCK
+from ev.log.layout import LOCK
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ev.broker.runtime import Replies
     from ev.broker.topics import Topic
     from ev.log.partition import Partition
-    from ev.log.store import StoredTopic
+    from ev.log.store_topics import StoredTopic
 
 log = logging.getLogger(k00_produce.__name__)
 

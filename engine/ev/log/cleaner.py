@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ev.log.chores import Chore
     from ev.log.compaction import Cleaned, Compaction
     from ev.log.partition import Partition
-    from ev.log.store import Store
+    from ev.log.store_upkeep import StoreUpkeep
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class Cleaning:
 class Cleaner:
     """The compactions of one store."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: StoreUpkeep) -> None:
         self._store = store
         self._running = False
         self._waiting: tuple[Partition, Cleaned] | None = None  # new segments that are ready, until no checkpoint is being written

@@ -26,10 +26,10 @@ from ev.log.checkpoint import (
     parse_offsets,
 )
 from ev.log.journal import HALF_NAMES, damaged_block
+from ev.log.layout import PARTITION_NAME
 from ev.log.producers import read_snapshot
 from ev.log.recovery import Found, examine
 from ev.log.segment import DELETED, LOG, SNAPSHOT, TRANSACTION_INDEX
-from ev.log.store import PARTITION_NAME
 from ev.log.verification import Damage, SegmentCheck, Surroundings
 from ev.wire.checksum import crc32c
 

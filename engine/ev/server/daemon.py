@@ -34,7 +34,8 @@ from ev.broker.broker import Broker
 from ev.clock import SystemClock
 from ev.disk import RealDisk
 from ev.errors import DiskError, SettingError
-from ev.log.store import LOCK, Store
+from ev.log.layout import ENGINE_FILE, LOCK
+from ev.log.store import Store
 from ev.loopback import is_loopback, refuse_exposed
 from ev.randomness import SystemRandomness
 from ev.server import neighbour, process
@@ -72,7 +73,6 @@ ANSWERS_TAKEN_WITHIN_S: Final = 1.0
 LOG_WRITTEN_WITHIN_S: Final = 1.0
 DESCRIPTORS_KEPT: Final = 48  # sockets that listen, pipes, the lock, the journal, directories being synced, reader threads
 SEGMENTS_OPEN_MAX: Final = 1000
-ENGINE_FILE: Final = "engine.json"
 GC_THRESHOLDS: Final = (50_000, 20, 50)
 
 

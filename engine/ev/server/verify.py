@@ -27,9 +27,9 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 from ev.broker.topics import read_record
 from ev.disk import RealDisk
 from ev.errors import DiskError, MalformedError
+from ev.log.layout import LOCK, METADATA_TOPIC
 from ev.log.scan import Scan
 from ev.log.scrub import LOG_NAME, Scrub, Unit, units
-from ev.log.store import LOCK, METADATA_TOPIC
 from ev.wire.records import LOG_OVERHEAD, decode_batch
 
 if TYPE_CHECKING:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from ev.broker.broker import Broker
     from ev.broker.runtime import Call
     from ev.log.partition import Appended, Partition
-    from ev.log.store import StoredTopic
+    from ev.log.store_topics import StoredTopic
     from ev.wire.messages.k00_produce import TopicProduceData
 
     Outcome: TypeAlias = Appended | KafkaError
