@@ -66,11 +66,14 @@ _ev() {
         "server verify"*)
             options="--output -o --json --no-headers --data-dir --config-file -F --quiet -q --verbose -v -h --help"
             values="--output -o --data-dir --config-file -F" ;;
+        "server import"*)
+            options="--topic --dry-run --output -o --json --no-headers --data-dir --config-file -F --quiet -q --verbose -v -h --help"
+            values="--topic --output -o --data-dir --config-file -F" ;;
         "server logs"*)
             options="--follow -f --lines -n --data-dir --listen --insecure --config-file -F --quiet -q --verbose -v -h --help"
             values="--lines -n --data-dir --listen --config-file -F" ;;
         server)
-            verbs="run start stop restart status verify logs" ;;
+            verbs="run start stop restart status verify import logs" ;;
         "up"*)
             options="--advertise --set -X --data-dir --listen --insecure --config-file -F --quiet -q --verbose -v -h --help"
             values="--advertise --set -X --data-dir --listen --config-file -F" ;;

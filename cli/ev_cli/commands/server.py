@@ -56,6 +56,15 @@ def verify_server(
     """Look over everything on disk, the engine running or not; changes nothing. Exit status 6 when there is damage."""
 
 
+@declare(app, "import", "importing:import_server", tabular=True, without=(*NOT_HERE, "listen", "insecure"))
+def import_server(
+    sources: Annotated[list[str], typer.Argument(metavar="KAFKA_DIR…", help="What Kafka's log.dirs says; Kafka is stopped.")],
+    topics: Annotated[list[str] | None, typer.Option("--topic", metavar="TOPIC", help="Only this one; may be given several times.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be imported, and change nothing.")] = False,
+) -> None:
+    """Take over topics, groups and transactional ids from an Apache Kafka's data. The engine does not run meanwhile."""
+
+
 @declare(app, "logs", "server:server_logs", without=NOT_HERE)
 def server_logs(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as it grows.")] = False,

@@ -214,7 +214,7 @@ class Store(StoreUpkeep):
         if found is not None and found.topic_id in self._deleted:
             self._finish_deletion(directory)
             return None
-        aside = self._free_name(directory, "stray")
+        aside = self.free_name(directory, "stray")
         self.disk.rename(directory, aside)
         self._renames_unsynced = True
         self._report(f"{directory} belongs to another topic; it was renamed to {aside} and is not served")
@@ -222,7 +222,7 @@ class Store(StoreUpkeep):
 
     def _finish_deletion(self, directory: str) -> None:
         """Its topic was deleted, and the engine ended before the directory was renamed away."""
-        aside = self._free_name(directory, "delete")
+        aside = self.free_name(directory, "delete")
         self.disk.rename(directory, aside)
         self._renames_unsynced = True
         self._doomed.append((0, aside))
@@ -244,7 +244,7 @@ class Store(StoreUpkeep):
 
     def close(self, clean: bool = True) -> None:
         """Sync everything, note it, mark the directory clean; or, not `clean`, just let go. Raises OSError."""
-        if clean and self._settle():
+        if clean and self.settle():
             works = []
             for partition in self.partitions():
                 if not partition.untouched:
@@ -266,7 +266,7 @@ class Store(StoreUpkeep):
             partition.close()
         self._lock.release()
 
-    def _settle(self) -> bool:
+    def settle(self) -> bool:
         """Bring every append to the partitions' own files; False when something is still under way elsewhere."""
         committer, now_ms = self.committer, self.clock.monotonic_ms()
         while committer.dirty and not committer.running:

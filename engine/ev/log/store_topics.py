@@ -73,7 +73,7 @@ class StoreTopics:
         if self.on_chores is not None:
             self.on_chores()
 
-    def _free_name(self, directory: str, suffix: str) -> str:
+    def free_name(self, directory: str, suffix: str) -> str:
         """`directory` with Kafka's suffix for a special state, within the limit on names."""
         tail = f".{self.randomness.bytes(16).hex()}-{suffix}"
         parent, _, name = directory.rpartition("/")
@@ -108,7 +108,7 @@ class StoreTopics:
         for index in range(len(topic.partitions), count):
             directory = f"{self.directory}/{topic.name}-{index}"
             if self.disk.exists(directory):
-                aside = self._free_name(directory, "stray")
+                aside = self.free_name(directory, "stray")
                 self.disk.rename(directory, aside)
                 self._report(f"{directory} belonged to no topic; it was renamed to {aside}")
             partition = create(self._services, topic.name, index, topic.id, directory, topic.config)
@@ -127,7 +127,7 @@ class StoreTopics:
             partition.gone = True
             self._services.dirty.pop(partition, None)
             partition.close()
-            aside = self._free_name(partition.directory, "delete")
+            aside = self.free_name(partition.directory, "delete")
             self.disk.rename(partition.directory, aside)
             self._doomed.append((when, aside))
         self._renames_unsynced = True

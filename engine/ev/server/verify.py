@@ -17,36 +17,24 @@ from __future__ import annotations
 import argparse
 import contextlib
 import fcntl
-import json
 import os
 import signal
 import sys
 import traceback
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
-from ev.broker.topics import read_record
 from ev.disk import RealDisk
-from ev.errors import DiskError, MalformedError
-from ev.log.layout import LOCK, METADATA_TOPIC
-from ev.log.scan import Scan
-from ev.log.scrub import LOG_NAME, Scrub, Unit, units
-from ev.wire.records import LOG_OVERHEAD, decode_batch
+from ev.log.layout import LOCK
+from ev.log.scrub import Scrub, Unit, units
+from ev.server.lines import Progress, say
+from ev.server.metadata_log import metadata_records
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
 NICENESS: Final = 10
 JOBS_MAX: Final = 8
-PROGRESS_BYTES: Final = 16 << 20
-LINE_BYTES_MAX: Final = 4096
 TEXT_MAX: Final = 240
-
-
-def say(**line: Any) -> None:
-    """One line, in one write: that of another process cannot come into its middle."""
-    data = json.dumps(line, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
-    assert len(data) <= LINE_BYTES_MAX, "a line is written whole only if it fits a pipe"
-    os.write(1, data)
 
 
 class Work:
@@ -54,8 +42,8 @@ class Work:
 
     def __init__(self, directory: str, compacted: Collection[str]) -> None:
         self.directory = directory
+        self._progress = Progress("read")
         self.scrub = Scrub(RealDisk(), directory, compacted, self._live, self._progress)
-        self._read = 0
 
     def run(self, mine: Sequence[Unit]) -> None:
         segments = batches = size = 0
@@ -66,14 +54,8 @@ class Work:
             size += checked.bytes
             for damage in checked.damages:
                 say(damage=[text[:TEXT_MAX] if isinstance(text, str) else text for text in damage])
-        say(read=self._read)
+        self._progress.end()
         say(checked=[segments, batches, size])
-
-    def _progress(self, count: int) -> None:
-        self._read += count
-        if self._read >= PROGRESS_BYTES:
-            say(read=self._read)
-            self._read = 0
 
     def _live(self) -> bool:
         """Whether an engine holds the directory."""
@@ -92,22 +74,10 @@ class Work:
 
 def compacted_topics(directory: str) -> set[str]:
     """Topics that were ever told to be compacted, as far as the metadata log can be read: what is damaged in it is said elsewhere."""
-    disk, found = RealDisk(), set()
-    folder = f"{directory}/{METADATA_TOPIC}-0"
-    for name in disk.list(folder) if disk.exists(folder) else ():
-        if not LOG_NAME.fullmatch(name):
-            continue
-        with contextlib.suppress(OSError, MalformedError, DiskError):
-            file = disk.open(f"{folder}/{name}", read_only=True)
-            try:
-                for position, fields in Scan(file.read_at, 0, file.size(), None, contiguous=False):
-                    columns = decode_batch(file.read_at(fields[1] + LOG_OVERHEAD, position))
-                    for key, value in zip(columns.keys, columns.values, strict=True):
-                        _, topic, state = read_record(key or b"", value)
-                        if state is not None and "compact" in state.get("config", {}).get("cleanup.policy", ""):
-                            found.add(topic)
-            finally:
-                file.release()
+    found = set()
+    for _, topic, state in metadata_records(RealDisk(), directory):
+        if state is not None and "compact" in state.get("config", {}).get("cleanup.policy", ""):
+            found.add(topic)
     return found
 
 
