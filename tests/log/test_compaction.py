@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from random import Random
 from typing import Any
@@ -238,6 +239,25 @@ def test_a_damaged_segment_is_left_alone(hand: HandStore, disk: SimulatedDisk) -
         cleaning.job.run(disk)
     cleaning.done(refused.value)
     assert clean(hand) == 0
+
+
+def test_what_the_disk_refused_is_tried_again_later(hand: HandStore) -> None:
+    """After a minute, then after two, at last once an hour; the log is compacted as soon as there is room."""
+    for number in range(60):
+        put(hand, (b"k%d" % (number % 5), b"%d" % number * 20))
+    roll(hand)
+    store, clock = hand.store, hand.clock
+    waited_ms = []
+    for _ in range(8):
+        asked_ms = clock.monotonic_ms()
+        while (cleaning := store.next_cleaning(clock.monotonic_ms())) is None:
+            clock.advance(1000)
+        waited_ms.append(clock.monotonic_ms() - asked_ms)
+        cleaning.done(OSError(errno.ENOSPC, "No space left on device"))
+    assert waited_ms[1:] == [60_000, 120_000, 240_000, 480_000, 960_000, 1_920_000, 3_600_000]
+    clock.advance(3_600_000)
+    assert clean(hand) == 1
+    assert len(newest(records(hand.partition))) == 6
 
 
 @pytest.mark.parametrize("seed", range(25))

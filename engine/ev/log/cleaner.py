@@ -7,7 +7,7 @@ its records. The first two are told; for the third there is one look a minute, a
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ev.errors import MalformedError
 from ev.log.cleaning import Swap, cleanable, dirty_share, plan_for
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 LOOK_AGAIN_MS: Final = 60_000
+RETRY_MS: Final = 60_000
+RETRY_MAX_MS: Final = 3_600_000
 FOR_EVER: Final = 1 << 62
 
 
@@ -38,6 +40,13 @@ class Cleaning:
         self._cleaner.ended(self.partition, result)
 
 
+class Failure(NamedTuple):
+    """A compaction that failed: when, in monotonic ms, it is tried again, and how long that was put off."""
+
+    again_ms: int
+    delay_ms: int
+
+
 class Cleaner:
     """The compactions of one store."""
 
@@ -45,7 +54,7 @@ class Cleaner:
         self._store = store
         self._running = False
         self._waiting: tuple[Partition, Cleaned] | None = None  # new segments that are ready, until no checkpoint is being written
-        self._given_up: set[Partition] = set()
+        self._failures: dict[Partition, Failure] = {}
         self.due_ms: int | None = None
 
     def begin(self, offsets: Mapping[tuple[str, int], int]) -> None:
@@ -70,7 +79,8 @@ class Cleaner:
         waits_for_time = False
         for topic in self._store.topics.values():
             for partition in topic.partitions if topic.config.compacted else ():
-                if partition in self._given_up:
+                failure = self._failures.get(partition)
+                if failure is not None and now_ms < failure.again_ms:
                     continue
                 segments = cleanable(partition, wall_ms)
                 share = dirty_share(partition, segments, wall_ms)
@@ -79,8 +89,11 @@ class Cleaner:
                 elif len(partition.segments) > 1 and (topic.config.min_compaction_lag_ms or topic.config.max_compaction_lag_ms < FOR_EVER):
                     waits_for_time = True
         if not found:
+            self._failures = {partition: failure for partition, failure in self._failures.items() if not partition.gone}
+            times = [failure.again_ms for failure in self._failures.values() if now_ms < failure.again_ms < FOR_EVER]
             if waits_for_time:
-                self.due_ms = now_ms + LOOK_AGAIN_MS
+                times.append(now_ms + LOOK_AGAIN_MS)
+            self.due_ms = min(times, default=None)
             return None
         _, partition, segments = max(found, key=lambda each: each[0])
         self._running = True
@@ -91,12 +104,13 @@ class Cleaner:
         if isinstance(result, Exception):
             self._running = False
             if not partition.gone:
-                self._given_up.add(partition)  # until the next start: it would end the same way
+                self._failures[partition] = self._failed(partition, result)
                 logger.error("%s is not compacted: %s", partition.name, result)
                 if not isinstance(result, (OSError, MalformedError)):
                     raise result
             self.look_at(self._store.clock.monotonic_ms())
             return
+        self._failures.pop(partition, None)
         if result.segments:
             logger.info("%s: compacted %d bytes to %d", partition.name, result.bytes_before, result.bytes_after)
             self._waiting = (partition, result)
@@ -104,6 +118,14 @@ class Cleaner:
             partition.cleaned_to = result.dirty_from
             self._running = False
             self.look_at(self._store.clock.monotonic_ms())
+
+    def _failed(self, partition: Partition, problem: Exception) -> Failure:
+        """A full disk gets room again, what does not parse never will."""
+        if not isinstance(problem, OSError):
+            return Failure(FOR_EVER, FOR_EVER)
+        before = self._failures.get(partition)
+        delay_ms = RETRY_MS if before is None else min(2 * before.delay_ms, RETRY_MAX_MS)
+        return Failure(self._store.clock.monotonic_ms() + delay_ms, delay_ms)
 
     def swaps(self) -> list[Chore]:
         """The new segments that take the place of old ones now."""
