@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterator
 TOP = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:1] = [str(TOP / name) for name in ("tests", "engine", "cli")]
 
-from bench import lifecycle, small_requests, throughput, transactions, verification
+from bench import lifecycle, small_requests, throughput, transactions, verification, whole_broker
 from bench.figure import Figure
 from bench.peers import EvPeer, KafkaPeer, compiled_load
 
@@ -35,6 +35,10 @@ GROUPS = (
     "requests",
     "end-to-end",
     "transactions",
+    "producers",
+    "partitions",
+    "cold-reader",
+    "compaction",
     "cold-start",
     "idle",
     "unclean-start",
@@ -81,9 +85,9 @@ class Run:
 
     def figures(self, group: str) -> Iterator[Figure]:
         """The rows of one group. Peers that are not part of it do not run meanwhile."""
-        if group in ("cold-start", "idle", "unclean-start", "connections", "verify"):
+        if group in ("cold-reader", "compaction", "cold-start", "idle", "unclean-start", "connections", "verify"):
             self.close()
-        if not self.has_kcat and group not in ("requests", "end-to-end", "connections", "verify"):
+        if not self.has_kcat and group not in ("requests", "end-to-end", "partitions", "compaction", "connections", "verify"):
             self.left_out.append(f"{group}: kcat is missing")
             return
         if self.load is None and group == "requests":
@@ -101,6 +105,10 @@ class Run:
             "requests": lambda: small_requests.closed_loop(self.ev, self.kafka, self.load or "", self.rounds, seconds),
             "end-to-end": lambda: small_requests.end_to_end(self.ev, self.kafka, self.rounds, 2 * seconds),
             "transactions": lambda: transactions.transactions(self.ev, self.kafka, place, lines, self.rounds, seconds),
+            "producers": lambda: whole_broker.producers(self.ev, self.kafka, place, 32 if quick else 256, self.rounds),
+            "partitions": lambda: whole_broker.one_busy_partition(self.ev, self.kafka, 1000, 3 if quick else 10, self.rounds),
+            "cold-reader": lambda: whole_broker.cold_reader(place, (1 << 28) if quick else (1 << 31), 2 * seconds, self.rounds),
+            "compaction": lambda: whole_broker.compaction(place, 1 << (27 if quick else 30), 1_000_000 // (8 if quick else 1), 2 * seconds),
             "cold-start": lambda: lifecycle.cold_start(place, self.has_kafka, self.rounds),
             "idle": lambda: lifecycle.idle(place, 3 if quick else 10, self.rounds),
             "unclean-start": lambda: lifecycle.unclean_start(place, 1 if quick else 20, self.rounds),
