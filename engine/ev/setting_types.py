@@ -139,7 +139,7 @@ class Choice(Setting[str]):
         return value
 
     def bounds(self) -> str:
-        return "one of " + ", ".join(self.choices)
+        return "one of " + ", ".join(choice or "(nothing)" for choice in self.choices)
 
 
 class Words(Setting[tuple[str, ...]]):
@@ -163,3 +163,22 @@ class Words(Setting[tuple[str, ...]]):
 
     def bounds(self) -> str:
         return "a list of " + (", ".join(self.choices) if self.choices else "words separated by commas")
+
+
+class Principals(Setting[tuple[str, ...]]):
+    """Who somebody is, as Kafka writes it: `User:alice;User:bob`."""
+
+    KIND = 2
+    KIND_NAME = "string"
+
+    def parse(self, text: str) -> tuple[str, ...]:
+        principals = tuple(dict.fromkeys(each.strip() for each in text.split(";") if each.strip()))
+        if not all(kind and name for kind, _, name in (each.partition(":") for each in principals)):
+            raise self.refused(text)
+        return principals
+
+    def render(self, value: tuple[str, ...]) -> str:
+        return ";".join(value)
+
+    def bounds(self) -> str:
+        return "principals like User:alice, separated by semicolons"

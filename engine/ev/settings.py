@@ -15,7 +15,7 @@ from difflib import get_close_matches
 from typing import Any, Final, Self
 
 from ev.errors import SettingError
-from ev.setting_types import INT_MAX, LONG_MAX, Choice, Number, Ratio, Setting, Switch, Words
+from ev.setting_types import INT_MAX, LONG_MAX, Choice, Number, Principals, Ratio, Setting, Switch, Words
 
 KIB: Final = 1 << 10
 MIB: Final = 1 << 20
@@ -296,6 +296,18 @@ class Settings:
         "A connection that has been silent for this long is closed; -1 never does.",
         low=-1,
         unit="ms",
+    )
+
+    # ---- who may do what
+    authorizer_class_name = Choice(
+        "authorizer.class.name",
+        "",
+        "Kafka's name for the authorizer: whether what clients ask for is checked against ACLs. Nothing: everybody may do everything.",
+        choices=("", "org.apache.kafka.metadata.authorizer.StandardAuthorizer"),
+    )
+    super_users = Principals("super.users", (), "Who may do everything, whatever the ACLs say: User:alice;User:bob.")
+    allow_everyone_if_no_acl_found = Switch(
+        "allow.everyone.if.no.acl.found", False, "Whether everybody may use a resource that no ACL is about."
     )
 
     # ---- this engine's own

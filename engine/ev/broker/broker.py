@@ -16,7 +16,9 @@ import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from ev.broker.acls import ACLS_MAX, CHANGES_MAX, CLUSTER_NAME, Acls, Operation, Resource, read_acl_key
 from ev.broker.apis import load
+from ev.broker.authorizer import SUPPORTED, Authorizer
 from ev.broker.broker_configs import BrokerConfigs
 from ev.broker.config_rules import NewTopicRules
 from ev.broker.directories import DirectoryMaking
@@ -27,6 +29,7 @@ from ev.broker.quick_produce import QuickProduce
 from ev.broker.replay import replayed
 from ev.broker.runtime import Runtime
 from ev.broker.topics import (
+    ACL,
     BROKER_CONFIG,
     GROUP_CONFIG,
     OFFSETS_TOPIC,
@@ -49,8 +52,9 @@ from ev.log.config import TopicConfig
 from ev.log.layout import LOCK
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from ev.broker.acls import Acl
     from ev.broker.alter import Plan
     from ev.broker.runtime import Call, World
     from ev.broker.topics import Record
@@ -83,6 +87,8 @@ class Broker:
         self.topics = Topics()
         self.group_configs = GroupConfigs(settings)
         self.producer_ids = ProducerIds()
+        self.acls = Acls()
+        self.authorizer = Authorizer.configured(settings, self.acls)
         self._case_matters = not store.disk.exists(f"{store.directory}/{LOCK.upper()}")
         self._replay_metadata()
         self._open_topics()
@@ -107,6 +113,37 @@ class Broker:
         """Where the client that sent this call is told to connect: where its listener says, or else where it found us."""
         return call.connection.local_address
 
+    # Who may do what.
+
+    def allows(self, call: Call, operation: int, resource_type: int, name: str, *, quiet: bool = False) -> bool:
+        """Whether the client that sent this call may do this with this resource. Without an authorizer everybody may do everything."""
+        authorizer = self.authorizer
+        return authorizer is None or authorizer.allows(call.principal, call.client_host, operation, resource_type, name, quiet=quiet)
+
+    def allows_on_cluster(self, call: Call, operation: int, *, quiet: bool = False) -> bool:
+        return self.allows(call, operation, Resource.CLUSTER, CLUSTER_NAME, quiet=quiet)
+
+    def operations(self, call: Call, resource_type: int, name: str) -> int:
+        """What the client may do with the resource, as a bit field."""
+        if self.authorizer is None:
+            return sum(1 << operation for operation in SUPPORTED[resource_type])
+        return self.authorizer.operations(call.principal, call.client_host, resource_type, name)
+
+    def cluster_operations(self, call: Call) -> int:
+        """The same for the cluster, if the client may describe it; 0 if not."""
+        return self.operations(call, Resource.CLUSTER, CLUSTER_NAME) if self.allows_on_cluster(call, Operation.DESCRIBE) else 0
+
+    def change_acls(self, added: Iterable[Acl], removed: Iterable[Acl], now_ms: int) -> None:
+        """Add ACLs and take some away; the answer waits for `metadata_round`. Raises KafkaError, and then nothing has changed."""
+        new = [acl for acl in dict.fromkeys(added) if acl not in self.acls]
+        gone = [acl for acl in dict.fromkeys(removed) if acl in self.acls]
+        if max(len(new), len(gone)) > CHANGES_MAX or len(self.acls) + len(new) > ACLS_MAX:
+            text = f"One request may change at most {CHANGES_MAX} ACLs, and there may be at most {ACLS_MAX} of them."
+            raise KafkaError(ErrorCode.POLICY_VIOLATION, text)
+        records = [acl.record(exists=True) for acl in new] + [acl.record(exists=False) for acl in gone]
+        if records:
+            self._append(records, now_ms)
+
     # The metadata log.
 
     @property
@@ -122,6 +159,8 @@ class Broker:
         kind, name, state = read_record(key, value)
         if kind == TOPIC:
             self.topics.replay(name, state)
+        elif kind == ACL:
+            self.acls.replay(read_acl_key(key), exists=state is not None)
         elif kind == GROUP_CONFIG:
             self.group_configs.replay(name, None if state is None else state["config"])
         elif kind == BROKER_CONFIG:

@@ -10,6 +10,7 @@ one thing, under a key that names the thing, so that the newest record of a key 
     {"kind":"group_config","name":"g"}    null: nothing is set for it any more
     {"kind":"broker_config","name":"1"}   {"v":1,"config":{"log.retention.ms":"1000"}}: what was set at run time for this broker
     {"kind":"broker_config","name":""}    the same for all brokers; null: nothing is
+    {"kind":"acl","resource":"topic", …}  {"v":1}: this ACL is there; null: it is not (see `ev.broker.acls`)
     {"kind":"producer_ids"}               {"v":1,"next":2000}: every id below `next` may have been handed out
 
 State changes in `replay()` and nowhere else: a change is a record, appended and then replayed like any other, so that a
@@ -44,7 +45,8 @@ TOPIC: Final = "topic"
 PRODUCER_IDS: Final = "producer_ids"
 GROUP_CONFIG: Final = "group_config"
 BROKER_CONFIG: Final = "broker_config"
-KINDS: Final = frozenset({TOPIC, PRODUCER_IDS, GROUP_CONFIG, BROKER_CONFIG})
+ACL: Final = "acl"
+KINDS: Final = frozenset({TOPIC, PRODUCER_IDS, GROUP_CONFIG, BROKER_CONFIG, ACL})
 ZERO_ID: Final = bytes(16)
 
 Record = tuple[bytes, bytes | None]
