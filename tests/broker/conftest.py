@@ -6,7 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from support import apache_kafka
 from support.engine import Engine
+from support.guarded import SETTINGS, Guarded
 from support.raw_client import RawClient
 from support.raw_transactions import Ask, asked_over
 
@@ -25,3 +27,36 @@ def ask(address: str) -> Iterator[Ask]:
     """Sends it a request, and returns the answer."""
     with RawClient(address) as client:
         yield asked_over(client)
+
+
+@pytest.fixture(scope="session")
+def guarded_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of an engine with an authorizer."""
+    with Engine(tmp_path_factory.mktemp("guarded") / "engine", settings=SETTINGS) as engine:
+        founded(engine.address)
+        yield engine.address
+
+
+@pytest.fixture(scope="session")
+def guarded_apache() -> Iterator[str]:
+    """The same for Apache Kafka."""
+    with apache_kafka.Kafka(properties={**SETTINGS, "group.consumer.min.assignment.interval.ms": "0"}) as kafka:
+        founded(kafka.bootstrap)
+        yield kafka.bootstrap
+
+
+def founded(address: str) -> None:
+    guarded = Guarded(address)
+    guarded.found()
+    guarded.close()
+
+
+@pytest.fixture(params=["engine", pytest.param("apache", marks=pytest.mark.java)])
+def guarded(request: pytest.FixtureRequest) -> Iterator[Guarded]:
+    """A broker with an authorizer, where the user may do nothing."""
+    guarded = Guarded(request.getfixturevalue(f"guarded_{request.param}"))
+    yield guarded
+    guarded.close()
+    cleaner = Guarded(guarded.address)  # the test may have left something unanswered
+    cleaner.forbid()
+    cleaner.close()

@@ -25,9 +25,10 @@ def messages(key: int) -> Any:
 class RawClient:
     """One connection."""
 
-    def __init__(self, address: str, *, client_id: str | None = "raw", timeout_s: float = 20) -> None:
+    def __init__(self, address: str, *, client_id: str | None = "raw", timeout_s: float = 20, source: str = "") -> None:
         host, _, port = address.rpartition(":")
-        self.socket = socket.create_connection((host.strip("[]"), int(port)), timeout=timeout_s)
+        own = (source, 0) if source else None  # the address to ask from; all of 127.0.0.0/8 is this machine
+        self.socket = socket.create_connection((host.strip("[]"), int(port)), timeout=timeout_s, source_address=own)
         self.client_id = client_id
         self.correlation_id = 0
 
