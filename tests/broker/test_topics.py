@@ -86,7 +86,7 @@ def test_other_names_are_refused(name: str) -> None:
     ("key", "value"),
     [
         (b'{"kind":"topic","name":"t"}', b'{"v":2}'),
-        (b'{"kind":"acl"}', b'{"v":1}'),
+        (b'{"kind":"of_tomorrow"}', b'{"v":1}'),
         (b"", b"{}"),
         (b'{"kind":"topic","name":"t"}', b"{"),
         (b'{"kind":"topic","name":"t"}', b"[]"),

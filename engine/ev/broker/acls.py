@@ -214,6 +214,7 @@ class Acls:
         self._all: dict[Acl, None] = {}  # these are sets that keep the order in which things came
         self._literal: dict[tuple[int, str], dict[Acl, None]] = {}
         self._prefixed: dict[int, Prefixes] = {}
+        self.changes = 0  # counted from the start of the log
         self.on_change: Callable[[], None] | None = None
 
     def __len__(self) -> int:
@@ -252,6 +253,7 @@ class Acls:
             _put(self._literal, (acl.resource_type, acl.name), acl, exists=exists)
         else:
             self._prefixed.setdefault(acl.resource_type, Prefixes()).put(acl, exists=exists)
+        self.changes += 1
         if self.on_change is not None:
             self.on_change()
 

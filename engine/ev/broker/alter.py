@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from ev.broker import configs
+from ev.broker.acls import Operation
 from ev.broker.broker_configs import ALL_BROKERS
 from ev.broker.config_rules import BrokerRules, GroupRules, Rules, TopicRules
 from ev.broker.topics import check_topic_name
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ev.broker.broker import Broker
+    from ev.broker.runtime import Call
     from ev.broker.topics import Topic
 
 Compute = Callable[[Rules, Mapping[str, str]], dict[str, str]]
@@ -92,8 +94,8 @@ class Plan:
         self.brokers, self._settings = brokers, settings
 
 
-def alter(broker: Broker, changes: Sequence[Change], now_ms: int, *, validate_only: bool) -> int:
-    """Apply the changes that are allowed, each resource for itself; returns the round that the answer waits for."""
+def alter(broker: Broker, call: Call, changes: Sequence[Change], *, validate_only: bool) -> int:
+    """Apply the changes that are allowed and that the client may make, each for itself; returns the round that the answer waits for."""
     counts = Counter((change.resource_type, change.name) for change in changes)
     plan = Plan(broker)
     planned: list[Change] = []
@@ -101,13 +103,14 @@ def alter(broker: Broker, changes: Sequence[Change], now_ms: int, *, validate_on
         try:
             if counts[change.resource_type, change.name] > 1:
                 raise KafkaError(ErrorCode.INVALID_REQUEST, f"Error due to duplicate resource: {change.name}")
+            configs.check_right(broker, call, Operation.ALTER_CONFIGS, change.resource_type, change.name)
             plan.add(change)
             planned.append(change)
         except KafkaError as error:
             change.refuse(error)
     if plan and not validate_only:
         try:
-            broker.configure(plan, now_ms)
+            broker.configure(plan, call.now_ms)
         except KafkaError as error:
             for change in planned:
                 change.refuse(error)

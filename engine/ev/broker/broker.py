@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from ev.broker.acls import ACLS_MAX, CHANGES_MAX, CLUSTER_NAME, Acls, Operation, Resource, read_acl_key
 from ev.broker.apis import load
@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from ev.settings import Settings
 
 logger = logging.getLogger("ev.broker")
+Item = TypeVar("Item")
 
 PARTITIONS_PER_TOPIC_MAX = 10_000
 
@@ -122,6 +123,22 @@ class Broker:
 
     def allows_on_cluster(self, call: Call, operation: int, *, quiet: bool = False) -> bool:
         return self.allows(call, operation, Resource.CLUSTER, CLUSTER_NAME, quiet=quiet)
+
+    def allowed_topics(
+        self, call: Call, operation: int, topics: list[Item], name_of: Callable[[Item], str | None]
+    ) -> tuple[list[Item], list[Item]]:
+        """What a request says of topics, parted into those with which the client may do this and those with which it may not.
+
+        A topic that was asked for by an id that nobody has, has no name (None): it is left to be answered as unknown.
+        """
+        if self.authorizer is None:
+            return topics, []
+        allowed: list[Item] = []
+        forbidden: list[Item] = []
+        for topic in topics:
+            name = name_of(topic)
+            (allowed if name is None or self.allows(call, operation, Resource.TOPIC, name) else forbidden).append(topic)
+        return allowed, forbidden
 
     def operations(self, call: Call, resource_type: int, name: str) -> int:
         """What the client may do with the resource, as a bit field."""

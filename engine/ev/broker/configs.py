@@ -9,14 +9,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from ev.broker.acls import Resource
 from ev.broker.broker_configs import DYNAMIC, THROTTLES
 from ev.coordinators.group_config import GROUP_SETTINGS
+from ev.errors import ErrorCode, KafkaError
 from ev.settings import TOPIC_SETTINGS, rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from ev.broker.broker import Broker
     from ev.broker.broker_configs import BrokerConfigs
+    from ev.broker.runtime import Call
     from ev.setting_types import Setting
     from ev.settings import ResourceSetting
 
@@ -34,6 +38,18 @@ DYNAMIC_DEFAULT_BROKER: Final = 3
 STATIC_BROKER: Final = 4
 DEFAULT: Final = 5
 DYNAMIC_GROUP: Final = 8
+
+
+def check_right(broker: Broker, call: Call, operation: int, resource_type: int, name: str) -> None:
+    """Whether the client may do this with the configuration of a resource. Raises KafkaError."""
+    if resource_type == TOPIC:
+        allowed, code = broker.allows(call, operation, Resource.TOPIC, name), ErrorCode.TOPIC_AUTHORIZATION_FAILED
+    elif resource_type == GROUP:
+        allowed, code = broker.allows(call, operation, Resource.GROUP, name), ErrorCode.GROUP_AUTHORIZATION_FAILED
+    else:
+        allowed, code = broker.allows_on_cluster(call, operation), ErrorCode.CLUSTER_AUTHORIZATION_FAILED
+    if not allowed:
+        raise KafkaError(code)
 
 
 @dataclass(frozen=True, slots=True)

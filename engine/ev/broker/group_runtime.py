@@ -13,10 +13,12 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
+from ev.broker.acls import Operation, Resource
 from ev.broker.alarm import Alarm
 from ev.broker.internal_topic import InternalTopic
 from ev.broker.renewal import Renewal
 from ev.broker.replay import newest
+from ev.broker.runtime import Amended
 from ev.broker.topics import OFFSETS_TOPIC
 from ev.coordinators.decision import Caller, Decision, Now
 from ev.coordinators.group_records import is_group_key
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
 
     from ev.broker.broker import Broker
     from ev.broker.runtime import Call
-    from ev.broker.topics import Topics
     from ev.log.partition import Partition
     from ev.log.transactions import Marker
 
@@ -41,8 +42,9 @@ VALUES_BYTES_MAX: Final = 16 << 20
 class TopicView:
     """The topics, as far as the coordinator asks about them."""
 
-    def __init__(self, topics: Topics) -> None:
-        self._topics = topics
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+        self._topics = broker.topics
 
     def topic_id(self, name: str) -> bytes | None:
         topic = self._topics.get(name)
@@ -58,8 +60,16 @@ class TopicView:
         return [topic.name for topic in self._topics]
 
     @property
+    def guarded(self) -> bool:
+        return self._broker.authorizer is not None
+
+    def may_see(self, identity: tuple[str, str], name: str) -> bool:
+        authorizer = self._broker.authorizer
+        return authorizer is None or authorizer.allows(*identity, Operation.DESCRIBE, Resource.TOPIC, name, quiet=True)
+
+    @property
     def version(self) -> int:
-        return self._topics.version
+        return self._topics.version + self._broker.acls.changes
 
 
 class GroupRuntime:
@@ -67,7 +77,7 @@ class GroupRuntime:
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
-        self.groups = Groups(broker.settings, broker.randomness, TopicView(broker.topics), broker.group_configs)
+        self.groups = Groups(broker.settings, broker.randomness, TopicView(broker), broker.group_configs)
         self._alarm = Alarm(broker.runtime, self.groups.next_deadline_ms, self._pass_time)
         self.topic = InternalTopic(broker, OFFSETS_TOPIC, broker.new_offsets_topic)
         self._renewals: dict[int, Renewal] = {}
@@ -83,10 +93,20 @@ class GroupRuntime:
     # ---- what handlers call
 
     def decide(
-        self, call: Call, method: Callable[[Any, Caller, Now], Decision], error: Callable[[int], Any], *, creates: bool = False
+        self,
+        call: Call,
+        method: Callable[[Any, Caller, Now], Decision],
+        error: Callable[[int], Any],
+        *,
+        creates: bool = False,
+        amend: Callable[[Any], None] | None = None,
     ) -> None:
-        """Have the coordinator decide about this request. `creates`: it may bring a group into being, so the log has to be there."""
-        caller = Caller(call, call.version, call.client_id, f"/{call.client_host}", error)
+        """Have the coordinator decide about this request. `creates`: it may bring a group into being, so the log has to be there.
+
+        `amend` changes the answer before it leaves.
+        """
+        token = call if amend is None else Amended(call, amend)
+        caller = Caller(token, call.version, call.client_id, f"/{call.client_host}", error, (call.principal, call.client_host))
         request = call.request
 
         def run(error_code: int) -> None:

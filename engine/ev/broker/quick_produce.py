@@ -15,6 +15,7 @@ from struct import Struct
 from struct import error as StructError
 from typing import TYPE_CHECKING
 
+from ev.broker.acls import Operation, Resource
 from ev.broker.handlers import k00_produce
 from ev.broker.runtime import READY
 from ev.errors import ErrorCode, KafkaError
@@ -22,6 +23,7 @@ from ev.wire.codec import encode
 from ev.wire.header import response_header
 
 if TYPE_CHECKING:
+    from ev.broker.authorizer import Authorizer
     from ev.broker.broker import Broker
     from ev.broker.handlers.k00_produce import Outcome
     from ev.broker.runtime import Replies
@@ -99,10 +101,11 @@ class Answer:
 class QuickProduce:
     """The quick way of one broker."""
 
-    __slots__ = ("_broker", "_monotonic_ms", "_stored", "_targets", "_topics")
+    __slots__ = ("_authorizer", "_broker", "_monotonic_ms", "_stored", "_targets", "_topics")
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
+        self._authorizer = broker.authorizer
         self._topics = broker.topics
         self._stored = broker.store.topics
         self._monotonic_ms = broker.clock.monotonic_ms
@@ -152,6 +155,9 @@ class QuickProduce:
                 return False
         if not 0 <= index < len(target.partitions):
             return False
+        authorizer = self._authorizer
+        if authorizer is not None and not self._may_write(authorizer, connection, target.name, frame, position):
+            return False
         partition = target.partitions[index]
         if partition.config.min_insync_replicas > 1:
             return False
@@ -168,6 +174,14 @@ class QuickProduce:
         answer = Answer(connection, version, correlation_id, target.name, index, outcome, len(frame), expires_ms)
         connection.calls.append(answer)
         return True
+
+    @staticmethod
+    def _may_write(authorizer: Authorizer, connection: Replies, topic: str, frame: bytes, batch: int) -> bool:
+        """Whether the client may append the batch at this place in the frame: no transaction, to a topic that it may write to."""
+        attributes = batch + k00_produce.ATTRIBUTES
+        if attributes >= len(frame) or frame[attributes] & k00_produce.TRANSACTIONAL:
+            return False
+        return authorizer.allows(connection.principal, connection.client_host, Operation.WRITE, Resource.TOPIC, topic)
 
     def _find(self, name: bytes) -> Target | None:
         """The topic of this name, if it is an ordinary one that is open under its own id."""

@@ -185,6 +185,20 @@ class Call:
             self.reply(response)
 
 
+class Amended:
+    """A call whose answer is changed before it leaves: what the client may not see goes, what it was refused comes."""
+
+    __slots__ = ("_amend", "_call")
+
+    def __init__(self, call: Call, amend: Callable[[Any], None]) -> None:
+        self._call = call
+        self._amend = amend
+
+    def reply(self, response: Any, after: int = 0) -> None:
+        self._amend(response)
+        self._call.reply(response, after)
+
+
 class Runtime:
     """Runs commit rounds and releases what waits for them."""
 

@@ -28,6 +28,7 @@ from ev.broker.alarm import Alarm
 from ev.broker.internal_topic import InternalTopic
 from ev.broker.renewal import Renewal
 from ev.broker.replay import newest
+from ev.broker.runtime import Amended
 from ev.broker.topics import OFFSETS_TOPIC, TRANSACTIONS_TOPIC
 from ev.coordinators.decision import Caller, Now
 from ev.coordinators.transaction_records import (
@@ -134,10 +135,20 @@ class TransactionRuntime:
     # ---- what handlers call
 
     def decide(
-        self, call: Call, method: Callable[[Any, Caller, Now], TransactionDecision], error: Callable[[int], Any], *, creates: bool = False
+        self,
+        call: Call,
+        method: Callable[[Any, Caller, Now], TransactionDecision],
+        error: Callable[[int], Any],
+        *,
+        creates: bool = False,
+        amend: Callable[[Any], None] | None = None,
     ) -> None:
-        """Have the coordinator decide about this request. `creates`: it may bring an id into being, so the log has to be there."""
-        caller = Caller(call, call.version, call.client_id, f"/{call.client_host}", error)
+        """Have the coordinator decide about this request. `creates`: it may bring an id into being, so the log has to be there.
+
+        `amend` changes the answer before it leaves.
+        """
+        token = call if amend is None else Amended(call, amend)
+        caller = Caller(token, call.version, call.client_id, f"/{call.client_host}", error, (call.principal, call.client_host))
         request = call.request
 
         def run(error_code: int) -> None:

@@ -96,6 +96,7 @@ class ConsumerGroups:
         self._configs = configs
         self._deadlines = deadlines
         self._patterns: dict[str, Pattern] = {}
+        self._identities: dict[tuple[str, str], tuple[str, str]] = {}  # who each member was at its last heartbeat, by group and member
         self.groups: dict[str, ConsumerGroup] = {}
 
     # ---- heartbeats
@@ -166,6 +167,7 @@ class ConsumerGroups:
         if known is None and len(group.members) >= self._settings.group_consumer_max_size:
             text = f"The consumer group has reached its maximum capacity of {self._settings.group_consumer_max_size} members."
             raise Refused(ErrorCode.GROUP_MAX_SIZE_REACHED, text)
+        self._identities[group.group_id, member_id] = caller.identity
         view = self._replacing(group, replaced, member_id, decision) if replaced is not None else group
         before = view.members.get(member_id)
         member = _updated(before, member_id, request, caller)
@@ -265,9 +267,10 @@ class ConsumerGroups:
         """The group's epoch after this heartbeat: raised when a subscription or the topics have changed."""
         subscription_changed = before is None or (before.subscribed, before.regex) != (member.subscribed, member.regex)
         assignor_changed = before is not None and before.server_assignor != member.server_assignor
-        if not (subscription_changed or assignor_changed) and group.topics_seen == self._topics.version:
+        up_to_date = group.topics_seen == self._topics.version or self._is_someone_unknown(group.group_id, members)
+        if up_to_date and not (subscription_changed or assignor_changed):
             return group.epoch
-        metadata = self._metadata(members)
+        metadata = self._metadata(group, members)
         group.topics_seen = self._topics.version
         if not (subscription_changed or assignor_changed) and metadata.hash == group.metadata_hash:
             return group.epoch
@@ -281,9 +284,9 @@ class ConsumerGroups:
         """The target assignment, made anew when the group's epoch has gone on."""
         if epoch <= group.target_epoch:
             return group.target
-        metadata = self._metadata(members)
+        metadata = self._metadata(group, members)
         subscriptions = {
-            member_id: frozenset(metadata.by_name[name] for name in self.subscribed_names(member) if name in metadata.by_name)
+            member_id: frozenset(metadata.by_name[name] for name in self._subscribed_names(group, member)[0] if name in metadata.by_name)
             for member_id, member in members.items()
         }
         target = ASSIGNORS[assignor_of(members)](subscriptions, metadata.counts, group.target)
@@ -294,21 +297,42 @@ class ConsumerGroups:
         decision.write(group.group_id, encode_key(ConsumerKey(TARGET, group.group_id)), target_value(epoch, now.wall_ms))
         return target
 
-    def subscribed_names(self, member: ConsumerMember) -> set[str]:
-        """The topics that there are of those that the member subscribes to by name or by pattern."""
+    def _subscribed_names(self, group: ConsumerGroup, member: ConsumerMember) -> tuple[set[str], set[str]]:
+        """The topics that there are of those that the member subscribes to by name or by pattern, and those that it may not see."""
         names = {name for name in member.subscribed if self._topics.topic_id(name) is not None}
+        hidden: set[str] = set()
         if member.regex:
             pattern = self._pattern(member.regex)
-            names |= {name for name in self._topics.names() if pattern.matches(name)}
-        return names
+            matching = {name for name in self._topics.names() if pattern.matches(name)}
+            if self._topics.guarded:
+                hidden = {name for name in matching if not self._may_see(group, member.member_id, name)}
+            names |= matching - hidden
+        return names, hidden
 
-    def _metadata(self, members: dict[str, ConsumerMember]) -> Metadata:
-        names = sorted({name for member in members.values() for name in self.subscribed_names(member)})
+    def _may_see(self, group: ConsumerGroup, member_id: str, name: str) -> bool:
+        """Whether a member may know of the topic. One that is not heard of since the start keeps what it had."""
+        identity = self._identities.get((group.group_id, member_id))
+        if identity is None:
+            return self._topics.topic_id(name) in group.target.get(member_id, {})
+        return self._topics.may_see(identity, name)
+
+    def _is_someone_unknown(self, group_id: str, members: dict[str, ConsumerMember]) -> bool:
+        """Whether what a member may see is still to be learnt, after a start. It is, in a session timeout at most."""
+        return self._topics.guarded and any(
+            member.regex and (group_id, member_id) not in self._identities for member_id, member in members.items()
+        )
+
+    def _metadata(self, group: ConsumerGroup, members: dict[str, ConsumerMember]) -> Metadata:
+        found = {member_id: self._subscribed_names(group, member) for member_id, member in members.items()}
+        names = sorted({name for seen, _ in found.values() for name in seen})
         by_name = {name: topic_id for name in names if (topic_id := self._topics.topic_id(name)) is not None}
         counts = {topic_id: self._topics.partition_count(name) for name, topic_id in by_name.items()}
         digest = sha256()
         for name, topic_id in by_name.items():
             digest.update(f"{name} {topic_id.hex()} {counts[topic_id]}\n".encode())
+        for member_id, (_, hidden) in sorted(found.items()):
+            if hidden:
+                digest.update(f"{member_id} does not see {' '.join(sorted(hidden))}\n".encode())
         return Metadata(counts, by_name, int.from_bytes(digest.digest()[:8], "big", signed=True))
 
     # ---- leaving
@@ -339,7 +363,7 @@ class ConsumerGroups:
         self._forget_member(group, member_id, decision)
         rest = {each: member for each, member in group.members.items() if each != member_id}
         key = encode_key(ConsumerKey(GROUP, group.group_id))
-        decision.write(group.group_id, key, group_value(group.epoch + 1, self._metadata(rest).hash))
+        decision.write(group.group_id, key, group_value(group.epoch + 1, self._metadata(group, rest).hash))
 
     def _forget_member(self, group: ConsumerGroup, member_id: str, decision: Decision) -> None:
         for kind in (CURRENT, TARGET_MEMBER, MEMBER):
@@ -375,6 +399,13 @@ class ConsumerGroups:
         for group in self.groups.values():
             for member_id, member in group.members.items():
                 self._expect(group.group_id, member_id, member, group.current_of(member_id), now)
+
+    def refused(self) -> None:
+        """The log did not take what was decided: forget what was noted on the way to it."""
+        for group in self.groups.values():
+            group.topics_seen = -1
+        members = {(group.group_id, member_id) for group in self.groups.values() for member_id in group.members}
+        self._identities = {place: identity for place, identity in self._identities.items() if place in members}
 
     # ---- offsets
 
@@ -450,6 +481,7 @@ class ConsumerGroups:
             case 5:
                 if value is None:
                     group.remove_member(about.member_id)
+                    self._identities.pop((about.group_id, about.member_id), None)
                 else:
                     self._put_member(group, read_member(about.member_id, value))
             case 6:

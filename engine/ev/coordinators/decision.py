@@ -34,6 +34,8 @@ class Caller:
     client_host: str
     #: Builds the reply that refuses this whole request with an error code.
     error: Callable[[int], Any]
+    #: (principal, host) of whoever sent it, for questions about what may be seen.
+    identity: tuple[str, str] = ("", "")
 
 
 class Record(NamedTuple):

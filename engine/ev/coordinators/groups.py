@@ -58,8 +58,6 @@ if TYPE_CHECKING:
     from ev.wire.messages.k69_consumer_group_describe import ConsumerGroupDescribeRequest
 
 CLASSIC_TYPE: Final = "classic"
-#: READ, DELETE, DESCRIBE, DESCRIBE_CONFIGS and ALTER_CONFIGS: everything that can be permitted on a group.
-ALL_OPERATIONS: Final = 1 << 3 | 1 << 6 | 1 << 8 | 1 << 10 | 1 << 11
 REFUSED_EXPIRY_RETRY_MS: Final = 60_000
 
 
@@ -151,8 +149,6 @@ class Groups:
                 )
             else:
                 found = self._consumers.describe(group)
-                if request.include_authorized_operations:
-                    found.authorized_operations = ALL_OPERATIONS
             described.append(found)
         return decision.reply_with(caller, ConsumerGroupDescribeResponse(groups=described))
 
@@ -229,9 +225,6 @@ class Groups:
     def describe_groups(self, request: DescribeGroupsRequest, caller: Caller, now: Now) -> Decision:
         decision = Decision(tuple(request.groups))
         described = [self._describe(group_id, caller.version) for group_id in request.groups]
-        if request.include_authorized_operations:
-            for group in described:
-                group.authorized_operations = ALL_OPERATIONS
         decision.reply(caller, DescribeGroupsResponse(groups=described))
         return decision
 
@@ -510,8 +503,7 @@ class Groups:
         for group_id in groups_hit:
             if group_id in self._groups:
                 self._fail_over(self._groups[group_id], outcome, now)
-        for consumers in self._consumers.groups.values():
-            consumers.topics_seen = -1
+        self._consumers.refused()
         return outcome
 
     def _fail_over(self, group: ClassicGroup, outcome: Decision, now: Now) -> None:

@@ -74,6 +74,13 @@ class Topics(Protocol):
     def names(self) -> Iterable[str]: ...
 
     @property
+    def guarded(self) -> bool:
+        """Whether some topics may not be seen by everybody."""
+
+    def may_see(self, identity: tuple[str, str], name: str) -> bool:
+        """Whether this principal, asking from this host, may know of the topic."""
+
+    @property
     def version(self) -> int:
         """Another number after every change."""
 

@@ -7,6 +7,7 @@ use (KAFKA-18659); 0-2 are refused by closing the connection, as an unknown vers
 - acks=1: answered after the write; a round is on its way.
 - acks=0: never answered; an error closes the connection (KafkaApis.handleProduceRequest).
 - Waiting past `timeout_ms` is answered REQUEST_TIMED_OUT; the record stays.
+- Whoever writes to a topic must be allowed to; with an authorizer also to use the transactional id.
 - A transactional batch is taken when its partition is in the producer's transaction; from version 12 on writing to it adds it
   (KIP-890). Without the transactional id in the request none is taken.
 
@@ -21,6 +22,7 @@ from functools import partial
 from struct import Struct
 from typing import TYPE_CHECKING
 
+from ev.broker.acls import Operation, Resource
 from ev.errors import ErrorCode, KafkaError
 from ev.wire.messages.k00_produce import (
     PartitionProduceResponse,
@@ -49,6 +51,8 @@ KEY = 0
 VERSIONS = (3, 12)
 INTERNAL_CLIENT_ID = "__admin_client"
 
+ATTRIBUTES = 22  # where the lower byte of a batch's attributes is
+TRANSACTIONAL = 0x10
 FLEXIBLE_FROM = 9
 ABORTABLE_FROM = 11
 ADDS_FROM = 12
@@ -63,6 +67,9 @@ END_OF_V9 = b"\1\0\0\0\0\0\0\0\0"
 def handle(broker: Broker, call: Call) -> None:
     request: ProduceRequest = call.request
     acks = request.acks
+    if broker.authorizer is not None and is_forbidden_transaction(broker, call, request):
+        refuse_all(call, request, KafkaError(ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED))
+        return
     outcomes: list[TopicOutcomes] = []
     after, failed = 0, None
     for topic in request.topic_data:
@@ -91,11 +98,29 @@ def handle(broker: Broker, call: Call) -> None:
         call.reply(response(outcomes), after)
 
 
+def is_forbidden_transaction(broker: Broker, call: Call, request: ProduceRequest) -> bool:
+    """Whether there are batches of a transaction in the request with whose id the client may not write."""
+    transactional_id = request.transactional_id
+    if transactional_id is not None and broker.allows(call, Operation.WRITE, Resource.TRANSACTIONAL_ID, transactional_id, quiet=True):
+        return False
+    pieces = (data.records for topic in request.topic_data for data in topic.partition_data)
+    return any(records is not None and len(records) > ATTRIBUTES and records[ATTRIBUTES] & TRANSACTIONAL for records in pieces)
+
+
+def refuse_all(call: Call, request: ProduceRequest, error: KafkaError) -> None:
+    """Answer every batch of the request with this error."""
+    if request.acks == 0:
+        call.close(f"produce with acks=0 failed: {error}")
+        return
+    call.reply(response([(topic.name, [(data.index, error) for data in topic.partition_data]) for topic in request.topic_data]))
+
+
 def append_all(broker: Broker, call: Call, request: ProduceRequest, topic: TopicProduceData) -> list[tuple[int, Outcome]]:
     """What became of each batch of one topic, by partition."""
     outcomes: list[tuple[int, Outcome]] = []
     stored = broker.store.topics.get(topic.name)
     partitions: Sequence[Partition] = stored.partitions if stored is not None else ()
+    forbidden = broker.authorizer is not None and not broker.allows(call, Operation.WRITE, Resource.TOPIC, topic.name)
     refused = topic_refusal(broker, call, request, topic.name, stored)
     at_once = request.acks == 1  # answered now: it must outlive the process
     transactional_id = request.transactional_id
@@ -103,7 +128,9 @@ def append_all(broker: Broker, call: Call, request: ProduceRequest, topic: Topic
         index = data.index
         outcome: Outcome
         try:
-            if not 0 <= index < len(partitions):
+            if forbidden:
+                outcome = KafkaError(ErrorCode.TOPIC_AUTHORIZATION_FAILED)
+            elif not 0 <= index < len(partitions):
                 outcome = KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
             elif refused is not None:
                 outcome = refused

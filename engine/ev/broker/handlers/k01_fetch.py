@@ -8,6 +8,7 @@ there (ReplicaManager.fetchMessages); otherwise parked until enough bytes are be
 - What was acknowledged is seen: a fetch at the end of the log waits for the round that covers the end at its arrival.
 - Readers of committed records (isolation level 1, KIP-98) stop at the last stable offset, and are told which transactions in what
   they get were aborted.
+- Whoever reads must be allowed to, in a session at every fetch.
 - With a session (KIP-227, `ev.broker.fetch_sessions`) only what is new is answered.
 
 v5 log_start_offset, v7 sessions, v9 current_leader_epoch, v11 rack id, v12 flexible with epochs, v13 topic ids,
@@ -19,6 +20,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ev.broker.acls import Operation, Resource
 from ev.broker.fetch_sessions import NO_SESSION, Opened
 from ev.broker.waiting import Waiter
 from ev.errors import ErrorCode, KafkaError
@@ -69,6 +71,7 @@ class Fetch:
     """One fetch on its way to an answer."""
 
     __slots__ = (
+        "acl_changes",
         "asked",
         "broker",
         "bytes_left",
@@ -96,6 +99,7 @@ class Fetch:
         self.failed = False
         self.encoded: list[Buffer] | None = None  # the last answer, if it held nothing
         self.starts_moved = 0  # the store's count at the time of that answer
+        self.acl_changes = broker.acls.changes  # what the client may read was looked up at this state of the ACLs
         self.waiter: Waiter | None = None
         self.asked: list[Asked] = []
         self.topics: list[FetchableTopicResponse] = []
@@ -117,8 +121,10 @@ class Fetch:
         aborted: list[AbortedTransaction] | None = [] if self.request.isolation_level else None
         asked = self.asked
         session = self.opened.session
+        guarded = self.broker.authorizer is not None
         for topic in self.request.topics if session is None else session.topics():
             known = self.broker.topics.by_id(topic.topic_id) if by_id else self.broker.topics.get(topic.topic)
+            forbidden = guarded and self._is_forbidden(known.name if known is not None else topic.topic)
             partitions = self._partitions(known)
             count = len(partitions)
             answers = []
@@ -129,14 +135,25 @@ class Fetch:
                 partition = partitions[index] if 0 <= index < count else None
                 if (
                     partition is None
+                    or forbidden
                     or not partition.log_start_offset <= offset <= partition.end_offset
                     or (epoch >= 0 and epoch != partition.leader_epoch)
                 ):
-                    answer.error_code = refusal(known is not None, partition, epoch, by_id)
+                    answer.error_code = (
+                        ErrorCode.TOPIC_AUTHORIZATION_FAILED if forbidden else refusal(known is not None, partition, epoch, by_id)
+                    )
                     self.failed = True
                     partition = None
                 asked.append(Asked(answer, partition, offset, wanted.partition_max_bytes))
             self.topics.append(FetchableTopicResponse(topic=topic.topic, topic_id=topic.topic_id, partitions=answers))
+
+    def _is_forbidden(self, name: str) -> bool:
+        """Whether the client may not read the topic, or pretends to be a broker's replica. An id that nobody has has no name."""
+        broker, call, request = self.broker, self.call, self.request
+        state = request.replica_state
+        if request.replica_id >= 0 or (state is not None and state.replica_id >= 0):
+            return not broker.allows_on_cluster(call, Operation.CLUSTER_ACTION)
+        return bool(name) and not broker.allows(call, Operation.READ, Resource.TOPIC, name)
 
     def _partitions(self, topic: Topic | None) -> list[Partition]:
         """The partitions that are there under this topic's own id."""
@@ -159,7 +176,13 @@ class Fetch:
         """Whether the answer that was given last, and held nothing, is still true in every point."""
         waiter = self.waiter
         still_there = waiter is not None and waiter.registered and not waiter.moved
-        return still_there and self.encoded is not None and self.starts_moved == self.broker.store.starts_moved
+        broker = self.broker
+        return (
+            still_there
+            and self.encoded is not None
+            and self.starts_moved == broker.store.starts_moved
+            and self.acl_changes == broker.acls.changes
+        )
 
     def forget(self) -> None:
         """The same question will not come again."""

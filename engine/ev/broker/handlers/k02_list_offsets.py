@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from typing import TYPE_CHECKING, Any, Final
 
+from ev.broker.acls import Operation
 from ev.errors import ErrorCode, KafkaError
 from ev.log.partition import SearchLater
 from ev.log.reading import Moved
@@ -24,6 +25,7 @@ from ev.wire.messages.k02_list_offsets import (
     ListOffsetsPartitionResponse,
     ListOffsetsRequest,
     ListOffsetsResponse,
+    ListOffsetsTopic,
     ListOffsetsTopicResponse,
 )
 
@@ -48,7 +50,8 @@ VERSION_MIN: Final = {MAX_TIMESTAMP: 7, EARLIEST_LOCAL: 8, LATEST_TIERED: 9, EAR
 
 def handle(broker: Broker, call: Call) -> None:
     request: ListOffsetsRequest = call.request
-    broker.runtime.after_round(_round_at_arrival(broker, request), lambda: _answer(broker, call, request))
+    request.topics, forbidden = broker.allowed_topics(call, Operation.DESCRIBE, request.topics, lambda topic: topic.name)
+    broker.runtime.after_round(_round_at_arrival(broker, request), lambda: _answer(broker, call, request, forbidden))
 
 
 def _round_at_arrival(broker: Broker, request: ListOffsetsRequest) -> int:
@@ -57,8 +60,14 @@ def _round_at_arrival(broker: Broker, request: ListOffsetsRequest) -> int:
     return max((partition.dirty_round for partition in partitions if partition is not None), default=broker.metadata_round)
 
 
-def _answer(broker: Broker, call: Call, request: ListOffsetsRequest) -> None:
-    Lookups(broker, call, request).run()
+def _answer(broker: Broker, call: Call, request: ListOffsetsRequest, forbidden: list[ListOffsetsTopic]) -> None:
+    Lookups(broker, call, request, [_refused(topic) for topic in forbidden]).run()
+
+
+def _refused(topic: ListOffsetsTopic) -> ListOffsetsTopicResponse:
+    code = ErrorCode.TOPIC_AUTHORIZATION_FAILED
+    partitions = [ListOffsetsPartitionResponse(partition_index=asked.partition_index, error_code=code) for asked in topic.partitions]
+    return ListOffsetsTopicResponse(name=topic.name, partitions=partitions)
 
 
 class Lookups:
@@ -66,7 +75,7 @@ class Lookups:
 
     __slots__ = ("_answers", "_broker", "_call", "_committed", "_open")
 
-    def __init__(self, broker: Broker, call: Call, request: ListOffsetsRequest) -> None:
+    def __init__(self, broker: Broker, call: Call, request: ListOffsetsRequest, refused: list[ListOffsetsTopicResponse]) -> None:
         self._broker = broker
         self._call = call
         self._committed = request.isolation_level == READ_COMMITTED
@@ -78,7 +87,7 @@ class Lookups:
                 partitions=[self._begin(topic.name, asked, counts[topic.name, asked.partition_index] > 1) for asked in topic.partitions],
             )
             for topic in request.topics
-        ]
+        ] + refused
 
     def _begin(self, name: str, asked: ListOffsetsPartition, duplicate: bool) -> ListOffsetsPartitionResponse:
         """Check one lookup. It is done in `run`."""

@@ -4,6 +4,8 @@ Versions 0-13. In version 0 an empty list of topics means all of them; later nul
 not exist is created when the broker and the request (v4) allow it; the answer waits for it, so that the first one already has
 the topic (Kafka answers UNKNOWN_TOPIC_OR_PARTITION first and lets the client ask again).
 
+A topic that the client may not describe is answered alike whether it exists or not, and is left out where all are asked for.
+
 v1 controller and internal flags, v2 cluster id, v5 offline replicas, v7 leader epochs, v8 authorised operations, v9 flexible,
 v10 topic ids, v11 no cluster operations, v12 topics by id alone, v13 an error code for all.
 """
@@ -12,6 +14,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from ev.broker.acls import Operation, Resource
 from ev.broker.topics import OFFSETS_TOPIC, TRANSACTIONS_TOPIC, ZERO_ID
 from ev.errors import ErrorCode, KafkaError
 from ev.wire.messages.k03_metadata import (
@@ -26,9 +29,10 @@ from ev.wire.messages.k03_metadata import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ev.broker.acls import Operation, Resource
     from ev.broker.broker import Broker
     from ev.broker.runtime import Call
-    from ev.broker.topics import Topic
+from ev.broker.topics import Topic
 
 KEY = 3
 VERSIONS = (0, 13)
@@ -37,8 +41,6 @@ APART_MS: Final = 2  # by a clock of whole milliseconds
 """librdkafka asks twice when it starts. If both answers come at once, the partition has no broker yet when its consumer asks for an
 offset, and it waits half a second before it asks again (measured with 2.0.2: 1.65 s instead of 1.15 s in every fifth `kcat -C`)."""
 NOT_ASKED: Final = -(1 << 31)
-TOPIC_OPERATIONS: Final = sum(1 << operation for operation in (3, 4, 5, 6, 7, 8, 10, 11))
-CLUSTER_OPERATIONS: Final = sum(1 << operation for operation in (5, 7, 8, 9, 10, 11, 12))
 
 
 def handle(broker: Broker, call: Call) -> None:
@@ -85,8 +87,12 @@ def _missing(
         if name is None or name in broker.topics or name in new or (call.version >= 10 and asked.topic_id != ZERO_ID):
             continue
         try:
+            if not broker.allows(call, Operation.DESCRIBE, Resource.TOPIC, name):
+                raise KafkaError(ErrorCode.TOPIC_AUTHORIZATION_FAILED)
             if not (broker.settings.auto_create_topics_enable and request.allow_auto_topic_creation):
                 raise KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+            if not may_create(broker, call, name):
+                raise KafkaError(ErrorCode.TOPIC_AUTHORIZATION_FAILED)
             if name == OFFSETS_TOPIC:
                 new[name] = broker.new_offsets_topic()
             elif name == TRANSACTIONS_TOPIC:
@@ -98,33 +104,45 @@ def _missing(
     return list(new.values())
 
 
+def may_create(broker: Broker, call: Call, name: str) -> bool:
+    """Whether the client may create this topic."""
+    return broker.allows_on_cluster(call, Operation.CREATE, quiet=True) or broker.allows(call, Operation.CREATE, Resource.TOPIC, name)
+
+
 def _answer(
     broker: Broker, call: Call, request: MetadataRequest, wanted: list[MetadataRequestTopic] | None, refused: dict[str, KafkaError]
 ) -> None:
     host, port = broker.advertised(call)
-    operations = TOPIC_OPERATIONS if request.include_topic_authorized_operations else NOT_ASKED
     if wanted is None:
-        topics = [_described(broker, topic, operations) for topic in broker.topics]
+        seen = (topic for topic in broker.topics if broker.allows(call, Operation.DESCRIBE, Resource.TOPIC, topic.name, quiet=True))
+        topics = [_described(broker, topic) for topic in seen]
     else:
-        topics = [_asked(broker, call, asked, refused, operations) for asked in wanted]
+        topics = [_asked(broker, call, asked, refused) for asked in wanted]
+    if request.include_topic_authorized_operations:
+        for topic in topics:
+            if topic.name and topic.error_code != ErrorCode.TOPIC_AUTHORIZATION_FAILED:
+                topic.topic_authorized_operations = broker.operations(call, Resource.TOPIC, topic.name)
     response = MetadataResponse(
         brokers=[MetadataResponseBroker(node_id=broker.node_id, host=host, port=port)],
         cluster_id=broker.cluster_id,
         controller_id=broker.node_id,
         topics=topics,
-        cluster_authorized_operations=CLUSTER_OPERATIONS if request.include_cluster_authorized_operations else NOT_ASKED,
+        cluster_authorized_operations=broker.cluster_operations(call) if request.include_cluster_authorized_operations else NOT_ASKED,
     )
     call.reply(response, broker.metadata_round)
 
 
-def _asked(
-    broker: Broker, call: Call, asked: MetadataRequestTopic, refused: dict[str, KafkaError], operations: int
-) -> MetadataResponseTopic:
+def _asked(broker: Broker, call: Call, asked: MetadataRequestTopic, refused: dict[str, KafkaError]) -> MetadataResponseTopic:
     """The answer for one topic that was named, or asked for by id."""
     by_id = call.version >= 10 and asked.topic_id != ZERO_ID
     topic = broker.topics.by_id(asked.topic_id) if by_id else broker.topics.get(asked.name or "")
+    if topic is not None and not broker.allows(call, Operation.DESCRIBE, Resource.TOPIC, topic.name):
+        code = ErrorCode.TOPIC_AUTHORIZATION_FAILED
+        if by_id:  # which is no secret; the name is one
+            return MetadataResponseTopic(error_code=code, name=None if call.version >= 12 else "", topic_id=asked.topic_id, partitions=[])
+        return MetadataResponseTopic(error_code=code, name=topic.name, partitions=[])
     if topic is not None:
-        return _described(broker, topic, operations)
+        return _described(broker, topic)
     if by_id:
         code = ErrorCode.UNKNOWN_TOPIC_ID
         name = None if call.version >= 12 else ""
@@ -152,12 +170,11 @@ def placement(broker: Broker, topic: str, index: int) -> dict[str, Any]:
     }
 
 
-def _described(broker: Broker, topic: Topic, operations: int) -> MetadataResponseTopic:
+def _described(broker: Broker, topic: Topic) -> MetadataResponseTopic:
     partitions = [MetadataResponsePartition(**placement(broker, topic.name, index)) for index in range(topic.partition_count)]
     return MetadataResponseTopic(
         name=topic.name,
         topic_id=topic.id,
         is_internal=topic.internal,
         partitions=partitions,
-        topic_authorized_operations=operations,
     )

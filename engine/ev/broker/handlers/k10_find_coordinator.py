@@ -9,9 +9,10 @@ v1 adds the key type and an error message, v3 is flexible, v4 takes several keys
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from ev.errors import ErrorCode
+from ev.broker.acls import Operation, Resource
+from ev.errors import ErrorCode, error_message
 from ev.wire.messages.k10_find_coordinator import Coordinator, FindCoordinatorResponse
 
 if TYPE_CHECKING:
@@ -22,13 +23,19 @@ if TYPE_CHECKING:
 KEY = 10
 VERSIONS = (0, 6)
 GROUP, TRANSACTION = 0, 1
+RIGHTS: Final = {
+    GROUP: (Resource.GROUP, ErrorCode.GROUP_AUTHORIZATION_FAILED),
+    TRANSACTION: (Resource.TRANSACTIONAL_ID, ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED),
+}
 
 
 def handle(broker: Broker, call: Call) -> None:
     request: FindCoordinatorRequest = call.request
     host, port = broker.advertised(call)
     keys = request.coordinator_keys if call.version >= 4 else [request.key]
-    coordinators = [find(broker.node_id, host, port, request.key_type, key) for key in keys]
+    coordinators = [
+        forbidden(broker, call, request.key_type, key) or find(broker.node_id, host, port, request.key_type, key) for key in keys
+    ]
     if call.version >= 4:
         call.reply(FindCoordinatorResponse(coordinators=coordinators))
         return
@@ -38,6 +45,16 @@ def handle(broker: Broker, call: Call) -> None:
             error_code=found.error_code, error_message=found.error_message, node_id=found.node_id, host=found.host, port=found.port
         )
     )
+
+
+def forbidden(broker: Broker, call: Call, key_type: int, key: str) -> Coordinator | None:
+    """The answer about a key that the client may not describe; None when it may."""
+    if key_type not in RIGHTS:
+        return None
+    resource_type, code = RIGHTS[key_type]
+    if broker.allows(call, Operation.DESCRIBE, resource_type, key):
+        return None
+    return Coordinator(key=key, node_id=-1, host="", port=-1, error_code=code, error_message=error_message(code))
 
 
 def find(node_id: int, host: str, port: int, key_type: int, key: str) -> Coordinator:

@@ -12,7 +12,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ev.broker.acls import Operation, Resource
 from ev.coordinators.classic_replies import join_refused
+from ev.errors import ErrorCode
 
 if TYPE_CHECKING:
     from ev.broker.broker import Broker
@@ -26,4 +28,7 @@ VERSIONS = (0, 9)
 def handle(broker: Broker, call: Call) -> None:
     request: JoinGroupRequest = call.request
     version, member_id = call.version, request.member_id
+    if not broker.allows(call, Operation.READ, Resource.GROUP, request.group_id):
+        call.reply(join_refused(version, ErrorCode.GROUP_AUTHORIZATION_FAILED, member_id))
+        return
     broker.groups.decide(call, broker.groups.groups.join, lambda code: join_refused(version, code, member_id), creates=True)

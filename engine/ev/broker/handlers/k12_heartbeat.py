@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ev.wire.messages.k12_heartbeat import HeartbeatResponse
+from ev.broker.acls import Operation, Resource
+from ev.errors import ErrorCode
+from ev.wire.messages.k12_heartbeat import HeartbeatRequest, HeartbeatResponse
 
 if TYPE_CHECKING:
     from ev.broker.broker import Broker
@@ -20,4 +22,8 @@ VERSIONS = (0, 4)
 
 
 def handle(broker: Broker, call: Call) -> None:
+    request: HeartbeatRequest = call.request
+    if not broker.allows(call, Operation.READ, Resource.GROUP, request.group_id):
+        call.reply(HeartbeatResponse(error_code=ErrorCode.GROUP_AUTHORIZATION_FAILED))
+        return
     broker.groups.decide(call, broker.groups.groups.heartbeat, lambda code: HeartbeatResponse(error_code=code))

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ev.wire.messages.k13_leave_group import LeaveGroupResponse
+from ev.broker.acls import Operation, Resource
+from ev.errors import ErrorCode
+from ev.wire.messages.k13_leave_group import LeaveGroupRequest, LeaveGroupResponse
 
 if TYPE_CHECKING:
     from ev.broker.broker import Broker
@@ -19,4 +21,8 @@ VERSIONS = (0, 5)
 
 
 def handle(broker: Broker, call: Call) -> None:
+    request: LeaveGroupRequest = call.request
+    if not broker.allows(call, Operation.READ, Resource.GROUP, request.group_id):
+        call.reply(LeaveGroupResponse(error_code=ErrorCode.GROUP_AUTHORIZATION_FAILED, members=[]))
+        return
     broker.groups.decide(call, broker.groups.groups.leave, lambda code: LeaveGroupResponse(error_code=code, members=[]))

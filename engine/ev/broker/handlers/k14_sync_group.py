@@ -9,15 +9,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ev.broker.acls import Operation, Resource
 from ev.coordinators.classic_replies import sync_refused
+from ev.errors import ErrorCode
 
 if TYPE_CHECKING:
     from ev.broker.broker import Broker
     from ev.broker.runtime import Call
+    from ev.wire.messages.k14_sync_group import SyncGroupRequest
 
 KEY = 14
 VERSIONS = (0, 5)
 
 
 def handle(broker: Broker, call: Call) -> None:
+    request: SyncGroupRequest = call.request
+    if not broker.allows(call, Operation.READ, Resource.GROUP, request.group_id):
+        call.reply(sync_refused(ErrorCode.GROUP_AUTHORIZATION_FAILED))
+        return
     broker.groups.decide(call, broker.groups.groups.sync, sync_refused)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ev.broker.acls import Operation, Resource
 from ev.wire.messages.k16_list_groups import ListGroupsResponse
 
 if TYPE_CHECKING:
@@ -18,4 +19,13 @@ VERSIONS = (0, 5)
 
 
 def handle(broker: Broker, call: Call) -> None:
-    broker.groups.decide(call, broker.groups.groups.list_groups, lambda code: ListGroupsResponse(error_code=code, groups=[]))
+    def amend(response: ListGroupsResponse) -> None:
+        response.groups = [
+            group for group in response.groups if broker.allows(call, Operation.DESCRIBE, Resource.GROUP, group.group_id, quiet=True)
+        ]
+
+    sees_all = broker.allows_on_cluster(call, Operation.DESCRIBE, quiet=True)
+    groups = broker.groups
+    groups.decide(
+        call, groups.groups.list_groups, lambda code: ListGroupsResponse(error_code=code, groups=[]), amend=None if sees_all else amend
+    )

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from ev.broker.acls import Operation, Resource
 from ev.broker.configs import describe_topic
 from ev.broker.topics import OFFSETS_TOPIC, TRANSACTIONS_TOPIC, Topic
 from ev.errors import ErrorCode, KafkaError
@@ -32,7 +33,7 @@ VERSIONS = (2, 7)
 
 def handle(broker: Broker, call: Call) -> None:
     request: CreateTopicsRequest = call.request
-    results, new = _checked(broker, request)
+    results, new = _checked(broker, call, request)
 
     def answer() -> None:
         for topic in new:
@@ -53,21 +54,24 @@ def handle(broker: Broker, call: Call) -> None:
         answer()
 
 
-def _checked(broker: Broker, request: CreateTopicsRequest) -> tuple[dict[str, CreatableTopicResult], list[Topic]]:
+def _checked(broker: Broker, call: Call, request: CreateTopicsRequest) -> tuple[dict[str, CreatableTopicResult], list[Topic]]:
     """A result for every name, and the topics that may be created."""
     counts = Counter(asked.name for asked in request.topics)
     results: dict[str, CreatableTopicResult] = {}
     new: list[Topic] = []
+    may_create_any = broker.allows_on_cluster(call, Operation.CREATE, quiet=True)
     for asked in request.topics:
         try:
             if counts[asked.name] > 1:
                 raise KafkaError(ErrorCode.INVALID_REQUEST, "Duplicate topic name.")
+            if not may_create_any and not broker.allows(call, Operation.CREATE, Resource.TOPIC, asked.name):
+                raise KafkaError(ErrorCode.TOPIC_AUTHORIZATION_FAILED, "Authorization failed.")
             topic = _new_topic(broker, asked, new)
         except KafkaError as error:
             results[asked.name] = _refusal(asked.name, error)
         else:
             new.append(topic)
-            results[asked.name] = _result(broker, topic, shown_id=not request.validate_only)
+            results[asked.name] = _result(broker, call, topic, shown_id=not request.validate_only)
     return results, new
 
 
@@ -117,7 +121,13 @@ def _refusal(name: str, error: KafkaError) -> CreatableTopicResult:
     return CreatableTopicResult(name=name, error_code=error.code, error_message=error.message, configs=[])
 
 
-def _result(broker: Broker, topic: Topic, *, shown_id: bool) -> CreatableTopicResult:
+def _result(broker: Broker, call: Call, topic: Topic, *, shown_id: bool) -> CreatableTopicResult:
+    if not broker.allows(call, Operation.DESCRIBE_CONFIGS, Resource.TOPIC, topic.name, quiet=True):
+        result = CreatableTopicResult(name=topic.name, error_message=None, configs=None)
+        result.topic_config_error_code = ErrorCode.TOPIC_AUTHORIZATION_FAILED
+        if shown_id:
+            result.topic_id = topic.id
+        return result
     configs = [
         CreatableTopicConfigs(name=entry.name, value=entry.value, read_only=False, config_source=entry.source, is_sensitive=False)
         for entry in describe_topic(broker.broker_configs, topic.config)

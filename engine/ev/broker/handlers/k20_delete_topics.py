@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from ev.broker.acls import Operation, Resource
 from ev.broker.topics import ZERO_ID, Topic
 from ev.errors import ErrorCode, KafkaError
 from ev.wire.messages.k20_delete_topics import (
@@ -34,8 +35,13 @@ def handle(broker: Broker, call: Call) -> None:
     results: list[DeletableTopicResult] = []
     doomed: list[Topic] = []
     counts = Counter(_resolved_name(broker, state) for state in asked)
+    may_delete_any = broker.allows_on_cluster(call, Operation.DELETE, quiet=True)
     for state in asked:
         try:
+            name = None if may_delete_any else _resolved_name(broker, state)
+            if name is not None and not _may_delete(broker, call, state, name):
+                results.append(_unauthorized(broker, call, state, name))
+                continue
             topic = _topic(broker, call, state)
             if counts[topic.name] > 1:
                 raise KafkaError(ErrorCode.INVALID_REQUEST, "Duplicate topic name.")
@@ -81,6 +87,22 @@ def _topic(broker: Broker, call: Call, state: DeleteTopicState) -> Topic:
     if topic.internal:
         raise KafkaError(ErrorCode.INVALID_REQUEST, f"{topic.name} is the engine's own and is not deleted.")
     return topic
+
+
+def _may_delete(broker: Broker, call: Call, state: DeleteTopicState, name: str) -> bool:
+    """Whoever names a topic must be allowed to describe it, too."""
+    may_know = state.name is None or broker.allows(call, Operation.DESCRIBE, Resource.TOPIC, name)
+    return may_know and broker.allows(call, Operation.DELETE, Resource.TOPIC, name)
+
+
+def _unauthorized(broker: Broker, call: Call, state: DeleteTopicState, name: str) -> DeletableTopicResult:
+    """The refusal to delete a topic, which does not say what the client may not know: whether a name exists, or what an id is called."""
+    if state.name is None:
+        shown = name if broker.allows(call, Operation.DESCRIBE, Resource.TOPIC, name) else None
+        state = DeleteTopicState(name=shown, topic_id=state.topic_id)
+    elif name not in broker.topics and broker.allows(call, Operation.DESCRIBE, Resource.TOPIC, name):
+        return _refusal(state, KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION))
+    return _refusal(state, KafkaError(ErrorCode.TOPIC_AUTHORIZATION_FAILED))
 
 
 def _refusal(state: DeleteTopicState, error: KafkaError) -> DeletableTopicResult:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from ev.broker.acls import Operation, Resource
 from ev.errors import ErrorCode, KafkaError
 from ev.wire.messages.k21_delete_records import (
     DeleteRecordsPartitionResult,
@@ -49,6 +50,8 @@ def _answer(broker: Broker, call: Call, request: DeleteRecordsRequest) -> None:
 
 def _delete(broker: Broker, call: Call, name: str, index: int, offset: int) -> DeleteRecordsPartitionResult:
     try:
+        if not broker.allows(call, Operation.DELETE, Resource.TOPIC, name):
+            raise KafkaError(ErrorCode.TOPIC_AUTHORIZATION_FAILED)
         if broker.topics.internal(name):
             raise KafkaError(ErrorCode.INVALID_TOPIC_EXCEPTION)
         partition = broker.partition(name, index)

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ev.errors import KafkaError
+from ev.broker.acls import Operation, Resource
+from ev.errors import ErrorCode, KafkaError
 from ev.wire.messages.k22_init_producer_id import InitProducerIdRequest, InitProducerIdResponse
 
 if TYPE_CHECKING:
@@ -26,6 +27,10 @@ VERSIONS = (0, 5)
 
 def handle(broker: Broker, call: Call) -> None:
     request: InitProducerIdRequest = call.request
+    refusal = _refusal(broker, call, request.transactional_id)
+    if refusal:
+        call.reply(refused(refusal))
+        return
     if request.transactional_id is not None:
         coordinator = broker.transactions
         coordinator.decide(call, coordinator.transactions.init_producer_id, refused, creates=True)
@@ -36,6 +41,20 @@ def handle(broker: Broker, call: Call) -> None:
         call.reply(refused(error.code))
         return
     call.reply(InitProducerIdResponse(producer_id=producer_id, producer_epoch=0), broker.metadata_round)
+
+
+def _refusal(broker: Broker, call: Call, transactional_id: str | None) -> int:
+    """The error for a client that may not write with this transactional id, or with none any topic at all (KIP-679)."""
+    if transactional_id is not None:
+        allowed = broker.allows(call, Operation.WRITE, Resource.TRANSACTIONAL_ID, transactional_id)
+        return ErrorCode.NONE if allowed else ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED
+    authorizer = broker.authorizer
+    allowed = (
+        authorizer is None
+        or broker.allows_on_cluster(call, Operation.IDEMPOTENT_WRITE, quiet=True)
+        or authorizer.allows_some(call.principal, call.client_host, Operation.WRITE, Resource.TOPIC)
+    )
+    return ErrorCode.NONE if allowed else ErrorCode.CLUSTER_AUTHORIZATION_FAILED
 
 
 def refused(code: int) -> InitProducerIdResponse:

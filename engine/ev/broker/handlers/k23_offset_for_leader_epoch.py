@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ev.errors import KafkaError
+from ev.broker.acls import Operation, Resource
+from ev.errors import ErrorCode, KafkaError
 from ev.wire.messages.k23_offset_for_leader_epoch import (
     EpochEndOffset,
     OffsetForLeaderEpochRequest,
     OffsetForLeaderEpochResponse,
+    OffsetForLeaderPartition,
     OffsetForLeaderTopicResult,
 )
 
@@ -27,11 +29,15 @@ VERSIONS = (2, 4)
 
 def handle(broker: Broker, call: Call) -> None:
     request: OffsetForLeaderEpochRequest = call.request
+    all_allowed = broker.allows_on_cluster(call, Operation.CLUSTER_ACTION, quiet=True)
     topics = [
         OffsetForLeaderTopicResult(
             topic=topic.topic,
             partitions=[
-                _end(broker, topic.topic, asked.partition, asked.current_leader_epoch, asked.leader_epoch) for asked in topic.partitions
+                _end(
+                    broker, topic.topic, asked, allowed=all_allowed or broker.allows(call, Operation.DESCRIBE, Resource.TOPIC, topic.topic)
+                )
+                for asked in topic.partitions
             ],
         )
         for topic in request.topics
@@ -39,10 +45,12 @@ def handle(broker: Broker, call: Call) -> None:
     call.reply(OffsetForLeaderEpochResponse(topics=topics), broker.metadata_round)
 
 
-def _end(broker: Broker, name: str, index: int, current_leader_epoch: int, leader_epoch: int) -> EpochEndOffset:
+def _end(broker: Broker, name: str, asked: OffsetForLeaderPartition, *, allowed: bool) -> EpochEndOffset:
     try:
-        partition = broker.partition(name, index, current_leader_epoch)
+        if not allowed:
+            raise KafkaError(ErrorCode.TOPIC_AUTHORIZATION_FAILED)
+        partition = broker.partition(name, asked.partition, asked.current_leader_epoch)
     except KafkaError as error:
-        return EpochEndOffset(error_code=error.code, partition=index)
-    epoch, end_offset = partition.epoch_end_offset(leader_epoch)
-    return EpochEndOffset(partition=index, leader_epoch=epoch, end_offset=end_offset)
+        return EpochEndOffset(error_code=error.code, partition=asked.partition)
+    epoch, end_offset = partition.epoch_end_offset(asked.leader_epoch)
+    return EpochEndOffset(partition=asked.partition, leader_epoch=epoch, end_offset=end_offset)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from ev.broker.acls import Operation, Resource
 from ev.broker.transaction_runtime import client_code
 from ev.coordinators.transactions import FENCED_FROM
 from ev.errors import ErrorCode, KafkaError
@@ -67,7 +68,10 @@ def handle(broker: Broker, call: Call) -> None:
                 verify_only=False,
             )
         ]
-    answers = [answered(broker, each, call.version) for each in asked]
+    if call.version >= SEVERAL_FROM and not broker.allows_on_cluster(call, Operation.CLUSTER_ACTION):
+        call.reply(AddPartitionsToTxnResponse(error_code=ErrorCode.CLUSTER_AUTHORIZATION_FAILED))
+        return
+    answers = [answered(broker, call, each) for each in asked]
     after = max((round_number for _, round_number in answers), default=0)
     if call.version >= SEVERAL_FROM:
         results = [AddPartitionsToTxnResult(each.transactional_id, topics) for each, (topics, _) in zip(asked, answers, strict=True)]
@@ -76,13 +80,16 @@ def handle(broker: Broker, call: Call) -> None:
         call.reply(AddPartitionsToTxnResponse(results_by_topic_v3_and_below=answers[0][0]), after)
 
 
-def answered(broker: Broker, asked: Asked, version: int) -> tuple[list[AddPartitionsToTxnTopicResult], int]:
+def answered(broker: Broker, call: Call, asked: Asked) -> tuple[list[AddPartitionsToTxnTopicResult], int]:
     """(the answer for every partition, the round that it waits for)."""
-    missing = {place for place in asked.partitions if not 0 <= place[1] < broker.topics.partitions_of(place[0])}
     codes = dict.fromkeys(asked.partitions, int(ErrorCode.NONE))
     after = broker.transactions.topic.round_of((asked.transactional_id,))
-    if missing:
-        codes = {place: ErrorCode.UNKNOWN_TOPIC_OR_PARTITION if place in missing else ErrorCode.OPERATION_NOT_ATTEMPTED for place in codes}
+    from_client = call.version < SEVERAL_FROM
+    wrong = {place: code for place in codes if (code := place_error(broker, call, place, from_client=from_client))}
+    if from_client and not broker.allows(call, Operation.WRITE, Resource.TRANSACTIONAL_ID, asked.transactional_id):
+        codes = dict.fromkeys(codes, int(ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED))
+    elif wrong:
+        codes = {place: wrong.get(place, ErrorCode.OPERATION_NOT_ATTEMPTED) for place in codes}
     elif asked.verify_only:
         for place in codes:
             try:
@@ -93,7 +100,7 @@ def answered(broker: Broker, asked: Asked, version: int) -> tuple[list[AddPartit
         try:
             after = broker.transactions.add_partitions(asked.transactional_id, asked.producer_id, asked.epoch, asked.partitions)
         except KafkaError as error:
-            codes = dict.fromkeys(codes, client_code(error, knows_fenced=version >= FENCED_FROM))
+            codes = dict.fromkeys(codes, client_code(error, knows_fenced=call.version >= FENCED_FROM))
     topics = [
         AddPartitionsToTxnTopicResult(
             topic.name, [AddPartitionsToTxnPartitionResult(index, codes[topic.name, index]) for index in topic.partitions]
@@ -101,3 +108,11 @@ def answered(broker: Broker, asked: Asked, version: int) -> tuple[list[AddPartit
         for topic in asked.topics
     ]
     return topics, after
+
+
+def place_error(broker: Broker, call: Call, place: tuple[str, int], *, from_client: bool) -> int:
+    """Why a partition cannot be added, whatever the transaction is."""
+    topic, index = place
+    if from_client and (broker.topics.internal(topic) or not broker.allows(call, Operation.WRITE, Resource.TOPIC, topic)):
+        return ErrorCode.TOPIC_AUTHORIZATION_FAILED
+    return ErrorCode.NONE if 0 <= index < broker.topics.partitions_of(topic) else ErrorCode.UNKNOWN_TOPIC_OR_PARTITION

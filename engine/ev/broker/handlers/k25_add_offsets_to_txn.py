@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ev.broker.acls import Operation, Resource
 from ev.broker.topics import OFFSETS_TOPIC
 from ev.broker.transaction_runtime import client_code
 from ev.coordinators.transactions import FENCED_FROM
@@ -18,6 +19,7 @@ from ev.wire.messages.k25_add_offsets_to_txn import AddOffsetsToTxnRequest, AddO
 if TYPE_CHECKING:
     from ev.broker.broker import Broker
     from ev.broker.runtime import Call
+    from ev.wire.messages.k28_txn_offset_commit import TxnOffsetCommitRequest
 
 KEY = 25
 VERSIONS = (0, 4)
@@ -25,6 +27,10 @@ VERSIONS = (0, 4)
 
 def handle(broker: Broker, call: Call) -> None:
     request: AddOffsetsToTxnRequest = call.request
+    refusal = offsets_refusal(broker, call, request)
+    if refusal:
+        call.reply(AddOffsetsToTxnResponse(error_code=refusal))
+        return
 
     def add(error_code: int) -> None:
         if not error_code and not request.group_id:
@@ -39,3 +45,11 @@ def handle(broker: Broker, call: Call) -> None:
         call.reply(AddOffsetsToTxnResponse(error_code=error_code), after)
 
     broker.groups.topic.when_ready(add)
+
+
+def offsets_refusal(broker: Broker, call: Call, request: AddOffsetsToTxnRequest | TxnOffsetCommitRequest) -> int:
+    """The error for a client that may not write with the transactional id, or not read in the group."""
+    if not broker.allows(call, Operation.WRITE, Resource.TRANSACTIONAL_ID, request.transactional_id):
+        return ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED
+    allowed = broker.allows(call, Operation.READ, Resource.GROUP, request.group_id)
+    return ErrorCode.NONE if allowed else ErrorCode.GROUP_AUTHORIZATION_FAILED

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ev.wire.messages.k26_end_txn import EndTxnResponse
+from ev.broker.acls import Operation, Resource
+from ev.errors import ErrorCode
+from ev.wire.messages.k26_end_txn import EndTxnRequest, EndTxnResponse
 
 if TYPE_CHECKING:
     from ev.broker.broker import Broker
@@ -21,5 +23,9 @@ VERSIONS = (0, 5)
 
 
 def handle(broker: Broker, call: Call) -> None:
+    request: EndTxnRequest = call.request
+    if not broker.allows(call, Operation.WRITE, Resource.TRANSACTIONAL_ID, request.transactional_id):
+        call.reply(EndTxnResponse(error_code=ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED))
+        return
     coordinator = broker.transactions
     coordinator.decide(call, coordinator.transactions.end, lambda code: EndTxnResponse(error_code=code))

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ev.errors import KafkaError
+from ev.broker.acls import Operation
+from ev.errors import ErrorCode, KafkaError
 from ev.log.transactions import Marker
 from ev.wire.messages.k27_write_txn_markers import (
     WritableTxnMarker,
@@ -31,6 +32,7 @@ VERSIONS = (1, 2)
 
 def handle(broker: Broker, call: Call) -> None:
     request: WriteTxnMarkersRequest = call.request
+    allowed = broker.allows_on_cluster(call, Operation.ALTER, quiet=True) or broker.allows_on_cluster(call, Operation.CLUSTER_ACTION)
     rounds = [0]
     results = [
         WritableTxnMarkerResult(
@@ -39,7 +41,10 @@ def handle(broker: Broker, call: Call) -> None:
                 WritableTxnMarkerTopicResult(
                     topic.name,
                     [
-                        WritableTxnMarkerPartitionResult(index, written(broker, marker, (topic.name, index), rounds))
+                        WritableTxnMarkerPartitionResult(
+                            index,
+                            written(broker, marker, (topic.name, index), rounds) if allowed else ErrorCode.CLUSTER_AUTHORIZATION_FAILED,
+                        )
                         for index in topic.partition_indexes
                     ],
                 )

@@ -10,16 +10,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ev.broker.acls import Operation
+from ev.broker.handlers.k25_add_offsets_to_txn import offsets_refusal
 from ev.broker.topics import OFFSETS_TOPIC
-from ev.errors import KafkaError
+from ev.errors import ErrorCode, KafkaError
 from ev.wire.messages.k28_txn_offset_commit import (
     TxnOffsetCommitRequest,
+    TxnOffsetCommitRequestTopic,
     TxnOffsetCommitResponse,
     TxnOffsetCommitResponsePartition,
     TxnOffsetCommitResponseTopic,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from ev.broker.broker import Broker
     from ev.broker.runtime import Call
 
@@ -31,6 +36,18 @@ ADDS_FROM = 5
 
 def handle(broker: Broker, call: Call) -> None:
     request: TxnOffsetCommitRequest = call.request
+    refusal = offsets_refusal(broker, call, request)
+    if refusal:
+        call.reply(refused(request, refusal))
+        return
+    request.topics, forbidden = broker.allowed_topics(call, Operation.READ, request.topics, lambda topic: topic.name)
+    unauthorized = refused_topics(forbidden, ErrorCode.TOPIC_AUTHORIZATION_FAILED)
+    if forbidden and not request.topics:
+        call.reply(TxnOffsetCommitResponse(topics=unauthorized))
+        return
+
+    def amend(response: TxnOffsetCommitResponse) -> None:
+        response.topics += unauthorized
 
     def commit(error_code: int) -> None:
         if not error_code and request.group_id:
@@ -47,24 +64,29 @@ def handle(broker: Broker, call: Call) -> None:
             except KafkaError as error:
                 error_code = error.code
         if error_code:
-            call.reply(refused(request, error_code))
+            response = refused(request, error_code)
+            amend(response)
+            call.reply(response)
         else:
-            broker.groups.decide(call, broker.groups.groups.commit_offsets_in_transaction, lambda code: refused(request, code))
+            groups = broker.groups
+            groups.decide(call, groups.groups.commit_offsets_in_transaction, lambda code: refused(request, code), amend=amend)
 
     broker.groups.topic.when_ready(commit)
 
 
 def refused(request: TxnOffsetCommitRequest, error_code: int) -> TxnOffsetCommitResponse:
     """The error for every partition that the request named."""
-    return TxnOffsetCommitResponse(
-        topics=[
-            TxnOffsetCommitResponseTopic(
-                name=topic.name,
-                partitions=[
-                    TxnOffsetCommitResponsePartition(partition_index=partition.partition_index, error_code=error_code)
-                    for partition in topic.partitions
-                ],
-            )
-            for topic in request.topics
-        ]
-    )
+    return TxnOffsetCommitResponse(topics=refused_topics(request.topics, error_code))
+
+
+def refused_topics(topics: Iterable[TxnOffsetCommitRequestTopic], error_code: int) -> list[TxnOffsetCommitResponseTopic]:
+    return [
+        TxnOffsetCommitResponseTopic(
+            name=topic.name,
+            partitions=[
+                TxnOffsetCommitResponsePartition(partition_index=partition.partition_index, error_code=error_code)
+                for partition in topic.partitions
+            ],
+        )
+        for topic in topics
+    ]

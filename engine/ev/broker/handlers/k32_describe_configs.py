@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ev.broker import configs
+from ev.broker.acls import Operation
 from ev.broker.broker_configs import ALL_BROKERS
 from ev.broker.topics import check_topic_name
 from ev.errors import ErrorCode, KafkaError
@@ -52,6 +53,7 @@ def _described(broker: Broker, call: Call, request: DescribeConfigsRequest, reso
 
 def _entries(broker: Broker, call: Call, resource: DescribeConfigsResource) -> Iterable[configs.Entry]:
     name, names = resource.resource_name, resource.configuration_keys or None
+    configs.check_right(broker, call, Operation.DESCRIBE_CONFIGS, resource.resource_type, name)
     if resource.resource_type == configs.TOPIC:
         check_topic_name(name)
         topic = broker.topics.get(name)

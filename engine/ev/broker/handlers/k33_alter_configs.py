@@ -34,7 +34,7 @@ VERSIONS = (0, 2)
 def handle(broker: Broker, call: Call) -> None:
     request: AlterConfigsRequest = call.request
     changes = [Change(resource.resource_type, resource.resource_name, partial(_new, resource)) for resource in request.resources]
-    after = alter(broker, changes, call.now_ms, validate_only=request.validate_only)
+    after = alter(broker, call, changes, validate_only=request.validate_only)
     responses = [
         AlterConfigsResourceResponse(
             error_code=change.code, error_message=change.message, resource_type=change.resource_type, resource_name=change.name

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ev.broker.acls import Operation
 from ev.errors import ErrorCode
 from ev.wire.messages.k34_alter_replica_log_dirs import (
     AlterReplicaLogDirPartitionResult,
@@ -28,12 +29,17 @@ VERSIONS = (1, 2)
 
 def handle(broker: Broker, call: Call) -> None:
     request: AlterReplicaLogDirsRequest = call.request
+    allowed = broker.allows_on_cluster(call, Operation.ALTER)
     results: dict[str, list[AlterReplicaLogDirPartitionResult]] = {}
     for directory in request.dirs:
         for topic in directory.topics:
             answers = results.setdefault(topic.name, [])
             answers += [
-                AlterReplicaLogDirPartitionResult(index, _code(broker, directory.path, topic.name, index)) for index in topic.partitions
+                AlterReplicaLogDirPartitionResult(
+                    index,
+                    _code(broker, directory.path, topic.name, index) if allowed else ErrorCode.CLUSTER_AUTHORIZATION_FAILED,
+                )
+                for index in topic.partitions
             ]
     topics = [AlterReplicaLogDirTopicResult(topic_name=name, partitions=answers) for name, answers in results.items()]
     call.reply(AlterReplicaLogDirsResponse(results=topics), broker.metadata_round)

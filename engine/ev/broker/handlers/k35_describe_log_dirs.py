@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ev.broker.acls import Operation
 from ev.errors import ErrorCode
 from ev.wire.messages.k35_describe_log_dirs import (
     DescribeLogDirsPartition,
@@ -30,6 +31,9 @@ VERSIONS = (1, 4)
 
 def handle(broker: Broker, call: Call) -> None:
     request: DescribeLogDirsRequest = call.request
+    if not broker.allows_on_cluster(call, Operation.DESCRIBE):
+        call.reply(DescribeLogDirsResponse(error_code=ErrorCode.CLUSTER_AUTHORIZATION_FAILED, results=[]))
+        return
     store = broker.store
     wanted: Mapping[str, Iterable[int]]
     if request.topics is None:

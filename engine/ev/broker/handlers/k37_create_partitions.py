@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from ev.broker.acls import Operation, Resource
 from ev.broker.handlers.k19_create_topics import check_assignments
 from ev.errors import ErrorCode, KafkaError
 from ev.wire.messages.k37_create_partitions import (
@@ -38,6 +39,8 @@ def handle(broker: Broker, call: Call) -> None:
         try:
             if counts[asked.name] > 1:
                 raise KafkaError(ErrorCode.INVALID_REQUEST, "Duplicate topic name.")
+            if not broker.allows(call, Operation.ALTER, Resource.TOPIC, asked.name):
+                raise KafkaError(ErrorCode.TOPIC_AUTHORIZATION_FAILED)
             grown.append(_grown(broker, asked, grown))
         except KafkaError as error:
             refusals[asked.name] = _refusal(asked.name, error)

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ev.broker.acls import Operation, Resource
+from ev.errors import ErrorCode
 from ev.wire.messages.k42_delete_groups import DeletableGroupResult, DeleteGroupsResponse
 
 if TYPE_CHECKING:
@@ -20,7 +22,15 @@ VERSIONS = (0, 2)
 
 def handle(broker: Broker, call: Call) -> None:
     request: DeleteGroupsRequest = call.request
-    broker.groups.decide(call, broker.groups.groups.delete_groups, lambda code: refused(request, code))
+    forbidden = [each for each in request.groups_names if not broker.allows(call, Operation.DELETE, Resource.GROUP, each)]
+    if forbidden:
+        request.groups_names = [each for each in request.groups_names if each not in forbidden]
+
+    def amend(response: DeleteGroupsResponse) -> None:
+        code = ErrorCode.GROUP_AUTHORIZATION_FAILED
+        response.results += [DeletableGroupResult(group_id=each, error_code=code) for each in dict.fromkeys(forbidden)]
+
+    broker.groups.decide(call, broker.groups.groups.delete_groups, lambda code: refused(request, code), amend=amend)
 
 
 def refused(request: DeleteGroupsRequest, error_code: int) -> DeleteGroupsResponse:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from ev.broker.acls import Operation
 from ev.errors import ErrorCode, error_message
 from ev.wire.messages.k43_elect_leaders import ElectLeadersRequest, ElectLeadersResponse, PartitionResult, ReplicaElectionResult
 
@@ -26,6 +27,10 @@ UNCLEAN: Final = 1
 
 def handle(broker: Broker, call: Call) -> None:
     request: ElectLeadersRequest = call.request
+    if not broker.allows_on_cluster(call, Operation.ALTER):
+        code = ErrorCode.CLUSTER_AUTHORIZATION_FAILED
+        call.reply(ElectLeadersResponse(error_code=code, replica_election_results=refused(request, code)))
+        return
     if request.election_type not in (PREFERRED, UNCLEAN):
         call.reply(ElectLeadersResponse(error_code=ErrorCode.INVALID_REQUEST))
         return
@@ -37,6 +42,14 @@ def handle(broker: Broker, call: Call) -> None:
             for topic in request.topic_partitions
         ]
     call.reply(ElectLeadersResponse(replica_election_results=results), broker.metadata_round)
+
+
+def refused(request: ElectLeadersRequest, code: int) -> list[ReplicaElectionResult]:
+    """The error for every partition that the request named."""
+    return [
+        ReplicaElectionResult(topic.topic, [PartitionResult(index, code, error_message(code)) for index in topic.partitions])
+        for topic in request.topic_partitions or ()
+    ]
 
 
 def result(broker: Broker, topic: str, index: int) -> PartitionResult:

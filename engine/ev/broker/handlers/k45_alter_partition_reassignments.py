@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ev.broker.acls import Operation
 from ev.errors import ErrorCode, error_message
 from ev.wire.messages.k45_alter_partition_reassignments import (
     AlterPartitionReassignmentsRequest,
@@ -29,6 +30,9 @@ VERSIONS = (0, 1)
 
 def handle(broker: Broker, call: Call) -> None:
     request: AlterPartitionReassignmentsRequest = call.request
+    if not broker.allows_on_cluster(call, Operation.ALTER):
+        call.reply(refused(request, ErrorCode.CLUSTER_AUTHORIZATION_FAILED))
+        return
     responses = []
     for topic in request.topics:
         partitions = []
@@ -40,6 +44,19 @@ def handle(broker: Broker, call: Call) -> None:
         allow_replication_factor_change=request.allow_replication_factor_change, error_message=None, responses=responses
     )
     call.reply(answer, broker.metadata_round)
+
+
+def refused(request: AlterPartitionReassignmentsRequest, code: int) -> AlterPartitionReassignmentsResponse:
+    """The error for the whole and for every partition that the request named."""
+    message = error_message(code)
+    responses = [
+        ReassignableTopicResponse(
+            name=topic.name,
+            partitions=[ReassignablePartitionResponse(asked.partition_index, code, message) for asked in topic.partitions],
+        )
+        for topic in request.topics
+    ]
+    return AlterPartitionReassignmentsResponse(error_code=code, error_message=message, responses=responses)
 
 
 def refusal(broker: Broker, topic: str, asked: ReassignablePartition) -> tuple[int, str | None] | None:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ev.broker.acls import Operation
+from ev.errors import ErrorCode, error_message
 from ev.wire.messages.k46_list_partition_reassignments import ListPartitionReassignmentsResponse
 
 if TYPE_CHECKING:
@@ -18,4 +20,8 @@ VERSIONS = (0, 0)
 
 
 def handle(broker: Broker, call: Call) -> None:
+    if not broker.allows_on_cluster(call, Operation.DESCRIBE):
+        code = ErrorCode.CLUSTER_AUTHORIZATION_FAILED
+        call.reply(ListPartitionReassignmentsResponse(error_code=code, error_message=error_message(code), topics=[]))
+        return
     call.reply(ListPartitionReassignmentsResponse(error_message=None, topics=[]))

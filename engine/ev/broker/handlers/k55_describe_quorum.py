@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from ev.broker.acls import Operation
 from ev.errors import ErrorCode, error_message
 from ev.wire.messages.k55_describe_quorum import (
     DescribeQuorumRequest,
@@ -35,6 +36,10 @@ LISTENER: Final = "PLAINTEXT"
 
 def handle(broker: Broker, call: Call) -> None:
     request: DescribeQuorumRequest = call.request
+    if not broker.allows_on_cluster(call, Operation.DESCRIBE):
+        code = ErrorCode.CLUSTER_AUTHORIZATION_FAILED
+        call.reply(DescribeQuorumResponse(error_code=code, error_message=error_message(code), topics=[], nodes=[]))
+        return
     if [(topic.topic_name, [part.partition_index for part in topic.partitions]) for topic in request.topics] != [(METADATA_TOPIC, [0])]:
         call.reply(DescribeQuorumResponse(error_message=None, topics=[unknown(topic) for topic in request.topics], nodes=[]))
         return

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from ev.broker.handlers.k03_metadata import CLUSTER_OPERATIONS, NOT_ASKED
+from ev.broker.handlers.k03_metadata import NOT_ASKED
 from ev.errors import ErrorCode
 from ev.wire.messages.k60_describe_cluster import DescribeClusterBroker, DescribeClusterRequest, DescribeClusterResponse
 
@@ -37,6 +37,6 @@ def handle(broker: Broker, call: Call) -> None:
         cluster_id=broker.cluster_id,
         controller_id=broker.node_id,
         brokers=[DescribeClusterBroker(broker_id=broker.node_id, host=host, port=port)],
-        cluster_authorized_operations=CLUSTER_OPERATIONS if request.include_cluster_authorized_operations else NOT_ASKED,
+        cluster_authorized_operations=broker.cluster_operations(call) if request.include_cluster_authorized_operations else NOT_ASKED,
     )
     call.reply(response)

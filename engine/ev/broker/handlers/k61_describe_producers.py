@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ev.errors import ErrorCode, error_message
+from ev.broker.acls import Operation, Resource
+from ev.broker.topics import check_topic_name
+from ev.errors import ErrorCode, KafkaError, error_message
 from ev.wire.messages.k61_describe_producers import (
     DescribeProducersRequest,
     DescribeProducersResponse,
@@ -18,6 +20,8 @@ from ev.wire.messages.k61_describe_producers import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from ev.broker.broker import Broker
     from ev.broker.runtime import Call
 
@@ -29,14 +33,27 @@ NONE = -1
 def handle(broker: Broker, call: Call) -> None:
     request: DescribeProducersRequest = call.request
     topics = [
-        TopicResponse(name=topic.name, partitions=[described(broker, topic.name, index) for index in topic.partition_indexes])
-        for topic in request.topics
+        TopicResponse(name=topic.name, partitions=partitions(broker, call, topic.name, topic.partition_indexes)) for topic in request.topics
     ]
     rounds = [broker.metadata_round]
     for topic in request.topics:
         found = (broker.store.partition(topic.name, index) for index in topic.partition_indexes)
         rounds += [partition.dirty_round for partition in found if partition is not None]
     call.reply(DescribeProducersResponse(topics=topics), max(rounds))
+
+
+def partitions(broker: Broker, call: Call, topic: str, indexes: Iterable[int]) -> list[PartitionResponse]:
+    """The answers about partitions of one topic, if the client may read it."""
+    try:
+        check_topic_name(topic)
+        if not broker.allows(call, Operation.READ, Resource.TOPIC, topic):
+            raise KafkaError(ErrorCode.TOPIC_AUTHORIZATION_FAILED)
+    except KafkaError as error:
+        return [
+            PartitionResponse(partition_index=index, error_code=error.code, error_message=error.message, active_producers=[])
+            for index in indexes
+        ]
+    return [described(broker, topic, index) for index in indexes]
 
 
 def described(broker: Broker, topic: str, index: int) -> PartitionResponse:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ev.broker.acls import Operation, Resource
+from ev.errors import ErrorCode
 from ev.wire.messages.k65_describe_transactions import (
     DescribeTransactionsRequest,
     DescribeTransactionsResponse,
@@ -24,9 +26,25 @@ VERSIONS = (0, 0)
 def handle(broker: Broker, call: Call) -> None:
     request: DescribeTransactionsRequest = call.request
     coordinator = broker.transactions
-    coordinator.decide(call, coordinator.transactions.describe, lambda code: refused(request, code))
+    forbidden = [each for each in request.transactional_ids if not may_describe(broker, call, each)]
+    if forbidden:
+        request.transactional_ids = [each for each in request.transactional_ids if each not in forbidden]
+
+    def amend(response: DescribeTransactionsResponse) -> None:
+        for state in response.transaction_states:
+            state.topics = broker.allowed_topics(call, Operation.DESCRIBE, state.topics, lambda topic: topic.topic)[0]
+        response.transaction_states += [described_as(each, ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED) for each in forbidden]
+
+    coordinator.decide(call, coordinator.transactions.describe, lambda code: refused(request, code), amend=amend)
+
+
+def may_describe(broker: Broker, call: Call, transactional_id: str, *, quiet: bool = False) -> bool:
+    return broker.allows(call, Operation.DESCRIBE, Resource.TRANSACTIONAL_ID, transactional_id, quiet=quiet)
 
 
 def refused(request: DescribeTransactionsRequest, error_code: int) -> DescribeTransactionsResponse:
-    states = [TransactionState(error_code=error_code, transactional_id=each, topics=[]) for each in request.transactional_ids]
-    return DescribeTransactionsResponse(transaction_states=states)
+    return DescribeTransactionsResponse(transaction_states=[described_as(each, error_code) for each in request.transactional_ids])
+
+
+def described_as(transactional_id: str, error_code: int) -> TransactionState:
+    return TransactionState(error_code=error_code, transactional_id=transactional_id, topics=[])

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ev.broker.handlers.k65_describe_transactions import may_describe
 from ev.wire.messages.k66_list_transactions import ListTransactionsResponse
 
 if TYPE_CHECKING:
@@ -22,4 +23,11 @@ VERSIONS = (0, 1)
 
 def handle(broker: Broker, call: Call) -> None:
     coordinator = broker.transactions
-    coordinator.decide(call, coordinator.transactions.list_transactions, lambda code: ListTransactionsResponse(error_code=code))
+
+    def amend(response: ListTransactionsResponse) -> None:
+        states = response.transaction_states
+        response.transaction_states = [each for each in states if may_describe(broker, call, each.transactional_id, quiet=True)]
+
+    coordinator.decide(
+        call, coordinator.transactions.list_transactions, lambda code: ListTransactionsResponse(error_code=code), amend=amend
+    )

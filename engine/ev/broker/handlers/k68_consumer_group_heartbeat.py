@@ -3,6 +3,8 @@
 Versions 0-1. The broker assigns; the answer says what the member is to have when that has changed, and in any case its epoch.
 
 - Epoch 0 joins, -1 leaves, -2 leaves for a while (static members).
+- Whoever subscribes to a topic by its name must be allowed to describe it; a regular expression finds only topics that the member is
+  allowed to describe.
 - A classic group that is empty becomes one of the new protocol; one with members is refused (GROUP_ID_NOT_FOUND).
 
 v1 the member chooses its id, and may subscribe by a regular expression.
@@ -12,7 +14,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ev.wire.messages.k68_consumer_group_heartbeat import ConsumerGroupHeartbeatResponse
+from ev.broker.acls import Operation, Resource
+from ev.errors import ErrorCode, error_message
+from ev.wire.messages.k68_consumer_group_heartbeat import ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse
 
 if TYPE_CHECKING:
     from ev.broker.broker import Broker
@@ -23,5 +27,20 @@ VERSIONS = (0, 1)
 
 
 def handle(broker: Broker, call: Call) -> None:
+    request: ConsumerGroupHeartbeatRequest = call.request
+    code = refusal(broker, call, request) if broker.authorizer is not None else ErrorCode.NONE
+    if code:
+        call.reply(ConsumerGroupHeartbeatResponse(error_code=code, error_message=error_message(code)))
+        return
     groups = broker.groups
     groups.decide(call, groups.groups.consumer_heartbeat, lambda code: ConsumerGroupHeartbeatResponse(error_code=code), creates=True)
+
+
+def refusal(broker: Broker, call: Call, request: ConsumerGroupHeartbeatRequest) -> int:
+    """The error for a client that may not read in the group, or describe what it subscribes to."""
+    if not broker.allows(call, Operation.READ, Resource.GROUP, request.group_id):
+        return ErrorCode.GROUP_AUTHORIZATION_FAILED
+    names = request.subscribed_topic_names or ()
+    if not all(broker.allows(call, Operation.DESCRIBE, Resource.TOPIC, name) for name in names):
+        return ErrorCode.TOPIC_AUTHORIZATION_FAILED
+    return ErrorCode.NONE

@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ev.broker import configs
+from ev.broker.acls import Operation
 from ev.errors import ErrorCode
 from ev.wire.messages.k74_list_config_resources import ConfigResource, ListConfigResourcesRequest, ListConfigResourcesResponse
 
@@ -27,6 +28,9 @@ VERSIONS = (0, 1)
 
 def handle(broker: Broker, call: Call) -> None:
     request: ListConfigResourcesRequest = call.request
+    if not broker.allows_on_cluster(call, Operation.DESCRIBE_CONFIGS):
+        call.reply(ListConfigResourcesResponse(error_code=ErrorCode.CLUSTER_AUTHORIZATION_FAILED))
+        return
     names = _names(broker)
     wanted = {configs.CLIENT_METRICS} if call.version == 0 else set(request.resource_types) or names.keys()
     if not wanted <= names.keys():

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from ev.broker.handlers.k03_metadata import TOPIC_OPERATIONS, placement
+from ev.broker.acls import Operation, Resource
+from ev.broker.handlers.k03_metadata import placement
 from ev.errors import ErrorCode
 from ev.wire.messages.k75_describe_topic_partitions import (
     Cursor,
@@ -37,6 +38,9 @@ def handle(broker: Broker, call: Call) -> None:
         call.reply(DescribeTopicPartitionsResponse(topics=refused))
         return
     names = sorted({topic.name for topic in request.topics} or {topic.name for topic in broker.topics})
+    quiet = not request.topics
+    unauthorized = {name for name in names if not broker.allows(call, Operation.DESCRIBE, Resource.TOPIC, name, quiet=quiet)}
+    names = [name for name in names if name not in unauthorized]
     if cursor is not None:
         names = [name for name in names if name >= cursor.topic_name]
     left = max(min(request.response_partition_limit, PARTITIONS_MAX), 1)
@@ -48,11 +52,15 @@ def handle(broker: Broker, call: Call) -> None:
             break
         first = cursor.partition_index if cursor is not None and cursor.topic_name == name else 0
         topic = described(broker, name, first, left)
+        topic.topic_authorized_operations = broker.operations(call, Resource.TOPIC, name)
         topics.append(topic)
         left -= len(topic.partitions)
         if first + len(topic.partitions) < broker.topics.partitions_of(name):
             next_cursor = Cursor(topic_name=name, partition_index=first + len(topic.partitions))
             break
+    if request.topics:
+        code = ErrorCode.TOPIC_AUTHORIZATION_FAILED
+        topics += [DescribeTopicPartitionsResponseTopic(error_code=code, name=name, partitions=[]) for name in sorted(unauthorized)]
     call.reply(DescribeTopicPartitionsResponse(topics=topics, next_cursor=next_cursor), broker.metadata_round)
 
 
@@ -65,6 +73,4 @@ def described(broker: Broker, name: str, first: int, limit: int) -> DescribeTopi
         DescribeTopicPartitionsResponsePartition(**placement(broker, name, index), eligible_leader_replicas=[], last_known_elr=[])
         for index in range(first, min(first + limit, known.partition_count))
     ]
-    return DescribeTopicPartitionsResponseTopic(
-        name=name, topic_id=known.id, is_internal=known.internal, partitions=partitions, topic_authorized_operations=TOPIC_OPERATIONS
-    )
+    return DescribeTopicPartitionsResponseTopic(name=name, topic_id=known.id, is_internal=known.internal, partitions=partitions)
