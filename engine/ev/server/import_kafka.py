@@ -38,7 +38,7 @@ from typing import TYPE_CHECKING, Final
 
 from ev.broker.internal_topic import partition_for
 from ev.broker.producer_ids import KEY as PRODUCER_IDS_KEY
-from ev.broker.replay import newest, replayed
+from ev.broker.replay import Newest, newest, replayed
 from ev.broker.topics import (
     OFFSETS_TOPIC,
     PRODUCER_IDS,
@@ -64,7 +64,7 @@ from ev.log.store import Store
 from ev.randomness import SystemRandomness
 from ev.server import process
 from ev.server.copying import copy_file, sync_directory
-from ev.server.kafka_coordinators import NamedRecord, Newest, committing, group_of, group_records, transaction_record, transactions
+from ev.server.kafka_coordinators import NamedRecord, committing, group_of, group_records, transaction_record, transactions
 from ev.server.kafka_source import RefusedError, Source, SourceTopic, read_source
 from ev.server.lines import Progress, say
 from ev.server.metadata_log import metadata_records
@@ -306,7 +306,7 @@ class Import:
         deciding = {} if self.only_offsets else ids
         self.next_producer_id = max(self.next_producer_id, 1 + max((each.producer_id for each in ids.values()), default=-1))
         found = list(self._newest(OFFSETS_TOPIC))
-        known_groups = {group_of(key) for key, _, _ in self._own(OFFSETS_TOPIC) if len(key) > 4}
+        known_groups = {group_of(key) for key, *_ in self._own(OFFSETS_TOPIC) if len(key) > 4}
         groups = group_records(found, self.source.topics, known_groups, committing(ids.values()), only_offsets=self.only_offsets)
         known_ids = transactions(self._own(TRANSACTIONS_TOPIC))
         open_twice = [each for each in deciding if each in known_ids and deciding[each].state.name.startswith("PREPARE_COMMIT")]

@@ -29,10 +29,9 @@ from ev.coordinators.transactions import EPOCH_MAX
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-OF_GROUPS: Final = frozenset({GROUP_METADATA, *KEYS})
+    from ev.broker.replay import Newest
 
-Newest = tuple[bytes, bytes, int | None]
-"""Key, value and, while its transaction is open, the producer's id."""
+OF_GROUPS: Final = frozenset({GROUP_METADATA, *KEYS})
 
 
 class NamedRecord(NamedTuple):
@@ -54,7 +53,7 @@ def group_records(
 ) -> list[NamedRecord]:
     """The records to append. `committing`: producers whose transactions were decided to be committed."""
     records = []
-    for key, value, producer_id in found:
+    for key, value, producer_id, _ in found:
         if len(key) < 4 or (producer_id is not None and producer_id not in committing):
             continue
         subject = read_key(key)
@@ -71,7 +70,7 @@ def group_records(
 def transactions(found: Iterable[Newest]) -> dict[str, Transaction]:
     """Kafka's transactional ids."""
     known = {}
-    for key, value, _ in found:
+    for key, value, _, _ in found:
         transactional_id = read_transaction_key(key)
         if transactional_id is not None:
             known[transactional_id] = read_transaction_value(value)
@@ -90,7 +89,7 @@ def transaction_record(transactional_id: str, transaction: Transaction, topics: 
     places = frozenset(place for place in transaction.partitions if place[0] in topics and place[0] != OFFSETS_TOPIC)
     if transaction.state in (State.ONGOING, State.PREPARE_EPOCH_FENCE):
         transaction = transaction._replace(state=State.PREPARE_ABORT, epoch=min(transaction.epoch + 1, EPOCH_MAX))
-    if transaction.state in PREPARED and not places:
-        transaction = transaction._replace(state=State.COMPLETE_COMMIT if transaction.commits else State.COMPLETE_ABORT)
+    if transaction.state not in PREPARED or not places:  # a transaction of it that hangs in Kafka belongs to nothing, and is aborted here
+        transaction = transaction._replace(state=State.EMPTY)
     transaction = transaction._replace(partitions=places if transaction.state in PREPARED else frozenset())
     return NamedRecord(transactional_id, transaction_key(transactional_id), transaction_value(transaction))
