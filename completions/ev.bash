@@ -66,6 +66,12 @@ _ev() {
         "server verify"*)
             options="--output -o --json --no-headers --data-dir --config-file -F --quiet -q --verbose -v -h --help"
             values="--output -o --data-dir --config-file -F" ;;
+        "server backup"*)
+            options="--data-dir --config-file -F --quiet -q --verbose -v -h --help"
+            values="--data-dir --config-file -F" ;;
+        "server restore"*)
+            options="--data-dir --config-file -F --quiet -q --verbose -v -h --help"
+            values="--data-dir --config-file -F" ;;
         "server import"*)
             options="--topic --dry-run --output -o --json --no-headers --data-dir --config-file -F --quiet -q --verbose -v -h --help"
             values="--topic --output -o --data-dir --config-file -F" ;;
@@ -73,7 +79,7 @@ _ev() {
             options="--follow -f --lines -n --data-dir --listen --insecure --config-file -F --quiet -q --verbose -v -h --help"
             values="--lines -n --data-dir --listen --config-file -F" ;;
         server)
-            verbs="run start stop restart status verify import logs" ;;
+            verbs="run start stop restart status verify backup restore import logs" ;;
         "up"*)
             options="--advertise --set -X --data-dir --listen --insecure --config-file -F --quiet -q --verbose -v -h --help"
             values="--advertise --set -X --data-dir --listen --config-file -F" ;;

@@ -56,6 +56,20 @@ def verify_server(
     """Look over everything on disk, the engine running or not; changes nothing. Exit status 6 when there is damage."""
 
 
+@declare(app, "backup", "backup:backup_server", without=(*NOT_HERE, "listen", "insecure"))
+def backup_server(
+    target: Annotated[str, typer.Argument(metavar="TARGET", help="A new directory, or a new file that ends in .tar.")],
+) -> None:
+    """Copy the data of the engine, which runs on or is stopped: everything that was acknowledged before is in the copy."""
+
+
+@declare(app, "restore", "backup:restore_server", without=(*NOT_HERE, "listen", "insecure"))
+def restore_server(
+    source: Annotated[str, typer.Argument(metavar="BACKUP", help="What `ev server backup` made.")],
+) -> None:
+    """Make the data directory, which is not there yet or empty, of a backup."""
+
+
 @declare(app, "import", "importing:import_server", tabular=True, without=(*NOT_HERE, "listen", "insecure"))
 def import_server(
     sources: Annotated[list[str], typer.Argument(metavar="KAFKA_DIR…", help="What Kafka's log.dirs says; Kafka is stopped.")],

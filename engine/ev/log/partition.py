@@ -219,6 +219,22 @@ class Partition(PartitionReads):
             self.producers.pack(mark.offset) + self.transactions.pack(mark.offset),
         )
 
+    # What an image of the partition is made of (`ev.log.image`).
+
+    def checkpoint_at_end(self) -> bytes:
+        """The checkpoint that would be written if everything were on disk."""
+        return self._own_checkpoint(self.mark()).encode()
+
+    @property
+    def waiting_bytes(self) -> bytes:
+        """The end of the log, as far as it is not in its file yet."""
+        return self._tail.data
+
+    @property
+    def unwritten_files(self) -> list[tuple[str, bytes]]:
+        """(path, content) of the files that the next checkpoint writes."""
+        return list(self._new_files)
+
     def checkpointed(self, work: Checkpoint) -> None:
         """The checkpoint is on disk."""
         self._saved_offset = work.mark.offset

@@ -36,6 +36,7 @@ class StoreUpkeep(StoreTopics):
         self._services.on_dropped = self._dropped
         self._checkpointing = False
         self._unlinking = False
+        self.holds_files = False
         self._reserve = False
         self._making_reserve = False
         self._reserve_due_ms = 0
@@ -125,8 +126,8 @@ class StoreUpkeep(StoreTopics):
         """When `chores` will have something to do, by the monotonic clock; None while there is nothing that has a deadline."""
         unsaved = self._unsaved_directories()
         doomed = [when for when, path in self._doomed if path.rpartition("/")[0] not in unsaved]
-        times = [] if self._unlinking or (self._checkpointing and self._services.writable) else doomed
-        if self._services.dirty and not self._checkpointing:
+        times = [] if self._unlinking or self.holds_files or (self._checkpointing and self._services.writable) else doomed
+        if self._services.dirty and not self._checkpointing and not self.holds_files:
             times.append(self._checkpoint_due_ms())
         if self._renames_unsynced or self._retention_at_once:
             times.append(now_ms)
@@ -134,7 +135,7 @@ class StoreUpkeep(StoreTopics):
             times.append(self._reserve_due_ms)
         if self._next_space_check_ms is not None:
             times.append(self._next_space_check_ms)
-        if self._cleaner.has_swaps:
+        if self._cleaner.has_swaps and not self.holds_files:
             times.append(now_ms)
         if (cleaning_ms := self._cleaner.due_ms) is not None:
             times.append(cleaning_ms)
@@ -158,22 +159,28 @@ class StoreUpkeep(StoreTopics):
 
     def chores(self, now_ms: int) -> list[Chore]:
         """What is due (monotonic clock). What is cheap is done here and now; what is returned wants a thread."""
-        chores: list[Chore] = self._cleaner.swaps()
+        chores: list[Chore] = [] if self.holds_files else self._cleaner.swaps()
         if self._next_space_check_ms is not None and now_ms >= self._next_space_check_ms:
             self._check_space()
         if now_ms >= self._next_upkeep_ms or self._retention_at_once:
             self._upkeep(now_ms)
-        if self._services.dirty and not self._checkpointing and now_ms >= self._checkpoint_due_ms():
+        held = self.holds_files
+        if self._services.dirty and not self._checkpointing and not held and now_ms >= self._checkpoint_due_ms():
             chores.append(self._write_checkpoints(now_ms))
         if self._renames_unsynced:
             self._renames_unsynced = False
             chores.append(SyncDirectory(self.disk, self.directory, _nothing))
-        if not self._unlinking and self._unlinkable(now_ms):
+        if not self._unlinking and not held and self._unlinkable(now_ms):
             chores.append(self._unlink(now_ms))
         if self._wants_reserve() and now_ms >= self._reserve_due_ms:
             self._making_reserve = True
             chores.append(MakeReserve(self.disk, self.directory, self._reserve_made))
         return chores
+
+    def hold_files(self, hold: bool) -> None:
+        """While this holds, no file is unlinked, swapped in or noted in a checkpoint: somebody takes an image of all of them."""
+        self.holds_files = hold
+        self._told()
 
     # Compaction: the job is for another process, what follows from it is a chore.
 

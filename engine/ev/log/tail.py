@@ -87,6 +87,11 @@ class Tail:
         assert self._file is not None, "something waits"
         self._file.truncate(position)
 
+    @property
+    def data(self) -> bytes:
+        """Everything that waits."""
+        return b"".join([part for parts in self._parts for part in parts])
+
     def clear(self) -> int:
         """Nothing waits any more; how many bytes did."""
         size, self.size = self.size, 0

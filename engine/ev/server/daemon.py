@@ -39,6 +39,7 @@ from ev.log.store import Store
 from ev.loopback import is_loopback, refuse_exposed
 from ev.randomness import SystemRandomness
 from ev.server import neighbour, process
+from ev.server.image import ImageJob, forget_image
 from ev.server.listener import (
     Limits,
     Listener,
@@ -197,6 +198,7 @@ class Engine:
         gc.collect()
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
+        forget_image(self.options.data_dir)
         self._announce()
         await self.stopping.wait()
         await self._close()
@@ -270,6 +272,7 @@ class Engine:
             "started_ms": self._clock.wall_ms(),
             "log_file": self.options.log_file,
             "data_dir": self.options.data_dir,
+            "signals": ["USR1"],
         }
         self._disk.replace(self._engine_file, json.dumps(facts, indent=1).encode() + b"\n")
         for listener in self.listeners:
@@ -288,6 +291,27 @@ class Engine:
     def _take_signals(self, loop: asyncio.AbstractEventLoop) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop, number)
+        loop.add_signal_handler(signal.SIGUSR1, self._make_image)
+
+    def _make_image(self) -> None:
+        """Somebody wants to back up the data directory as it is now."""
+        store, world = self._store, self._world
+        assert store is not None
+        assert world is not None
+        assert self.stopping is not None
+        if store.holds_files or self.stopping.is_set():
+            return
+
+        def made(result: Any) -> None:
+            store.hold_files(False)
+            count, problem = result if isinstance(result, tuple) else (0, str(result))
+            if problem:
+                log.error("an image for a backup could not be made: %s", problem)
+            else:
+                log.info("made an image of %d files for a backup", count)
+
+        store.hold_files(True)
+        world.image(ImageJob(store), made)
 
     def _stop(self, number: int) -> None:
         """The first signal closes cleanly; the second ends at once, as a crash does."""

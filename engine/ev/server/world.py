@@ -164,6 +164,7 @@ class LoopWorld:
         self._flusher = Worker(loop, "flush")
         self._readers = Worker(loop, "read", READERS)
         self._child: Child | None = None
+        self._imager: Child | None = None
 
     def call_soon(self, callback: Callable[[], None]) -> None:
         self._loop.call_soon(callback)
@@ -195,6 +196,19 @@ class LoopWorld:
         except OSError as error:  # no process, no memory, no descriptors: another time
             done(error)
 
+    def image(self, job: ChildJob, done: Callable[[Any], None]) -> None:
+        """Run a job that has to see what the memory holds now; one at a time. Nobody waits for it when the world stops."""
+
+        def ended(result: Any) -> None:
+            self._imager = None
+            done(result)
+
+        assert self._imager is None, "one image at a time"
+        try:
+            self._imager = Child(self._loop, job, ended)
+        except OSError as error:
+            done(error)
+
     def _finish(self, result: Any, done: Callable[[], None]) -> None:
         if isinstance(result, OSError):
             self.fail(result)
@@ -211,9 +225,10 @@ class LoopWorld:
 
     def stop(self) -> None:
         """Wait for everything that was handed to a thread or the kernel. Callbacks of threads run when the loop does."""
-        if self._child is not None:
-            self._child.kill()
-            self._child = None
+        for child in (self._child, self._imager):
+            if child is not None:
+                child.kill()
+        self._child = self._imager = None
         if self._journal is not None:
             self._journal.stop()
             self._journal = None
