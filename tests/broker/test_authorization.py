@@ -13,6 +13,7 @@ import pytest
 
 from ev.broker.acls import CLUSTER_NAME, Resource
 from ev.broker.acls import Operation as Op
+from ev.broker.apis import load
 from ev.broker.configs import BROKER, GROUP, TOPIC
 from ev.errors import ErrorCode
 from ev.wire.codec import Message
@@ -68,6 +69,7 @@ from support.guarded_requests import (
     reassign,
     reassignments,
 )
+from support.raw_transactions import KEYS
 from support.waiting import wait_for
 
 NO_TOPIC = ErrorCode.TOPIC_AUTHORIZATION_FAILED
@@ -248,3 +250,25 @@ def test_what_a_request_needs(world: World, case: Case) -> None:
         return found == case.carried_out if case.carried_out is not None else not found & REFUSALS
 
     wait_for(is_carried_out, "the request to be carried out")
+
+
+ELSEWHERE = {
+    16: "ListGroups shows what may be described, see test_authorized_views",
+    29: "see test_acls",
+    30: "see test_acls",
+    31: "see test_acls",
+    60: "DescribeCluster tells everybody of the brokers, see test_authorized_views",
+    66: "ListTransactions shows what may be described, see test_authorized_views",
+}
+OPEN = {
+    17: "SaslHandshake: who one is comes before what one may do",
+    18: "ApiVersions is asked before anybody is known",
+    36: "SaslAuthenticate",
+}
+
+
+def test_no_request_is_forgotten() -> None:
+    """Whatever is served is in the table, or it is said why not: a handler that asks for no right would let everybody in."""
+    nobody = World(None, "t", bytes(16), "g", "x", "f")  # type: ignore[arg-type]
+    tried = {KEYS[type(case.request(nobody))] for case in CASES}
+    assert sorted(load().keys() - tried - ELSEWHERE.keys() - OPEN.keys()) == []

@@ -92,6 +92,8 @@ class Broker:
         self.authorizer = Authorizer.configured(settings, self.acls)
         self._case_matters = not store.disk.exists(f"{store.directory}/{LOCK.upper()}")
         self._replay_metadata()
+        if self.authorizer is not None and not (self.acls or settings.super_users or settings.allow_everyone_if_no_acl_found):
+            logger.warning("nobody may do anything: there is an authorizer, but there are no super.users and no ACLs")
         self._open_topics()
         self.quick_produce = QuickProduce(self)
         self.fetch_sessions = FetchSessions(randomness, settings.max_incremental_fetch_session_cache_slots)
