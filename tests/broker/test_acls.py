@@ -7,8 +7,9 @@ import uuid
 import pytest
 
 from conftest import StartEngine
-from ev.broker.acls import CLUSTER_NAME, Acl, Operation, Pattern, Permission, Resource
+from ev.broker.acls import Acl
 from ev.errors import ErrorCode
+from ev.wire.acls import CLUSTER_NAME, Operation, Pattern, Permission, Resource
 from ev.wire.messages.k29_describe_acls import DescribeAclsRequest
 from ev.wire.messages.k30_create_acls import AclCreation, CreateAclsRequest
 from ev.wire.messages.k31_delete_acls import DeleteAclsFilter, DeleteAclsRequest

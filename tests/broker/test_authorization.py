@@ -11,11 +11,11 @@ from typing import NamedTuple
 
 import pytest
 
-from ev.broker.acls import CLUSTER_NAME, Resource
-from ev.broker.acls import Operation as Op
 from ev.broker.apis import load
 from ev.broker.configs import BROKER, GROUP, TOPIC
 from ev.errors import ErrorCode
+from ev.wire.acls import CLUSTER_NAME, Resource
+from ev.wire.acls import Operation as Op
 from ev.wire.codec import Message
 from ev.wire.messages import (
     k01_fetch,

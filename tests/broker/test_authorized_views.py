@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from conftest import StartEngine
-from ev.broker.acls import Operation as Op
-from ev.broker.acls import Pattern, Resource
 from ev.broker.topics import OFFSETS_TOPIC
 from ev.errors import ErrorCode
+from ev.wire.acls import Operation as Op
+from ev.wire.acls import Pattern, Resource
 from ev.wire.messages.k00_produce import PartitionProduceData, ProduceRequest, TopicProduceData
 from ev.wire.messages.k01_fetch import FetchPartition, FetchTopic
 from ev.wire.messages.k03_metadata import MetadataRequest, MetadataRequestTopic

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ev.broker.acls import Acl, AclFilter, Acls, Operation, Pattern, Permission, Resource, read_acl_key
+from ev.broker.acls import Acl, AclFilter, Acls, read_acl_key
 from ev.broker.authorizer import SUPPORTED, Authorizer
 from ev.errors import ErrorCode, KafkaError
+from ev.wire.acls import Operation, Pattern, Permission, Resource
 
 ALICE, BOB, ROOT = "User:alice", "User:bob", "User:root"
 HERE, THERE = "10.0.0.1", "10.0.0.2"

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from ev.broker.acls import CLUSTER_NAME, Acl, Operation, Pattern, Permission, Resource
+from ev.broker.acls import Acl
+from ev.wire.acls import CLUSTER_NAME, Operation, Pattern, Permission, Resource
 from ev.wire.codec import Message
 from ev.wire.messages.k29_describe_acls import DescribeAclsRequest
 from ev.wire.messages.k30_create_acls import AclCreation, CreateAclsRequest

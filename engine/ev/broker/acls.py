@@ -18,87 +18,31 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ev.broker.topics import ACL, RECORD_VERSION
 from ev.errors import DiskError, ErrorCode, KafkaError
+from ev.wire.acls import (
+    CLUSTER_NAME,
+    OPERATION_NUMBERS,
+    OPERATION_WORDS,
+    PATTERN_NUMBERS,
+    PATTERN_WORDS,
+    PERMISSION_NUMBERS,
+    PERMISSION_WORDS,
+    RESOURCE_NUMBERS,
+    RESOURCE_WORDS,
+    WILDCARD,
+    Operation,
+    Pattern,
+    Permission,
+    Resource,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from ev.broker.topics import Record
 
-CLUSTER_NAME: Final = "kafka-cluster"
-"""The only name of a resource of kind CLUSTER."""
-WILDCARD: Final = "*"
 ACLS_MAX: Final = 100_000
 CHANGES_MAX: Final = 10_000
 """How many ACLs one request may change (QuorumController.MAX_RECORDS_PER_USER_OP)."""
-
-
-class Resource:
-    """Kinds of resources (ResourceType.java)."""
-
-    UNKNOWN = 0
-    ANY = 1
-    TOPIC = 2
-    GROUP = 3
-    CLUSTER = 4
-    TRANSACTIONAL_ID = 5
-    DELEGATION_TOKEN = 6
-    USER = 7
-
-
-class Pattern:
-    """How the name of a binding's resource is meant (PatternType.java). MATCH is for filters: every pattern that fits a name."""
-
-    UNKNOWN = 0
-    ANY = 1
-    MATCH = 2
-    LITERAL = 3
-    PREFIXED = 4
-
-
-class Operation:
-    """What one may do with a resource (AclOperation.java)."""
-
-    UNKNOWN = 0
-    ANY = 1
-    ALL = 2
-    READ = 3
-    WRITE = 4
-    CREATE = 5
-    DELETE = 6
-    ALTER = 7
-    DESCRIBE = 8
-    CLUSTER_ACTION = 9
-    DESCRIBE_CONFIGS = 10
-    ALTER_CONFIGS = 11
-    IDEMPOTENT_WRITE = 12
-    CREATE_TOKENS = 13
-    DESCRIBE_TOKENS = 14
-    TWO_PHASE_COMMIT = 15
-
-
-class Permission:
-    """AclPermissionType.java."""
-
-    UNKNOWN = 0
-    ANY = 1
-    DENY = 2
-    ALLOW = 3
-
-
-def _words(table: type) -> dict[int, str]:
-    """The numbers that a binding may have, with the words that records say for them."""
-    general = ("UNKNOWN", "ANY", "MATCH")
-    return {number: name.lower() for name, number in vars(table).items() if name.isupper() and name not in general}
-
-
-RESOURCE_WORDS: Final = _words(Resource)
-PATTERN_WORDS: Final = _words(Pattern)
-OPERATION_WORDS: Final = _words(Operation)
-PERMISSION_WORDS: Final = _words(Permission)
-RESOURCE_NUMBERS: Final = {word: number for number, word in RESOURCE_WORDS.items()}
-PATTERN_NUMBERS: Final = {word: number for number, word in PATTERN_WORDS.items()}
-OPERATION_NUMBERS: Final = {word: number for number, word in OPERATION_WORDS.items()}
-PERMISSION_NUMBERS: Final = {word: number for number, word in PERMISSION_WORDS.items()}
 
 
 class Acl(NamedTuple):

@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from ev.broker import configs
-from ev.broker.acls import Operation
 from ev.broker.broker_configs import ALL_BROKERS
 from ev.broker.config_rules import BrokerRules, GroupRules, Rules, TopicRules
 from ev.broker.topics import check_topic_name
 from ev.errors import ErrorCode, KafkaError, SettingError
 from ev.settings import topic_values
+from ev.wire.acls import Operation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

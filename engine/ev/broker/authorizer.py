@@ -15,7 +15,7 @@ from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 from typing import TYPE_CHECKING, Final
 
-from ev.broker.acls import OPERATION_WORDS, RESOURCE_WORDS, WILDCARD, Operation, Pattern, Permission, Resource
+from ev.wire.acls import OPERATION_WORDS, RESOURCE_WORDS, WILDCARD, Operation, Pattern, Permission, Resource
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

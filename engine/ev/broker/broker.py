@@ -16,7 +16,7 @@ import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
-from ev.broker.acls import ACLS_MAX, CHANGES_MAX, CLUSTER_NAME, Acls, Operation, Resource, read_acl_key
+from ev.broker.acls import ACLS_MAX, CHANGES_MAX, Acls, read_acl_key
 from ev.broker.apis import load
 from ev.broker.authorizer import SUPPORTED, Authorizer
 from ev.broker.broker_configs import BrokerConfigs
@@ -50,6 +50,7 @@ from ev.coordinators.group_config import CONFIGURED_GROUPS_MAX, GroupConfigs
 from ev.errors import ErrorCode, KafkaError
 from ev.log.config import TopicConfig
 from ev.log.layout import LOCK
+from ev.wire.acls import CLUSTER_NAME, Operation, Resource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from ev.broker.acls import Resource
 from ev.broker.broker_configs import DYNAMIC, THROTTLES
 from ev.coordinators.group_config import GROUP_SETTINGS
 from ev.errors import ErrorCode, KafkaError
 from ev.settings import TOPIC_SETTINGS, rows
+from ev.wire.acls import Resource
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -13,7 +13,6 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
-from ev.broker.acls import Operation, Resource
 from ev.broker.alarm import Alarm
 from ev.broker.internal_topic import InternalTopic
 from ev.broker.renewal import Renewal
@@ -24,6 +23,7 @@ from ev.coordinators.decision import Caller, Decision, Now
 from ev.coordinators.group_records import is_group_key
 from ev.coordinators.groups import Groups
 from ev.errors import ErrorCode, KafkaError, MalformedError
+from ev.wire.acls import Operation, Resource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

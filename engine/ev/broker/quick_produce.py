@@ -15,10 +15,10 @@ from struct import Struct
 from struct import error as StructError
 from typing import TYPE_CHECKING
 
-from ev.broker.acls import Operation, Resource
 from ev.broker.handlers import k00_produce
 from ev.broker.runtime import READY
 from ev.errors import ErrorCode, KafkaError
+from ev.wire.acls import Operation, Resource
 from ev.wire.codec import encode
 from ev.wire.header import response_header
 

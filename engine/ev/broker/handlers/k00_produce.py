@@ -22,8 +22,8 @@ from functools import partial
 from struct import Struct
 from typing import TYPE_CHECKING
 
-from ev.broker.acls import Operation, Resource
 from ev.errors import ErrorCode, KafkaError
+from ev.wire.acls import Operation, Resource
 from ev.wire.messages.k00_produce import (
     PartitionProduceResponse,
     ProduceRequest,

@@ -20,11 +20,11 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ev.broker.acls import Operation, Resource
 from ev.broker.fetch_sessions import NO_SESSION, Opened
 from ev.broker.waiting import Waiter
 from ev.errors import ErrorCode, KafkaError
 from ev.log.reading import Moved, Read, ReadLater
+from ev.wire.acls import Operation, Resource
 from ev.wire.codec import encoder
 from ev.wire.messages.k01_fetch import AbortedTransaction, FetchableTopicResponse, FetchRequest, FetchResponse, PartitionData
 

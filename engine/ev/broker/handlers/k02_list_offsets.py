@@ -16,10 +16,10 @@ from __future__ import annotations
 from collections import Counter, deque
 from typing import TYPE_CHECKING, Any, Final
 
-from ev.broker.acls import Operation
 from ev.errors import ErrorCode, KafkaError
 from ev.log.partition import SearchLater
 from ev.log.reading import Moved
+from ev.wire.acls import Operation
 from ev.wire.messages.k02_list_offsets import (
     ListOffsetsPartition,
     ListOffsetsPartitionResponse,

@@ -14,9 +14,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from ev.broker.acls import Operation, Resource
 from ev.broker.topics import OFFSETS_TOPIC, TRANSACTIONS_TOPIC, ZERO_ID
 from ev.errors import ErrorCode, KafkaError
+from ev.wire.acls import Operation, Resource
 from ev.wire.messages.k03_metadata import (
     MetadataRequest,
     MetadataRequestTopic,
@@ -29,9 +29,9 @@ from ev.wire.messages.k03_metadata import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ev.broker.acls import Operation, Resource
     from ev.broker.broker import Broker
     from ev.broker.runtime import Call
+    from ev.wire.acls import Operation, Resource
 from ev.broker.topics import Topic
 
 KEY = 3

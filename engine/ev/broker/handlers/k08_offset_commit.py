@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ev.broker.acls import Operation, Resource
 from ev.errors import ErrorCode
+from ev.wire.acls import Operation, Resource
 from ev.wire.messages.k08_offset_commit import OffsetCommitResponse, OffsetCommitResponsePartition, OffsetCommitResponseTopic
 
 if TYPE_CHECKING:

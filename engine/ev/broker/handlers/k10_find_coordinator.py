@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from ev.broker.acls import Operation, Resource
 from ev.errors import ErrorCode, error_message
+from ev.wire.acls import Operation, Resource
 from ev.wire.messages.k10_find_coordinator import Coordinator, FindCoordinatorResponse
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ev.broker.acls import Operation, Resource
 from ev.coordinators.classic_replies import join_refused
 from ev.errors import ErrorCode
+from ev.wire.acls import Operation, Resource
 
 if TYPE_CHECKING:
     from ev.broker.broker import Broker

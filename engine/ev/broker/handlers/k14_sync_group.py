@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ev.broker.acls import Operation, Resource
 from ev.coordinators.classic_replies import sync_refused
 from ev.errors import ErrorCode
+from ev.wire.acls import Operation, Resource
 
 if TYPE_CHECKING:
     from ev.broker.broker import Broker

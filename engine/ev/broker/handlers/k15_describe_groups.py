@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ev.broker.acls import Operation, Resource
 from ev.errors import ErrorCode
+from ev.wire.acls import Operation, Resource
 from ev.wire.messages.k15_describe_groups import DescribedGroup, DescribeGroupsResponse
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ev.broker.acls import Operation, Resource
+from ev.wire.acls import Operation, Resource
 from ev.wire.messages.k16_list_groups import ListGroupsResponse
 
 if TYPE_CHECKING:

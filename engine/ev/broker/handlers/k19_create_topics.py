@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from ev.broker.acls import Operation, Resource
 from ev.broker.configs import describe_topic
 from ev.broker.topics import OFFSETS_TOPIC, TRANSACTIONS_TOPIC, Topic
 from ev.errors import ErrorCode, KafkaError
+from ev.wire.acls import Operation, Resource
 from ev.wire.messages.k19_create_topics import (
     CreatableTopic,
     CreatableTopicConfigs,

@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from ev.broker.acls import Operation, Resource
 from ev.broker.topics import ZERO_ID, Topic
 from ev.errors import ErrorCode, KafkaError
+from ev.wire.acls import Operation, Resource
 from ev.wire.messages.k20_delete_topics import (
     DeletableTopicResult,
     DeleteTopicsRequest,

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ev.broker.acls import Operation, Resource
 from ev.errors import ErrorCode, KafkaError
+from ev.wire.acls import Operation, Resource
 from ev.wire.messages.k22_init_producer_id import InitProducerIdRequest, InitProducerIdResponse
 
 if TYPE_CHECKING:

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ev.broker.acls import Operation, Resource
 from ev.broker.topics import OFFSETS_TOPIC
 from ev.broker.transaction_runtime import client_code
 from ev.coordinators.transactions import FENCED_FROM
 from ev.errors import ErrorCode, KafkaError
+from ev.wire.acls import Operation, Resource
 from ev.wire.messages.k25_add_offsets_to_txn import AddOffsetsToTxnRequest, AddOffsetsToTxnResponse
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ev.broker.acls import Operation
 from ev.errors import ErrorCode, KafkaError
 from ev.log.transactions import Marker
+from ev.wire.acls import Operation
 from ev.wire.messages.k27_write_txn_markers import (
     WritableTxnMarker,
     WritableTxnMarkerPartitionResult,

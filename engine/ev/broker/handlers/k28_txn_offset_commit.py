@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ev.broker.acls import Operation
 from ev.broker.handlers.k25_add_offsets_to_txn import offsets_refusal
 from ev.broker.topics import OFFSETS_TOPIC
 from ev.errors import ErrorCode, KafkaError
+from ev.wire.acls import Operation
 from ev.wire.messages.k28_txn_offset_commit import (
     TxnOffsetCommitRequest,
     TxnOffsetCommitRequestTopic,

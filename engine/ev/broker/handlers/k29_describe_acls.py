@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from ev.broker.acls import AclFilter, Operation
+from ev.broker.acls import AclFilter
 from ev.errors import ErrorCode, error_message
+from ev.wire.acls import Operation
 from ev.wire.messages.k29_describe_acls import AclDescription, DescribeAclsRequest, DescribeAclsResource, DescribeAclsResponse
 
 if TYPE_CHECKING:

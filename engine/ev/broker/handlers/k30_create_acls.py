@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ev.broker.acls import Acl, Operation
+from ev.broker.acls import Acl
 from ev.broker.handlers.k29_describe_acls import NO_AUTHORIZER
 from ev.errors import ErrorCode, KafkaError
+from ev.wire.acls import Operation
 from ev.wire.messages.k30_create_acls import AclCreation, AclCreationResult, CreateAclsRequest, CreateAclsResponse
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ev.broker import configs
-from ev.broker.acls import Operation
 from ev.broker.broker_configs import ALL_BROKERS
 from ev.broker.topics import check_topic_name
 from ev.errors import ErrorCode, KafkaError
+from ev.wire.acls import Operation
 from ev.wire.messages.k32_describe_configs import (
     DescribeConfigsRequest,
     DescribeConfigsResource,

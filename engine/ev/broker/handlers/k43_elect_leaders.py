@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from ev.broker.acls import Operation
 from ev.errors import ErrorCode, error_message
+from ev.wire.acls import Operation
 from ev.wire.messages.k43_elect_leaders import ElectLeadersRequest, ElectLeadersResponse, PartitionResult, ReplicaElectionResult
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ev.broker.acls import Operation
 from ev.errors import ErrorCode, error_message
+from ev.wire.acls import Operation
 from ev.wire.messages.k46_list_partition_reassignments import ListPartitionReassignmentsResponse
 
 if TYPE_CHECKING:

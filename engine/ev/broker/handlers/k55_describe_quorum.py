@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from ev.broker.acls import Operation
 from ev.errors import ErrorCode, error_message
+from ev.wire.acls import Operation
 from ev.wire.messages.k55_describe_quorum import (
     DescribeQuorumRequest,
     DescribeQuorumResponse,

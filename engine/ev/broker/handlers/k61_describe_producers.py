@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ev.broker.acls import Operation, Resource
 from ev.broker.topics import check_topic_name
 from ev.errors import ErrorCode, KafkaError, error_message
+from ev.wire.acls import Operation, Resource
 from ev.wire.messages.k61_describe_producers import (
     DescribeProducersRequest,
     DescribeProducersResponse,

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ev.broker.acls import Operation, Resource
 from ev.errors import ErrorCode, error_message
+from ev.wire.acls import Operation, Resource
 from ev.wire.messages.k69_consumer_group_describe import ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse, DescribedGroup
 
 if TYPE_CHECKING:

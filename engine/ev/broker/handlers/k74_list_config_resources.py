@@ -12,8 +12,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ev.broker import configs
-from ev.broker.acls import Operation
 from ev.errors import ErrorCode
+from ev.wire.acls import Operation
 from ev.wire.messages.k74_list_config_resources import ConfigResource, ListConfigResourcesRequest, ListConfigResourcesResponse
 
 if TYPE_CHECKING:

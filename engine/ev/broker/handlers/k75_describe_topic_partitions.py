@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from ev.broker.acls import Operation, Resource
 from ev.broker.handlers.k03_metadata import placement
 from ev.errors import ErrorCode
+from ev.wire.acls import Operation, Resource
 from ev.wire.messages.k75_describe_topic_partitions import (
     Cursor,
     DescribeTopicPartitionsRequest,
