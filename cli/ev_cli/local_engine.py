@@ -214,7 +214,7 @@ class LocalEngine:
     def command(self, *, log_file: str | None, ready_fd: int | None = None) -> list[str]:
         """The daemon's command line. Every path in it is absolute."""
         arguments = [sys.executable, "-P", "-m", "ev.server.daemon", "--data-dir", self.data_dir]
-        for address in self.listen.split(","):
+        for address in self.listen.split(",") if self.listen else ():
             arguments += ["--listen", address]
         if self.insecure:
             arguments.append("--insecure")
@@ -231,10 +231,15 @@ class LocalEngine:
 
     @property
     def listen(self) -> str:
-        """Where the engine shall listen: --listen or EV_LISTEN, else the configuration, else Kafka's port on loopback."""
+        """Where the engine shall listen: --listen or EV_LISTEN, else the setting `listeners` (then this is empty), else the
+        configuration, else Kafka's port on loopback."""
         from ev_cli.session import DEFAULT_LISTEN, with_ports
 
-        return self._listen or with_ports(str(self._configured("listen") or DEFAULT_LISTEN))
+        if self._listen:
+            return self._listen
+        if self.settings().get("listeners"):
+            return ""
+        return with_ports(str(self._configured("listen") or DEFAULT_LISTEN))
 
     @property
     def insecure(self) -> bool:
@@ -253,10 +258,19 @@ class LocalEngine:
 
     def refuse_exposed(self) -> None:
         """Refuse to start an engine that others would reach, before anything is made. The daemon refuses it too."""
-        if not self.insecure:
-            from ev.loopback import refuse_exposed
+        if self.insecure:
+            return
+        from ev.endpoints import find_endpoints
+        from ev.errors import SettingError
+        from ev.loopback import refuse_exposed
+        from ev.settings import Settings
 
-            refuse_exposed(address.rpartition(":")[0] for address in self.listen.split(","))
+        try:
+            settings = Settings.from_mapping(self.settings())
+            endpoints = find_endpoints(self.listen.split(",") if self.listen else (), (), settings)
+        except SettingError:
+            return  # the daemon says so
+        refuse_exposed(endpoint.address[0] for endpoint in endpoints if not endpoint.is_safe(settings))
 
     def settings(self) -> dict[str, str]:
         """The engine's settings: the configuration's [server.settings], then EV_<NAME> variables, then --set."""

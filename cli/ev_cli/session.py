@@ -182,6 +182,9 @@ def with_ports(addresses: str) -> str:
 
 
 def _with_port(address: str) -> str:
+    if "://" in address:  # the name of a listener
+        name, _, place = address.partition("://")
+        return f"{name}://{_with_port(place)}"
     host, colon, port = address.rpartition(":")
     if not colon or port.endswith("]") or (":" in host and not host.endswith("]")):
         bare = f"[{address}]" if ":" in address and not address.startswith("[") else address

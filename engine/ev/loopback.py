@@ -1,4 +1,4 @@
-"""Keeps an engine without authentication on loopback: tells which addresses others reach, and refuses to listen there."""
+"""Keeps a listener that anybody may use on loopback: tells which addresses others reach, and refuses to listen there."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ def exposed(host: str, address: str) -> SettingError:
     """The refusal of a host that has an address which others may reach."""
     shown = host if host == address else f"{host} ({address})"
     return SettingError(
-        f"refused to listen on {shown}: others may reach it, and ev has no authentication yet, so whoever does could read and write "
-        "everything; listen on loopback (127.0.0.1) and let others in through a tunnel (ssh -L), or say --insecure (EV_INSECURE=1, "
-        "or insecure = true under [server] in the configuration) if everybody who reaches it may do that"
+        f"refused to listen on {shown}: others may reach it, and there is no authentication over TLS there, so whoever does could read "
+        "and write everything; listen on loopback (127.0.0.1) and let others in through a tunnel (ssh -L), make it a listener with "
+        "SASL_SSL, or SSL and ssl.client.auth=required, or say --insecure (EV_INSECURE=1, or insecure = true under [server] in the "
+        "configuration) if everybody who reaches it may do that"
     )

@@ -124,6 +124,13 @@ class Text(Setting[str]):
         return text
 
 
+class Secret(Text):
+    """A text that is shown to nobody."""
+
+    KIND = 9
+    KIND_NAME = "password"
+
+
 class Choice(Setting[str]):
     KIND = 2
     KIND_NAME = "string"

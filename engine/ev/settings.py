@@ -15,7 +15,7 @@ from difflib import get_close_matches
 from typing import Any, Final, Self
 
 from ev.errors import SettingError
-from ev.setting_types import INT_MAX, LONG_MAX, Choice, Number, Principals, Ratio, Setting, Switch, Words
+from ev.setting_types import INT_MAX, LONG_MAX, Choice, Number, Principals, Ratio, Secret, Setting, Switch, Text, Words
 
 KIB: Final = 1 << 10
 MIB: Final = 1 << 20
@@ -25,6 +25,7 @@ MINUTE_MS: Final = 60 * SECOND_MS
 HOUR_MS: Final = 60 * MINUTE_MS
 DAY_MS: Final = 24 * HOUR_MS
 
+LISTENER_PREFIX: Final = "listener.name."
 CODECS: Final = ("uncompressed", "zstd", "lz4", "snappy", "gzip", "producer")
 
 
@@ -310,6 +311,70 @@ class Settings:
         "allow.everyone.if.no.acl.found", False, "Whether everybody may use a resource that no ACL is about."
     )
 
+    # ---- listeners and who their clients are; with listener.name.<name>. before its name a setting counts for one listener
+    listeners = Words("listeners", (), "Where the engine listens, NAME://HOST:PORT each; --listen comes before it.")
+    advertised_listeners = Words("advertised.listeners", (), "What clients of a listener are told, NAME://HOST:PORT each.")
+    listener_security_protocol_map = Words(
+        "listener.security.protocol.map", (), "The security protocols of listeners that are not named after theirs, NAME:PROTOCOL each."
+    )
+    ssl_keystore_type = Choice("ssl.keystore.type", "PEM", "The form of the server's certificate and key.", choices=("PEM",))
+    ssl_keystore_location = Text("ssl.keystore.location", "", "The file with the server's key and its certificate chain.")
+    ssl_keystore_certificate_chain = Text(
+        "ssl.keystore.certificate.chain", "", "The certificate chain, or the file that it is in, where the keystore has no location."
+    )
+    ssl_keystore_key = Secret("ssl.keystore.key", "", "The key, or the file that it is in, where the keystore has no location.")
+    ssl_truststore_type = Choice(
+        "ssl.truststore.type", "PEM", "The form of the certificates that clients' are checked with.", choices=("PEM",)
+    )
+    ssl_truststore_location = Text("ssl.truststore.location", "", "The file with the certificates that clients' are checked with.")
+    ssl_client_auth = Choice(
+        "ssl.client.auth",
+        "none",
+        "Whether a client has to show a certificate, is asked for one, or is not.",
+        choices=("none", "requested", "required"),
+    )
+    ssl_enabled_protocols = Words(
+        "ssl.enabled.protocols", ("TLSv1.2", "TLSv1.3"), "The versions of TLS that are spoken.", choices=("TLSv1.2", "TLSv1.3")
+    )
+    ssl_principal_mapping_rules = Text(
+        "ssl.principal.mapping.rules", "DEFAULT", "How the name in a client's certificate becomes the name of a user."
+    )
+    sasl_enabled_mechanisms = Words(
+        "sasl.enabled.mechanisms",
+        ("SCRAM-SHA-256", "SCRAM-SHA-512"),
+        "The SASL mechanisms that a client may choose from.",
+        choices=("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"),
+    )
+    sasl_server_max_receive_size = Number(
+        "sasl.server.max.receive.size", 64 * KIB, "The largest request before authentication.", low=1024, high=MIB, unit="bytes"
+    )
+    sasl_oauthbearer_jwks_endpoint_url = Text(
+        "sasl.oauthbearer.jwks.endpoint.url", "", "The file with the keys that tokens are signed with, file:///PATH."
+    )
+    sasl_oauthbearer_expected_audience = Words("sasl.oauthbearer.expected.audience", (), "A token has to be meant for one of these.")
+    sasl_oauthbearer_expected_issuer = Text("sasl.oauthbearer.expected.issuer", "", "Who has to have issued a token.")
+    sasl_oauthbearer_sub_claim_name = Text("sasl.oauthbearer.sub.claim.name", "sub", "The claim that holds the name of the user.")
+    sasl_oauthbearer_clock_skew_seconds = Number(
+        "sasl.oauthbearer.clock.skew.seconds",
+        30,
+        "How far the clock of a token's issuer may differ from ours.",
+        high=3600,
+        unit="seconds",
+    )
+    connections_max_reauth_ms = Number(
+        "connections.max.reauth.ms",
+        0,
+        "How long a client that authenticated with SASL is served before it has to do so again; 0 is for ever.",
+        unit="ms",
+    )
+    connection_failed_authentication_delay_ms = Number(
+        "connection.failed.authentication.delay.ms",
+        100,
+        "How long after a failed attempt to authenticate its connection is closed.",
+        high=10 * SECOND_MS,
+        unit="ms",
+    )
+
     # ---- this engine's own
     ev_durability = Choice(
         "ev.durability",
@@ -361,10 +426,11 @@ class Settings:
         for attribute, row in BY_ATTRIBUTE.items():
             self.__dict__[attribute] = values.get(attribute, row.default)
         self.given: frozenset[str] = frozenset(BY_ATTRIBUTE[attribute].name for attribute in values)
+        self.of_listeners: Mapping[str, Mapping[str, str]] = {}  # what is set for a single one, by the name of the listener
         self._check()
 
     def __setattr__(self, name: str, value: object) -> None:
-        if name != "given":
+        if name not in ("given", "of_listeners"):
             raise AttributeError(f"settings do not change in place: {name}")
         self.__dict__[name] = value
 
@@ -372,12 +438,27 @@ class Settings:
     def from_mapping(cls, texts: Mapping[str, str]) -> Self:
         """Settings from what a person wrote: names and texts. Raises SettingError that says what was expected."""
         values: dict[str, Any] = {}
+        of_listeners: dict[str, dict[str, str]] = {}
         for name, text in texts.items():
+            if name.startswith(LISTENER_PREFIX):
+                listener, _, common_name = name.removeprefix(LISTENER_PREFIX).partition(".")
+                try:
+                    row_named(common_name).parse(text)
+                except SettingError as error:
+                    raise SettingError(f"{name}: {error}") from None
+                of_listeners.setdefault(listener.upper(), {})[common_name] = text
+                continue
             row = row_named(name)
             if row.attribute in values:
                 raise SettingError(f"{row.name} is given twice: also as {row.alias}")
             values[row.attribute] = row.parse(text)
-        return cls(**values)
+        settings = cls(**values)
+        settings.of_listeners = of_listeners
+        return settings
+
+    def for_listener(self, name: str) -> Settings:
+        """The settings with those that are set for this listener alone in the place of the others."""
+        return self.overridden(self.of_listeners.get(name, {}))
 
     def overridden(self, texts: Mapping[str, str]) -> Settings:
         """The settings with these in the place of their own; they still know what was given at the start. Raises SettingError."""
@@ -385,6 +466,7 @@ class Settings:
         parsed = {row.attribute: row.parse(text) for row, text in ((row_named(name), text) for name, text in texts.items())}
         settings = Settings(**{**values, **parsed})
         settings.given = self.given
+        settings.of_listeners = self.of_listeners
         return settings
 
     def value_of(self, row: Setting[Any]) -> Any:

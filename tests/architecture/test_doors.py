@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 ENGINE = pathlib.Path(__file__).resolve().parents[2] / "engine" / "ev"
-INDOORS = ("wire", "log", "coordinators", "broker")
+INDOORS = ("wire", "log", "coordinators", "security", "broker")
 FORBIDDEN_MODULES = frozenset(
     {
         "pathlib",
@@ -82,7 +82,7 @@ def modules() -> list[pathlib.Path]:
 
 
 def test_the_core_uses_no_file_clock_or_chance_past_its_doors() -> None:
-    """wire, log, coordinators and broker use no open, os file call, pathlib, mmap, time, random, uuid4 or secrets."""
+    """wire, log, coordinators, security and broker use no open, os file call, pathlib, mmap, time, random, uuid4 or secrets."""
     found = [f"{path.relative_to(ENGINE)} {what}" for path in modules() for what in trespasses(path.read_text())]
     assert found == []
 

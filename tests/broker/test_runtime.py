@@ -57,6 +57,8 @@ class Sent:
     broker: Any = None
     client_host = "127.0.0.1"
     principal = "User:ANONYMOUS"
+    sasl: Any = None
+    listener_name = "PLAINTEXT"
     local_address = ("127.0.0.1", 9092)
     idle_fetch: Any = None
     metadata_due_ms = 0

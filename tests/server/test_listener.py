@@ -6,9 +6,10 @@ import socket
 
 import pytest
 
+from ev.endpoints import format_address, parse_address
 from ev.errors import SettingError
 from ev.loopback import is_loopback, refuse_exposed
-from ev.server.listener import PortTakenError, bind, bind_all, format_address, local_address, parse_address
+from ev.server.listener import PortTakenError, bind, bind_all, local_address
 
 
 @pytest.mark.parametrize(
@@ -76,7 +77,7 @@ def test_either_all_addresses_are_bound_or_none() -> None:
         port = free.getsockname()[1]
         free.close()
         with pytest.raises(PortTakenError):
-            bind_all([("127.0.0.1", port), ("127.0.0.1", taken)])
+            bind_all([(("127.0.0.1", port), False), (("127.0.0.1", taken), False)])
     (again,) = bind("127.0.0.1", port)
     again.close()
 

@@ -70,6 +70,9 @@ class ManualWorld:
     def read(self, work: Callable[[], Any], done: Callable[[Any], None]) -> None:
         self.reads.append((work, done))
 
+    def digest(self, work: Callable[[], Any], done: Callable[[Any], None]) -> None:
+        self.reads.append((work, done))
+
     def compute(self, job: Job, disk: Disk, done: Callable[[Any], None]) -> None:
         self.computations.append((lambda: job.run(disk), done))
 

@@ -83,6 +83,8 @@ class Wire:
 class Door:
     """The listener of connections that nobody listens for."""
 
+    name = "PLAINTEXT"
+
     def __init__(self) -> None:
         self.budget = Budget(1 << 40)
 

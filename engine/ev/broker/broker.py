@@ -28,11 +28,14 @@ from ev.broker.producer_ids import ProducerIds
 from ev.broker.quick_produce import QuickProduce
 from ev.broker.replay import replayed
 from ev.broker.runtime import Runtime
+from ev.broker.scram_users import SECRET_BYTES, USERS_MAX, ScramUsers, secret_record, user_record
 from ev.broker.topics import (
     ACL,
     BROKER_CONFIG,
     GROUP_CONFIG,
     OFFSETS_TOPIC,
+    SCRAM_SECRET,
+    SCRAM_USER,
     TOPIC,
     TRANSACTIONS_TOPIC,
     Topic,
@@ -58,6 +61,7 @@ if TYPE_CHECKING:
     from ev.broker.acls import Acl
     from ev.broker.alter import Plan
     from ev.broker.runtime import Call, World
+    from ev.broker.scram_users import ByMechanism
     from ev.broker.topics import Record
     from ev.clock import Clock
     from ev.log.partition import Partition
@@ -91,6 +95,7 @@ class Broker:
         self.producer_ids = ProducerIds()
         self.acls = Acls()
         self.authorizer = Authorizer.configured(settings, self.acls)
+        self.scram_users = ScramUsers()
         self._case_matters = not store.disk.exists(f"{store.directory}/{LOCK.upper()}")
         self._replay_metadata()
         if self.authorizer is not None and not (self.acls or settings.super_users or settings.allow_everyone_if_no_acl_found):
@@ -186,6 +191,10 @@ class Broker:
         elif kind == BROKER_CONFIG:
             self.broker_configs.replay(name, None if state is None else state["config"])
             self.settings = self.store.settings = self.broker_configs.settings
+        elif kind == SCRAM_USER:
+            self.scram_users.replay(name, state)
+        elif kind == SCRAM_SECRET and state is not None:
+            self.scram_users.replay_secret(state)
         elif state is not None:
             self.producer_ids.replay(state)
 
@@ -346,3 +355,20 @@ class Broker:
             self._append([self.producer_ids.claim()], now_ms)
             self.producer_ids.open_block()
         return self.producer_ids.take()
+
+    # Users.
+
+    def alter_users(self, users: Mapping[str, ByMechanism], now_ms: int) -> int:
+        """Give users these credentials in the place of those that they have; returns the round that the answer waits for.
+
+        Raises KafkaError, and then nothing has changed.
+        """
+        added = sum(1 for name, credentials in users.items() if credentials and not self.scram_users.of(name))
+        if added and len(self.scram_users) + added > USERS_MAX:
+            raise KafkaError(ErrorCode.POLICY_VIOLATION, f"There may be at most {USERS_MAX} users.")
+        return self._append([user_record(name, credentials) for name, credentials in users.items()], now_ms)
+
+    def keep_secret(self, now_ms: int) -> None:
+        """Have the secret that authentication needs: the directory's, which does not change as long as there is one."""
+        if not self.scram_users.secret:
+            self._append([secret_record(self.randomness.bytes(SECRET_BYTES))], now_ms)

@@ -117,6 +117,8 @@ def describe_broker(brokers: BrokerConfigs, place: Mapping[str, str], names: Ite
     """Every setting of the broker; `place` holds what is known only at run time (addresses, directories) by Kafka's names."""
     wanted = None if names is None else set(names)
     for row in (*rows(), *THROTTLES.values()):
+        if row.name in place:
+            continue
         synonyms = tuple(_broker_synonyms(brokers, row)) if wanted is None or row.name in wanted else ()
         if synonyms:
             yield Entry(row.name, synonyms[0].value, synonyms[0].source, row.name not in DYNAMIC, row.KIND, row.doc, synonyms)

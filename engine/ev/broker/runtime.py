@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ev.broker.quick_produce import Answer
+    from ev.broker.sasl import Sasl
     from ev.clock import Clock
     from ev.disk import Disk
     from ev.log.commit import Committed, Committer, Flush, Round
@@ -65,6 +66,9 @@ class World(Protocol):
     def read(self, work: Callable[[], Any], done: Callable[[Any], None]) -> None:
         """Run a read that would wait for the disk; `done` gets its result, or the OSError that it raised."""
 
+    def digest(self, work: Callable[[], Any], done: Callable[[Any], None]) -> None:
+        """Run a computation that takes milliseconds and leaves the interpreter to others meanwhile; `done` gets its result."""
+
     def compute(self, job: Job, disk: Disk, done: Callable[[Any], None]) -> None:
         """Run a job that takes long in a process of its own; `done` gets its result, or the exception that it raised.
 
@@ -81,6 +85,8 @@ class Replies(Protocol):
     broker: Any
     client_host: str
     principal: str  # who the client is, as Kafka writes it: `User:NAME`
+    sasl: Sasl | None  # how it says so, where it has to
+    listener_name: str  # of Kafka's `listeners`
     local_address: tuple[str, int]
     dispatching: bool  # requests are being taken: draining follows when that is over
     blocked: bool  # the runtime will drain it after the next round

@@ -12,6 +12,7 @@ one thing, under a key that names the thing, so that the newest record of a key 
     {"kind":"broker_config","name":""}    the same for all brokers; null: nothing is
     {"kind":"acl","resource":"topic", …}  {"v":1}: this ACL is there; null: it is not (see `ev.broker.acls`)
     {"kind":"producer_ids"}               {"v":1,"next":2000}: every id below `next` may have been handed out
+    {"kind":"scram_user","name":"jo"}     see `ev.broker.scram_users`, and {"kind":"scram_secret"} too
 
 State changes in `replay()` and nowhere else: a change is a record, appended and then replayed like any other, so that a
 restart is only a longer replay.
@@ -46,7 +47,9 @@ PRODUCER_IDS: Final = "producer_ids"
 GROUP_CONFIG: Final = "group_config"
 BROKER_CONFIG: Final = "broker_config"
 ACL: Final = "acl"
-KINDS: Final = frozenset({TOPIC, PRODUCER_IDS, GROUP_CONFIG, BROKER_CONFIG, ACL})
+SCRAM_USER: Final = "scram_user"
+SCRAM_SECRET: Final = "scram_secret"
+KINDS: Final = frozenset({TOPIC, PRODUCER_IDS, GROUP_CONFIG, BROKER_CONFIG, ACL, SCRAM_USER, SCRAM_SECRET})
 ZERO_ID: Final = bytes(16)
 
 Record = tuple[bytes, bytes | None]
@@ -182,7 +185,12 @@ def deletion_record(name: str) -> Record:
 
 def config_record(kind: str, name: str, config: Mapping[str, str]) -> Record:
     """The record that says what is set for a resource that is no topic."""
-    return _json({"kind": kind, "name": name}), _json({"v": RECORD_VERSION, "config": dict(config)}) if config else None
+    return metadata_record(kind, name, {"v": RECORD_VERSION, "config": dict(config)} if config else None)
+
+
+def metadata_record(kind: str, name: str, state: dict[str, Any] | None) -> Record:
+    """The record that says what there is to know about a thing; None: that it is gone."""
+    return _json({"kind": kind, "name": name}), None if state is None else _json(state)
 
 
 def read_record(key: bytes, value: bytes | None) -> tuple[str, str, dict[str, Any] | None]:

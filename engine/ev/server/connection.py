@@ -25,7 +25,8 @@ from ev.wire.header import decode_request_header
 if TYPE_CHECKING:
     from ev.broker.apis import Served
     from ev.broker.broker import Broker
-    from ev.broker.quick_produce import Answer
+    from ev.broker.quick_produce import Answer, QuickProduce
+    from ev.broker.sasl import Sasl
     from ev.server.listener import Listener
     from ev.wire.primitives import Buffer
 
@@ -38,15 +39,26 @@ LARGE_REPLY_BYTES = 64 << 10
 PRODUCE = b"\0\0"
 FETCH = 1
 API_VERSIONS = 18
+SASL_APIS = frozenset((17, 36))
 BULKY_APIS = frozenset((0, 11, 14))
 """Produce, JoinGroup and SyncGroup carry bytes that are passed on; of everything else each byte becomes objects."""
 ORDINARY_REQUEST_BYTES_MAX = 8 << 20
+
+
+class NoQuickProduce:
+    """The quick way where nothing is to be produced."""
+
+    __slots__ = ()
+
+    def take(self, connection: Connection, frame: bytes, now_ms: int) -> bool:
+        return False
 
 
 class Connection(asyncio.Protocol):
     """An accepted connection. Made by the listener, which counts it."""
 
     __slots__ = (
+        "_apis",
         "_budget",
         "_bytes_held",
         "_client_full",
@@ -66,16 +78,20 @@ class Connection(asyncio.Protocol):
         "dispatching",
         "idle_fetch",
         "listener",
+        "listener_name",
         "local_address",
         "metadata_due_ms",
         "principal",
+        "sasl",
     )
 
     def __init__(self, broker: Broker, listener: Listener) -> None:
         self.broker = broker
         self.listener = listener
+        self.listener_name = listener.name
         self.client_host = ""
         self.principal = ANONYMOUS
+        self.sasl: Sasl | None = None
         self.local_address: tuple[str, int] = ("", 0)
         self.calls: deque[Call | Answer] = deque()
         self.dispatching = False
@@ -91,7 +107,8 @@ class Connection(asyncio.Protocol):
         self._reserved = 0  # for a frame that is not whole yet
         self._waits_for_room = False
         self._paused = False
-        self._quick_produce = broker.quick_produce
+        self._apis = broker.apis
+        self._quick_produce: QuickProduce | NoQuickProduce = broker.quick_produce
         self._client_full = False
         self._stopping = False
 
@@ -119,6 +136,8 @@ class Connection(asyncio.Protocol):
         if self.idle_fetch is not None:
             self.idle_fetch.forget()
             self.idle_fetch = None
+        if self.sasl is not None:
+            self.sasl.closed()
         self.listener.closed(self)
 
     def pause_writing(self) -> None:
@@ -181,7 +200,7 @@ class Connection(asyncio.Protocol):
             if len(frame) > ORDINARY_REQUEST_BYTES_MAX and header.api_key not in BULKY_APIS:
                 self.close(f"API {header.api_key} with {len(frame)} bytes; at most {ORDINARY_REQUEST_BYTES_MAX} are accepted")
                 return
-            served = self.broker.apis.get(header.api_key)
+            served = self._apis.get(header.api_key)
             if served is None or not served.min_version <= header.api_version <= served.max_version:
                 if header.api_key != API_VERSIONS or served is None:
                     self.close(f"API {header.api_key} version {header.api_version} is not served")
@@ -211,6 +230,25 @@ class Connection(asyncio.Protocol):
         if version != last_version or (body != last_body and not is_rotated(last, version, last_body, body)):
             self._last_fetch = (version, body, served.decoder(version)(frame, position)[0])
         return self._last_fetch[2]
+
+    # Authentication.
+
+    def take(self, frame: bytes) -> None:
+        """Take one request of a client that is not served otherwise yet."""
+        self._bytes_held += len(frame)
+        self._budget.hold(len(frame))
+        self._dispatch(frame, self.broker.clock.wall_ms())
+        self.drain()
+
+    def admit(self) -> None:
+        """The client has said who it is: everything is served."""
+        self._apis = self.broker.apis
+        self._quick_produce = self.broker.quick_produce
+
+    def session_ended(self) -> None:
+        """Nothing is served until the client has said again who it is."""
+        self._apis = {key: served for key, served in self.broker.apis.items() if key in SASL_APIS}
+        self._quick_produce = NoQuickProduce()
 
     # Replies.
 

@@ -33,7 +33,8 @@ from ev import __version__
 from ev.broker.broker import Broker
 from ev.clock import SystemClock
 from ev.disk import RealDisk
-from ev.errors import DiskError, SettingError
+from ev.endpoints import PLAINTEXT, find_endpoints, format_address
+from ev.errors import DiskError, KafkaError, SettingError
 from ev.log.layout import ENGINE_FILE, LOCK
 from ev.log.store import Store
 from ev.loopback import is_loopback, refuse_exposed
@@ -45,9 +46,7 @@ from ev.server.listener import (
     Listener,
     PortTakenError,
     bind_all,
-    format_address,
     local_address,
-    parse_address,
 )
 from ev.server.log_file import LogWriter, start_logging
 from ev.server.preload import preload
@@ -58,7 +57,8 @@ from ev.settings import Settings
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ev.server.listener import Address
+    from ev.endpoints import Endpoint
+    from ev.server.security import Security
 
 log = logging.getLogger("ev.server")
 
@@ -91,7 +91,7 @@ class Options:
     def __init__(self, arguments: Sequence[str]) -> None:
         parser = argparse.ArgumentParser(prog="ev.server.daemon", description="Run the ev engine in the foreground.", allow_abbrev=False)
         parser.add_argument("--data-dir", required=True, metavar="DIR")
-        parser.add_argument("--listen", action="append", metavar="HOST:PORT", help="may be given several times")
+        parser.add_argument("--listen", action="append", metavar="[NAME://]HOST:PORT", help="may be given several times")
         parser.add_argument("--insecure", action="store_true", help="listen where others reach it, who may then do everything")
         parser.add_argument("--advertise", action="append", metavar="HOST:PORT", help="what clients are told, one for each --listen")
         parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting; may be given several times")
@@ -103,7 +103,7 @@ class Options:
         self.data_dir: str = os.path.abspath(parsed.data_dir)
         self.log_file: str | None = None if parsed.log_file is None else os.path.abspath(parsed.log_file)
         self.ephemeral: bool = parsed.ephemeral
-        self.listen_texts: list[str] = parsed.listen or ["127.0.0.1:9092"]
+        self.listen_texts: list[str] = parsed.listen or []
         self.advertise_texts: list[str] = parsed.advertise or []
         self.setting_texts: list[str] = parsed.set
         self.insecure: bool = parsed.insecure
@@ -117,25 +117,22 @@ class Options:
             texts[name.strip()] = value
         return Settings.from_mapping(texts)
 
-    def listen(self) -> list[Address]:
-        return [parse_address(text) for text in self.listen_texts]
+    def endpoints(self, settings: Settings) -> list[Endpoint]:
+        return find_endpoints(self.listen_texts, self.advertise_texts, settings)
 
     def refuse_exposed(self) -> None:
-        """Raise NotStartedError when others would reach an engine that was not told to be insecure."""
-        if not self.insecure:
-            try:
-                refuse_exposed(text.strip().rpartition(":")[0] for text in self.listen_texts)
-            except SettingError as error:
-                raise NotStartedError(EXIT_USAGE, str(error)) from error
-
-    def advertise(self) -> list[Address | None]:
-        """What each listener tells its clients; one address stands for all listeners."""
-        addresses: list[Address | None] = [parse_address(text) for text in self.advertise_texts]
-        if not addresses:
-            return [None] * len(self.listen_texts)
-        if len(addresses) not in (1, len(self.listen_texts)):
-            raise SettingError(f"{len(addresses)} --advertise for {len(self.listen_texts)} --listen: give one, or one for each")
-        return addresses * len(self.listen_texts) if len(addresses) == 1 else addresses
+        """Raise NotStartedError when others would reach a listener that anybody may use, and that was not told to be insecure."""
+        if self.insecure:
+            return
+        try:
+            settings = self.settings()
+            endpoints = self.endpoints(settings)
+        except SettingError:
+            return  # the start says so
+        try:
+            refuse_exposed(endpoint.address[0] for endpoint in endpoints if not endpoint.is_safe(settings))
+        except SettingError as error:
+            raise NotStartedError(EXIT_USAGE, str(error)) from error
 
 
 class Descriptors:
@@ -173,6 +170,7 @@ class Engine:
         self.readiness = readiness
         self.writer = writer
         self.listeners: list[Listener] = []
+        self._endpoints: list[Endpoint] = []
         self.stopping: asyncio.Event | None = None
         self._world: LoopWorld | None = None
         self._broker: Broker | None = None
@@ -205,11 +203,11 @@ class Engine:
 
     def _settings(self) -> Settings:
         try:
-            self.options.listen()
-            self.options.advertise()
-            return self.options.settings()
+            settings = self.options.settings()
+            self._endpoints = self.options.endpoints(settings)
         except SettingError as error:
             raise NotStartedError(EXIT_OTHER, str(error)) from error
+        return settings
 
     def _open(self, loop: asyncio.AbstractEventLoop, settings: Settings, descriptors: Descriptors) -> Broker:
         """Take the data directory and recover it."""
@@ -245,25 +243,40 @@ class Engine:
         return f"locked {self._disk.read(path).decode('ascii', 'replace').strip()}"
 
     async def _listen(self, loop: asyncio.AbstractEventLoop, broker: Broker, limits: Limits) -> None:
-        addresses = self.options.listen()
+        settings = broker.broker_configs.given
+        securities = [self._security(broker, endpoint, settings) for endpoint in self._endpoints]
+        insecure = self.options.insecure
         try:
-            bound = bind_all(addresses, insecure=self.options.insecure)
+            bound = bind_all([(endpoint.address, insecure or endpoint.is_safe(settings)) for endpoint in self._endpoints])
         except SettingError as error:  # the name has got another address since the start
             raise NotStartedError(EXIT_USAGE, str(error)) from error
         except PortTakenError as error:
             raise NotStartedError(EXIT_PORT_TAKEN, neighbour.describe(error.address)) from error
         except OSError as error:
-            listed = ", ".join(format_address(address) for address in addresses)
+            listed = ", ".join(format_address(endpoint.address) for endpoint in self._endpoints)
             raise NotStartedError(EXIT_OTHER, f"cannot listen on {listed}: {error}") from error
-        for sockets, advertise in zip(bound, self.options.advertise(), strict=True):
-            listener = Listener(broker, sockets, advertise, limits)
+        for sockets, endpoint, security in zip(bound, self._endpoints, securities, strict=True):
+            listener = Listener(broker, sockets, endpoint.advertised, limits, name=endpoint.name, security=security)
             await listener.start(loop)
             self.listeners.append(listener)
+
+    @staticmethod
+    def _security(broker: Broker, endpoint: Endpoint, settings: Settings) -> Security | None:
+        """What a listener that is not PLAINTEXT needs."""
+        if endpoint.protocol == PLAINTEXT:
+            return None
+        from ev.server.security import Security  # noqa: PLC0415 - most engines do without
+
+        try:
+            return Security(broker, endpoint, settings.for_listener(endpoint.name))
+        except (SettingError, KafkaError) as error:
+            raise NotStartedError(EXIT_OTHER, f"the listener {endpoint.name} cannot be opened: {error}") from error
 
     def _announce(self) -> None:
         """Say where we listen: in the data directory, to the spawner, in the log."""
         assert self._broker is not None
-        address = format_address(local_address(self.listeners[0].address))
+        ours = next((listener for listener in self.listeners if listener.security is None), self.listeners[0])
+        address = format_address(local_address(ours.address))
         facts = {
             "address": address,
             "pid": os.getpid(),
@@ -275,9 +288,9 @@ class Engine:
             "signals": ["USR1"],
         }
         self._disk.replace(self._engine_file, json.dumps(facts, indent=1).encode() + b"\n")
-        for listener in self.listeners:
-            log.info("listening on %s, data in %s", format_address(listener.address), self.options.data_dir)
-            if not is_loopback(listener.address[0]):
+        for listener, endpoint in zip(self.listeners, self._endpoints, strict=True):
+            log.info("listening on %s://%s, data in %s", listener.name, format_address(listener.address), self.options.data_dir)
+            if not is_loopback(listener.address[0]) and not endpoint.is_safe(self._broker.broker_configs.given):
                 log.warning("%s: whoever reaches this address may read and write everything", format_address(listener.address))
         self.writer.wait(LOG_WRITTEN_WITHIN_S)  # who was told that the engine is there finds its log
         self.readiness.say(f"ready {address}")

@@ -8,8 +8,9 @@ import logging
 import socket
 from typing import TYPE_CHECKING, Final
 
-from ev.errors import SettingError
+from ev.endpoints import PLAINTEXT, format_address
 from ev.loopback import exposed, is_loopback
+from ev.server.authentication import Authentication
 from ev.server.budget import Budget
 from ev.server.connection import Connection
 
@@ -19,31 +20,15 @@ if TYPE_CHECKING:
 
     from ev.broker.broker import Broker
     from ev.broker.runtime import Handle
+    from ev.endpoints import Address
+    from ev.server.security import Security
 
 log = logging.getLogger("ev.listener")
 
 BACKLOG: Final = 4096
 MAPPED_PREFIX: Final = "::ffff:"
+STRANGERS_BYTES_MAX: Final = 16 << 20
 WILDCARDS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}
-
-Address = tuple[str, int]
-
-
-def parse_address(text: str) -> Address:
-    """HOST:PORT, with an IPv6 host in brackets. Raises SettingError."""
-    host, colon, port = text.strip().rpartition(":")
-    bracketed = host.startswith("[") and host.endswith("]")
-    host = host[1:-1] if bracketed else host
-    if not colon or not host or (":" in host and not bracketed):
-        raise SettingError(f"Invalid address {text!r}: expected HOST:PORT, with an IPv6 host in brackets")
-    if not (port.isascii() and port.isdigit() and int(port) <= 65535):
-        raise SettingError(f"Invalid port in {text!r}: expected a number from 0 to 65535")
-    return host, int(port)
-
-
-def format_address(address: Address) -> str:
-    host, port = address
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def local_address(address: Address) -> Address:
@@ -110,15 +95,27 @@ class Limits:
         self.connections_max = connections_max
         self.idle_max_ms = idle_max_ms
         self.budget = Budget(request_bytes_max)
+        self.strangers = Budget(STRANGERS_BYTES_MAX)  # what clients have sent that have not said who they are
         self.connections = 0
         self.refused = 0
 
 
 class Listener:
-    """One `--listen`: its sockets, its connections, and the address that its clients are told."""
+    """One listener: its sockets, its connections, the address that its clients are told, and how they say who they are."""
 
-    def __init__(self, broker: Broker, sockets: Sequence[socket.socket], advertise: Address | None, limits: Limits) -> None:
+    def __init__(
+        self,
+        broker: Broker,
+        sockets: Sequence[socket.socket],
+        advertise: Address | None,
+        limits: Limits,
+        *,
+        name: str = PLAINTEXT,
+        security: Security | None = None,
+    ) -> None:
         self.broker = broker
+        self.name = name
+        self.security = security
         self.advertise = advertise
         self.limits = limits
         self.budget = limits.budget
@@ -135,7 +132,13 @@ class Listener:
 
     async def start(self, loop: asyncio.AbstractEventLoop) -> None:
         for one in self._sockets:
-            self._servers.append(await loop.create_server(lambda: Connection(self.broker, self), sock=one, backlog=BACKLOG))
+            self._servers.append(await loop.create_server(self._protocol, sock=one, backlog=BACKLOG))
+
+    def _protocol(self) -> asyncio.Protocol:
+        """What a new client talks to."""
+        connection = Connection(self.broker, self)
+        sasl = None if self.security is None else self.security.sasl
+        return connection if sasl is None else Authentication(connection, sasl)
 
     def stop_taking(self) -> None:
         """No new connections, no new requests; what was taken is still answered."""
@@ -208,11 +211,11 @@ class Listener:
             self._arm_idle_timer()
 
 
-def bind_all(addresses: Sequence[Address], *, insecure: bool = False) -> list[list[socket.socket]]:
-    """`bind` for each address, all or none."""
+def bind_all(addresses: Sequence[tuple[Address, bool]]) -> list[list[socket.socket]]:
+    """`bind` for each address, all or none; with each of them whether others may reach it."""
     with contextlib.ExitStack() as undo:
         bound = []
-        for host, port in addresses:
+        for (host, port), insecure in addresses:
             sockets = bind(host, port, insecure=insecure)
             bound.append(sockets)
             for one in sockets:

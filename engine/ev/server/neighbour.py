@@ -7,8 +7,9 @@ import socket
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from ev.broker.configs import BROKER
+from ev.endpoints import format_address
 from ev.errors import KafkaError, MalformedError
-from ev.server.listener import format_address, local_address
+from ev.server.listener import local_address
 from ev.server.process import user_name
 from ev.wire.codec import decode, encode
 from ev.wire.header import decode_response_header, encode_request_header
@@ -17,7 +18,7 @@ from ev.wire.messages.k18_api_versions import ApiVersionsRequest, ApiVersionsRes
 from ev.wire.messages.k32_describe_configs import DescribeConfigsRequest, DescribeConfigsResource, DescribeConfigsResponse
 
 if TYPE_CHECKING:
-    from ev.server.listener import Address
+    from ev.endpoints import Address
     from ev.wire.codec import Message
 
 ANSWER_WAIT_S: Final = 1.0

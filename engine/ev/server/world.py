@@ -2,7 +2,7 @@
 
 The write of a commit round into the journal goes to the kernel where there is io_uring (see `ev.server.ring`). Threads run
 system calls that release the interpreter lock, and nothing else: one thread for other commit rounds, one for background
-flushes and chores, a few for reads that the page cache cannot answer. Each is started when it is first needed.
+flushes and chores, a few for reads that the page cache cannot answer, one that checks passwords. Each is started when it is first needed.
 """
 
 from __future__ import annotations
@@ -163,6 +163,7 @@ class LoopWorld:
         self._journal = RingWriter(loop, ring, self._committer) if ring is not None else None
         self._flusher = Worker(loop, "flush")
         self._readers = Worker(loop, "read", READERS)
+        self._digester = Worker(loop, "digest")
         self._child: Child | None = None
         self._imager: Child | None = None
 
@@ -184,6 +185,9 @@ class LoopWorld:
 
     def read(self, work: Callable[[], Any], done: Callable[[Any], None]) -> None:
         self._readers.submit(work, done)
+
+    def digest(self, work: Callable[[], Any], done: Callable[[Any], None]) -> None:
+        self._digester.submit(work, done)
 
     def compute(self, job: ChildJob, disk: Disk, done: Callable[[Any], None]) -> None:
         def ended(result: Any) -> None:
@@ -221,7 +225,7 @@ class LoopWorld:
     @property
     def longest_stall_ms(self) -> int:
         """The longest that the loop was seen to be busy with one thing; measured whenever a thread reports, so that it costs no timer."""
-        return round(1000 * max(worker.longest_stall_s for worker in (self._committer, self._flusher, self._readers)))
+        return round(1000 * max(worker.longest_stall_s for worker in (self._committer, self._flusher, self._readers, self._digester)))
 
     def stop(self) -> None:
         """Wait for everything that was handed to a thread or the kernel. Callbacks of threads run when the loop does."""
@@ -232,5 +236,5 @@ class LoopWorld:
         if self._journal is not None:
             self._journal.stop()
             self._journal = None
-        for worker in (self._committer, self._flusher, self._readers):
+        for worker in (self._committer, self._flusher, self._readers, self._digester):
             worker.stop()

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 from ev.broker import configs
 from ev.broker.broker_configs import ALL_BROKERS
 from ev.broker.topics import check_topic_name
+from ev.endpoints import format_address
 from ev.errors import ErrorCode, KafkaError
+from ev.setting_types import Secret
 from ev.wire.acls import Operation
 from ev.wire.messages.k32_describe_configs import (
     DescribeConfigsRequest,
@@ -77,20 +79,21 @@ def _entries(broker: Broker, call: Call, resource: DescribeConfigsResource) -> I
 def _place(broker: Broker, call: Call) -> dict[str, str]:
     """What is known only at run time, by Kafka's names."""
     host, port = broker.advertised(call)
-    url = f"PLAINTEXT://[{host}]:{port}" if ":" in host else f"PLAINTEXT://{host}:{port}"
+    url = f"{call.connection.listener_name}://{format_address((host, port))}"
     node = str(broker.node_id)
     return {"advertised.listeners": url, "broker.id": node, "log.dirs": broker.store.directory, "node.id": node}
 
 
 def _line(entry: configs.Entry, request: DescribeConfigsRequest) -> DescribeConfigsResourceResult:
     synonyms = entry.synonyms if request.include_synonyms else ()
+    is_secret = entry.kind == Secret.KIND
     return DescribeConfigsResourceResult(
         name=entry.name,
-        value=entry.value,
+        value=None if is_secret else entry.value,
         read_only=entry.read_only,
         config_source=entry.source,
-        is_sensitive=False,
-        synonyms=[DescribeConfigsSynonym(name=synonym.name, value=synonym.value, source=synonym.source) for synonym in synonyms],
+        is_sensitive=is_secret,
+        synonyms=[DescribeConfigsSynonym(each.name, None if is_secret else each.value, each.source) for each in synonyms],
         config_type=entry.kind,
         documentation=entry.doc if request.include_documentation else None,
     )

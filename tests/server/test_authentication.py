@@ -1,0 +1,174 @@
+"""Before a client has said who it is: how much it may send, how long it may take, and that nobody else suffers from it."""
+
+from __future__ import annotations
+
+import pathlib
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from ev.errors import ErrorCode
+from ev.wire.messages.k00_produce import PartitionProduceData, ProduceRequest, TopicProduceData
+from ev.wire.messages.k03_metadata import MetadataRequest, MetadataRequestTopic
+from ev.wire.records import encode_batch
+from support.raw_client import RawClient
+from support.sasl import ScramClient, add_user, authenticate, handshake, log_in, plain
+from support.secure_brokers import PASSWORD, USER, SecureBroker, secure_engine
+from support.waiting import wait_for
+
+KIB = 1 << 10
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureBroker]:
+    with secure_engine(tmp_path_factory.mktemp("engine") / "data", {"connections.max.idle.ms": "60000"}) as broker:
+        yield broker
+
+
+@pytest.fixture
+def client(broker: SecureBroker) -> Iterator[RawClient]:
+    with RawClient(broker.sasl) as client:
+        yield client
+
+
+def log_of(broker: SecureBroker) -> str:
+    assert broker.engine is not None
+    return broker.engine.log()
+
+
+@pytest.mark.parametrize("size", [64 * KIB + 1, 1 << 30, (1 << 31) - 1, -1, -(1 << 31)])
+def test_a_size_beyond_the_bound_ends_the_connection(client: RawClient, size: int) -> None:
+    """Before a byte of the frame has come."""
+    client.send(size.to_bytes(4, "big", signed=True))
+    assert client.closed()
+
+
+def test_a_token_of_the_largest_size_is_taken(client: RawClient) -> None:
+    """It is refused for what it says, not for its size."""
+    handshake(client, "PLAIN", version=0)
+    token = plain(USER, "x" * (64 * KIB - len(USER) - 2))
+    client.send(len(token).to_bytes(4, "big") + token)
+    assert client.closed()
+    assert client.correlation_id == 1
+
+
+def test_what_all_of_them_send_together_has_a_bound(broker: SecureBroker) -> None:
+    """Who begins large frames and does not finish them is closed when there are too many; who authenticates is served."""
+    frame = (64 * KIB).to_bytes(4, "big") + bytes(60 * KIB)
+    held = [RawClient(broker.sasl) for _ in range(300)]
+    try:
+        for client in held:
+            client.send(frame)
+        wait_for(lambda: "have sent too much together" in log_of(broker), "the bound")
+        with RawClient(broker.sasl) as client:
+            assert log_in(client, "PLAIN", USER, PASSWORD).error_code == 0
+    finally:
+        for client in held:
+            client.close()
+
+
+def test_a_failed_attempt_holds_up_nobody(broker: SecureBroker) -> None:
+    """While answers to wrong passwords wait for their delay, others are let in and served at once."""
+    wrong = [RawClient(broker.sasl) for _ in range(20)]
+    try:
+        for client in wrong:
+            handshake(client, "SCRAM-SHA-256", version=0)
+            client.send(b"\0\0\0\1x")
+        started = time.monotonic()
+        with RawClient(broker.sasl) as client:
+            assert log_in(client, "SCRAM-SHA-256", USER, PASSWORD).error_code == 0
+        assert time.monotonic() - started < 0.1
+        assert all(client.closed() for client in wrong)
+    finally:
+        for client in wrong:
+            client.close()
+
+
+def test_passwords_are_checked_beside_the_work(broker: SecureBroker) -> None:
+    """Many wrong passwords of the costliest kind do not slow down who is served: not even for the time of one check."""
+    add_user(broker.open, "slow", "secret", "SCRAM-SHA-512", iterations=16384)
+    stop = threading.Event()
+
+    def guess() -> None:
+        while not stop.is_set():
+            with RawClient(broker.sasl) as client:
+                log_in(client, "PLAIN", "slow", "wrong")
+
+    guessers = [threading.Thread(target=guess) for _ in range(4)]
+    for guesser in guessers:
+        guesser.start()
+    try:
+        with RawClient(broker.sasl) as client:
+            log_in(client, "SCRAM-SHA-256", USER, PASSWORD)
+            times = []
+            for _ in range(200):
+                started = time.perf_counter()
+                client.ask(3, 9, MetadataRequest(topics=[]))
+                times.append(time.perf_counter() - started)
+        assert sorted(times)[100] < 0.01
+    finally:
+        stop.set()
+        for guesser in guessers:
+            guesser.join()
+
+
+def test_a_changed_password_counts_for_the_next_connection(broker: SecureBroker) -> None:
+    """Whoever is served stays so, as on Kafka."""
+    add_user(broker.open, "changing", "first")
+    with RawClient(broker.sasl) as client:
+        assert log_in(client, "PLAIN", "changing", "first").error_code == 0
+        add_user(broker.open, "changing", "second")
+        assert client.ask(3, 9, MetadataRequest(topics=[])).brokers
+    with RawClient(broker.sasl) as client:
+        assert log_in(client, "PLAIN", "changing", "first").error_code == ErrorCode.SASL_AUTHENTICATION_FAILED
+    with RawClient(broker.sasl) as client:
+        assert log_in(client, "PLAIN", "changing", "second").error_code == 0
+
+
+def test_a_name_that_no_user_has_is_asked_the_same_after_a_restart(tmp_path: pathlib.Path) -> None:
+    """Or else a stranger who waits for a restart would know who is there."""
+
+    def asked(broker: SecureBroker, name: str) -> bytes:
+        with RawClient(broker.sasl) as client:
+            handshake(client, "SCRAM-SHA-256")
+            first: bytes = bytes(authenticate(client, ScramClient("SCRAM-SHA-256", name, "x").first()).auth_bytes)
+            return first.partition(b",")[2]
+
+    with secure_engine(tmp_path / "data") as broker:
+        assert broker.engine is not None
+        before = asked(broker, "nobody"), asked(broker, USER)
+        broker.engine.kill()
+        broker.engine.start()
+        assert (asked(broker, "nobody"), asked(broker, USER)) == before
+
+
+def test_a_stranger_produces_nothing(broker: SecureBroker) -> None:
+    """The bytes that are acknowledged after authentication end the connection before it, and leave nothing in the log."""
+    data = TopicProduceData(name="t", partition_data=[PartitionProduceData(index=0, records=encode_batch([b"x"]))])
+    request = ProduceRequest(acks=-1, timeout_ms=30_000, topic_data=[data])
+    with RawClient(broker.sasl) as client:
+        log_in(client, "PLAIN", USER, PASSWORD)
+        client.ask(3, 9, MetadataRequest(topics=[MetadataRequestTopic(name="t")], allow_auto_topic_creation=True))
+        answers = [client.ask(0, 9, request).responses[0].partition_responses[0] for _ in range(2)]
+        assert [(answer.error_code, answer.base_offset) for answer in answers] == [(0, 0), (0, 1)]
+    for said in ((), ("handshake",)):
+        with RawClient(broker.sasl) as client:
+            if said:
+                handshake(client, "PLAIN")
+            client.send(client.frame(0, 9, request))
+            assert client.closed()
+    with RawClient(broker.open) as client:
+        assert client.ask(0, 9, request).responses[0].partition_responses[0].base_offset == 2
+
+
+@pytest.mark.slow
+def test_who_takes_too_long_is_closed(broker: SecureBroker) -> None:
+    """Ten seconds for all of it, whether something has come or not."""
+    started = time.monotonic()
+    with RawClient(broker.sasl) as silent, RawClient(broker.sasl) as slow:
+        handshake(slow, "SCRAM-SHA-256")
+        assert silent.closed()
+        assert slow.closed()
+    assert 9.5 < time.monotonic() - started < 15
