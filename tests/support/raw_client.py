@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import socket
 from importlib import import_module
-from typing import Any
+from typing import Any, Self
 
 from ev.wire.catalog import API
 from ev.wire.codec import decode, encode
@@ -77,7 +77,7 @@ class RawClient:
     def close(self) -> None:
         self.socket.close()
 
-    def __enter__(self) -> RawClient:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:

@@ -84,6 +84,7 @@ class Door:
     """The listener of connections that nobody listens for."""
 
     name = "PLAINTEXT"
+    security = None
 
     def __init__(self) -> None:
         self.budget = Budget(1 << 40)

@@ -16,9 +16,11 @@ from typing import TypeVar
 
 from ev.broker.broker import Broker
 from ev.clock import SystemClock
+from ev.endpoints import PLAINTEXT, Endpoint
 from ev.log.store import Store
 from ev.randomness import SystemRandomness
 from ev.server.listener import Limits, Listener
+from ev.server.security import Security
 from ev.server.world import LoopWorld
 from ev.settings import Settings
 from support.simulated_disk import SimulatedDisk
@@ -30,9 +32,12 @@ T = TypeVar("T")
 class ThreadedBroker:
     """A broker that listens on a loopback port, in a thread of its own."""
 
-    def __init__(self, disk: SimulatedDisk, settings: Mapping[str, str] | None = None, directory: str = "/data") -> None:
+    def __init__(
+        self, disk: SimulatedDisk, settings: Mapping[str, str] | None = None, directory: str = "/data", protocol: str = PLAINTEXT
+    ) -> None:
         self.disk = disk
         self.directory = directory
+        self.protocol = protocol
         self.settings = Settings.from_mapping(dict(settings or {}))
         self.failure: OSError | None = None
         self.problems: list[object] = []
@@ -78,7 +83,9 @@ class ThreadedBroker:
         self.broker = Broker(settings=self.settings, clock=clock, randomness=randomness, store=store, world=self._world)
         listening = socket.create_server(("127.0.0.1", 0))
         listening.setblocking(False)
-        self.listener = Listener(self.broker, [listening], None, Limits(1000, 0, 64 << 20))
+        endpoint = Endpoint(self.protocol, self.protocol, ("127.0.0.1", 0))
+        security = None if self.protocol == PLAINTEXT else Security(self.broker, endpoint, self.settings)
+        self.listener = Listener(self.broker, [listening], None, Limits(1000, 0, 64 << 20), name=endpoint.name, security=security)
         await self.listener.start(self._loop)
         self.address = "{}:{}".format(*self.listener.address)
 
@@ -92,6 +99,10 @@ class ThreadedBroker:
             return call()
 
         return asyncio.run_coroutine_threadsafe(run(), self._loop).result(20)
+
+    def principals(self) -> list[str]:
+        """Who its clients are, sorted."""
+        return self.on_loop(lambda: sorted(connection.principal for connection in self.listener.connections))
 
     def unanswered(self) -> int:
         """Requests that were taken and whose replies have not left."""

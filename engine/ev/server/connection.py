@@ -122,6 +122,11 @@ class Connection(asyncio.Protocol):
         self.local_address = (local[0], local[1]) if local else ("", 0)
         self._transport.set_write_buffer_limits(high=UNSENT_BYTES_MAX)
         self.listener.opened(self)
+        if self.listener.security is not None:
+            try:
+                self.principal = self.listener.security.principal_of(transport)
+            except MalformedError as error:
+                self.close(str(error))
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None

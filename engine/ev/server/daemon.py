@@ -171,6 +171,7 @@ class Engine:
         self.writer = writer
         self.listeners: list[Listener] = []
         self._endpoints: list[Endpoint] = []
+        self._loading: asyncio.Task[None] | None = None
         self.stopping: asyncio.Event | None = None
         self._world: LoopWorld | None = None
         self._broker: Broker | None = None
@@ -257,6 +258,7 @@ class Engine:
             raise NotStartedError(EXIT_OTHER, f"cannot listen on {listed}: {error}") from error
         for sockets, endpoint, security in zip(bound, self._endpoints, securities, strict=True):
             listener = Listener(broker, sockets, endpoint.advertised, limits, name=endpoint.name, security=security)
+            listener.on_changed = self._load_again
             await listener.start(loop)
             self.listeners.append(listener)
 
@@ -325,6 +327,19 @@ class Engine:
 
         store.hold_files(True)
         world.image(ImageJob(store), made)
+
+        if any(listener.security is not None for listener in self.listeners) and not os.isatty(0):
+            loop.add_signal_handler(signal.SIGHUP, self._load_again)  # at a terminal it means that the terminal has gone
+
+    def _load_again(self) -> None:
+        """Read certificates and keys again, for the connections to come."""
+        if self._loading is None or self._loading.done():
+            loop = asyncio.get_running_loop()
+            self._loading = loop.create_task(self._load_all(loop))
+
+    async def _load_all(self, loop: asyncio.AbstractEventLoop) -> None:
+        for listener in self.listeners:
+            await listener.load_again(loop)
 
     def _stop(self, number: int) -> None:
         """The first signal closes cleanly; the second ends at once, as a crash does."""

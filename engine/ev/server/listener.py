@@ -16,7 +16,7 @@ from ev.server.connection import Connection
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from ev.broker.broker import Broker
     from ev.broker.runtime import Handle
@@ -27,6 +27,8 @@ log = logging.getLogger("ev.listener")
 
 BACKLOG: Final = 4096
 MAPPED_PREFIX: Final = "::ffff:"
+HANDSHAKE_MAX_S: Final = 10.0
+SHUTDOWN_MAX_S: Final = 5.0
 STRANGERS_BYTES_MAX: Final = 16 << 20
 WILDCARDS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
@@ -122,6 +124,8 @@ class Listener:
         self.connections: set[Connection] = set()
         self._sockets = sockets
         self._servers: list[asyncio.Server] = []
+        self._stopped = False
+        self.on_changed: Callable[[], None] = lambda: None  # called when a file of the security has changed
         self._idle_timer: Handle | None = None
 
     @property
@@ -131,8 +135,30 @@ class Listener:
         return host, port
 
     async def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        tls = None if self.security is None else self.security.tls
         for one in self._sockets:
-            self._servers.append(await loop.create_server(self._protocol, sock=one, backlog=BACKLOG))
+            if tls is None:
+                server = await loop.create_server(self._protocol, sock=one, backlog=BACKLOG)
+            else:
+                server = await loop.create_server(
+                    self._protocol,
+                    sock=one,
+                    backlog=BACKLOG,
+                    ssl=tls.context,
+                    ssl_handshake_timeout=HANDSHAKE_MAX_S,
+                    ssl_shutdown_timeout=SHUTDOWN_MAX_S,
+                )
+            self._servers.append(server)
+
+    async def load_again(self, loop: asyncio.AbstractEventLoop) -> None:
+        """New connections get what the files of the security hold now; those that are there stay as they are."""
+        if self.security is None or not self.security.load_again() or self.security.tls is None or self._stopped:
+            return
+        old, self._servers = self._servers, []
+        self._sockets = [one.dup() for one in self._sockets]
+        await self.start(loop)
+        for server in old:
+            server.close()
 
     def _protocol(self) -> asyncio.Protocol:
         """What a new client talks to."""
@@ -142,6 +168,7 @@ class Listener:
 
     def stop_taking(self) -> None:
         """No new connections, no new requests; what was taken is still answered."""
+        self._stopped = True
         for server in self._servers:
             server.close()
         for connection in self.connections:
@@ -168,6 +195,8 @@ class Listener:
         self.limits.connections += 1
         self.connections.add(connection)
         connection.local_address = self._told(connection.local_address)
+        if self.security is not None and self.security.has_changed():
+            self.on_changed()
         if self._idle_timer is None and self.limits.idle_max_ms > 0:
             self._arm_idle_timer()
 

@@ -1,23 +1,35 @@
-"""What the settings of a listener say about security, made ready: the rules of SASL."""
+"""What the settings of a listener say about security, made ready: TLS, and the rules of SASL.
+
+Files that the settings name are looked at again at SIGHUP, and when a client connects and they have changed.
+"""
 
 from __future__ import annotations
 
+import logging
+import os
 from typing import TYPE_CHECKING, Final
 
+from ev.broker.runtime import ANONYMOUS
 from ev.broker.sasl import SaslRules
+from ev.errors import SettingError
 from ev.security.plain import Passwords, Plain
 from ev.security.scram import BY_NAME, NONCE_BYTES, Scram
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable
 
     from ev.broker.broker import Broker
     from ev.endpoints import Endpoint
     from ev.security.exchange import Exchange
     from ev.security.scram import Mechanism
+    from ev.server.tls import Tls
     from ev.settings import Settings
 
+log = logging.getLogger("ev.security")
+
 SECRET_BYTES: Final = 32
+LOOK_AFTER_MS: Final = 1_000
 
 
 class Security:
@@ -25,6 +37,55 @@ class Security:
 
     def __init__(self, broker: Broker, endpoint: Endpoint, settings: Settings) -> None:
         self.sasl = _sasl_rules(broker, settings) if endpoint.has_sasl else None
+        self.tls = _tls(endpoint, settings) if endpoint.has_tls else None
+        self._files = self.tls.files if self.tls is not None else []
+        self._seen = self._versions()
+        self._name = endpoint.name
+        self._clock = broker.clock
+        self._looked_ms = 0
+
+    def principal_of(self, transport: asyncio.BaseTransport) -> str:
+        """Who a client is that has not said so with SASL. Raises MalformedError."""
+        return ANONYMOUS if self.tls is None else self.tls.principal_of(transport)
+
+    def has_changed(self) -> bool:
+        """Whether a file is another one than at the last look, which is a second ago at least."""
+        now_ms = self._clock.monotonic_ms()
+        if not self._files or now_ms - self._looked_ms < LOOK_AFTER_MS:
+            return False
+        self._looked_ms = now_ms
+        return self._versions() != self._seen
+
+    def load_again(self) -> bool:
+        """Take what the files hold now; False, and nothing has changed, when it cannot be used."""
+        self._seen = self._versions()
+        try:
+            if self.tls is not None:
+                self.tls.context = self.tls.load()
+        except SettingError as error:
+            log.error("the listener %s keeps the certificates that it has: %s", self._name, error)
+            return False
+        log.info("the listener %s has read its files again", self._name)
+        return True
+
+    def _versions(self) -> list[tuple[int, int, int]]:
+        found = []
+        for path in self._files:
+            try:
+                stat = os.stat(path)
+            except OSError:
+                found.append((0, 0, 0))
+            else:
+                found.append((stat.st_ino, stat.st_size, stat.st_mtime_ns))
+        return found
+
+
+def _tls(endpoint: Endpoint, settings: Settings) -> Tls:
+    """For clients that say who they are with SASL a certificate counts only where it is asked for on this very listener, as in Kafka."""
+    from ev.server.tls import Tls  # noqa: PLC0415 - most engines do without
+
+    own = settings.of_listeners.get(endpoint.name, {}).get("ssl.client.auth", "none")
+    return Tls(settings, own if endpoint.has_sasl else settings.ssl_client_auth)
 
 
 def _sasl_rules(broker: Broker, settings: Settings) -> SaslRules:
