@@ -187,7 +187,7 @@ def test_the_certificate_is_renewed_while_it_runs(tmp_path: pathlib.Path, author
             second = shown()
             replace(keystore, b"nonsense")
             os.kill(engine.pid, signal.SIGHUP)
-            wait_for(lambda: "keeps the certificates that it has" in engine.log(), "the complaint", 10)
+            wait_for(lambda: "keeps the certificates and keys that it has" in engine.log(), "the complaint", 10)
             assert shown() == second
             replace(keystore, authority.issue("third", "/CN=localhost").keystore.read_bytes())
             wait_for(lambda: shown() not in (first, second), "the file to be looked at", 15)

@@ -8,27 +8,33 @@ from __future__ import annotations
 import logging
 import os
 from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote, urlsplit
 
 from ev.broker.runtime import ANONYMOUS
 from ev.broker.sasl import SaslRules
 from ev.errors import SettingError
+from ev.security.oauth_bearer import OAuthBearer
 from ev.security.plain import Passwords, Plain
 from ev.security.scram import BY_NAME, NONCE_BYTES, Scram
+from ev.security.tokens import TokenRules, parse_keys
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from ev.broker.broker import Broker
     from ev.endpoints import Endpoint
     from ev.security.exchange import Exchange
     from ev.security.scram import Mechanism
+    from ev.security.tokens import Key
     from ev.server.tls import Tls
     from ev.settings import Settings
 
 log = logging.getLogger("ev.security")
 
 SECRET_BYTES: Final = 32
+KEYS_BYTES_MAX: Final = 1 << 20
+OAUTHBEARER: Final = "OAUTHBEARER"
 LOOK_AFTER_MS: Final = 1_000
 
 
@@ -36,9 +42,12 @@ class Security:
     """The security of one listener. Raises SettingError where a setting does not say what is needed."""
 
     def __init__(self, broker: Broker, endpoint: Endpoint, settings: Settings) -> None:
-        self.sasl = _sasl_rules(broker, settings) if endpoint.has_sasl else None
+        self._keys = None
+        if endpoint.has_sasl and OAUTHBEARER in settings.sasl_enabled_mechanisms:
+            self._keys = TokenKeys(settings.sasl_oauthbearer_jwks_endpoint_url)
+        self.sasl = _sasl_rules(broker, settings, self._keys) if endpoint.has_sasl else None
         self.tls = _tls(endpoint, settings) if endpoint.has_tls else None
-        self._files = self.tls.files if self.tls is not None else []
+        self._files = [*(self.tls.files if self.tls is not None else []), *([self._keys.path] if self._keys is not None else [])]
         self._seen = self._versions()
         self._name = endpoint.name
         self._clock = broker.clock
@@ -62,8 +71,10 @@ class Security:
         try:
             if self.tls is not None:
                 self.tls.context = self.tls.load()
+            if self._keys is not None:
+                self._keys.load()
         except SettingError as error:
-            log.error("the listener %s keeps the certificates that it has: %s", self._name, error)
+            log.error("the listener %s keeps the certificates and keys that it has: %s", self._name, error)
             return False
         log.info("the listener %s has read its files again", self._name)
         return True
@@ -88,12 +99,40 @@ def _tls(endpoint: Endpoint, settings: Settings) -> Tls:
     return Tls(settings, own if endpoint.has_sasl else settings.ssl_client_auth)
 
 
-def _sasl_rules(broker: Broker, settings: Settings) -> SaslRules:
+class TokenKeys:
+    """The keys that tokens are signed with, from the file that the settings name. Raises SettingError."""
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        if parts.scheme != "file" or parts.netloc not in ("", "localhost") or not parts.path.startswith("/"):
+            raise SettingError(f"sasl.oauthbearer.jwks.endpoint.url: expected file:///PATH, the file with the keys of tokens, not {url!r}")
+        self.path = unquote(parts.path)
+        self.keys: Sequence[Key] = ()
+        self.load()
+
+    def load(self) -> None:
+        try:
+            with open(self.path, encoding="utf-8") as file:
+                self.keys = parse_keys(file.read(KEYS_BYTES_MAX))
+        except (OSError, UnicodeDecodeError, SettingError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise SettingError(f"sasl.oauthbearer.jwks.endpoint.url: {self.path}: {reason}") from None
+
+
+def _sasl_rules(broker: Broker, settings: Settings, keys: TokenKeys | None) -> SaslRules:
     broker.keep_secret(broker.clock.wall_ms())
     passwords = Passwords(broker.scram_users, broker.randomness.bytes(SECRET_BYTES))
     mechanisms: dict[str, Callable[[], Exchange]] = {}
     for name in settings.sasl_enabled_mechanisms:
-        mechanisms[name] = (lambda: Plain(passwords)) if name == "PLAIN" else _scram(broker, BY_NAME[name])
+        if name == "PLAIN":
+            mechanisms[name] = lambda: Plain(passwords)
+        elif name == OAUTHBEARER:
+            assert keys is not None
+            mechanisms[name] = _bearer(keys, settings)
+        else:
+            mechanisms[name] = _scram(broker, BY_NAME[name])
+    if not mechanisms:
+        raise SettingError("sasl.enabled.mechanisms names no mechanism")
     return SaslRules(
         broker.runtime,
         broker.clock,
@@ -106,3 +145,13 @@ def _sasl_rules(broker: Broker, settings: Settings) -> SaslRules:
 
 def _scram(broker: Broker, mechanism: Mechanism) -> Callable[[], Exchange]:
     return lambda: Scram(mechanism, broker.scram_users, broker.randomness.bytes(NONCE_BYTES))
+
+
+def _bearer(keys: TokenKeys, settings: Settings) -> Callable[[], Exchange]:
+    rules = TokenRules(
+        settings.sasl_oauthbearer_expected_audience,
+        settings.sasl_oauthbearer_expected_issuer,
+        settings.sasl_oauthbearer_sub_claim_name,
+        1000 * settings.sasl_oauthbearer_clock_skew_seconds,
+    )
+    return lambda: OAuthBearer(lambda: keys.keys, rules)
