@@ -11,6 +11,7 @@ from support.engine import Engine
 from support.guarded import SETTINGS, Guarded
 from support.raw_client import RawClient
 from support.raw_transactions import Ask, asked_over
+from support.secure_brokers import SecureBroker, secure_engine, secure_kafka
 
 
 @pytest.fixture(params=["ev", pytest.param("kafka", marks=pytest.mark.java)])
@@ -20,6 +21,23 @@ def address(request: pytest.FixtureRequest) -> str:
         return str(request.getfixturevalue("apache").bootstrap)
     engine: Engine = request.getfixturevalue("engine")
     return engine.address
+
+
+@pytest.fixture(scope="session")
+def secure_apache() -> Iterator[SecureBroker]:
+    """One Apache Kafka for the session whose clients may have to say who they are."""
+    with secure_kafka() as kafka:
+        yield kafka
+
+
+@pytest.fixture(scope="module", params=["ev", pytest.param("kafka", marks=pytest.mark.java)])
+def secure_broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureBroker]:
+    """A broker whose clients may have to say who they are."""
+    if request.param == "kafka":
+        yield request.getfixturevalue("secure_apache")
+        return
+    with secure_engine(tmp_path_factory.mktemp("engine") / "data") as broker:
+        yield broker
 
 
 @pytest.fixture

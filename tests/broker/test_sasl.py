@@ -15,7 +15,7 @@ from ev.wire.messages.k18_api_versions import ApiVersionsRequest
 from ev.wire.messages.k36_sasl_authenticate import SaslAuthenticateRequest
 from support.raw_client import RawClient
 from support.sasl import ScramClient, authenticate, handshake, log_in, plain
-from support.secure_brokers import PASSWORD, USER, SecureBroker, secure_engine, secure_kafka
+from support.secure_brokers import PASSWORD, USER, SecureBroker
 
 ILLEGAL = ErrorCode.ILLEGAL_SASL_STATE
 FAILED = ErrorCode.SASL_AUTHENTICATION_FAILED
@@ -23,16 +23,10 @@ MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 VERSIONS = ApiVersionsRequest(client_software_name="raw", client_software_version="1")
 
 
-@pytest.fixture(scope="module", params=["ev", pytest.param("kafka", marks=pytest.mark.java)])
-def broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureBroker]:
-    with secure_kafka() if request.param == "kafka" else secure_engine(tmp_path_factory.mktemp("engine") / "data") as broker:
-        yield broker
-
-
 @pytest.fixture
-def client(broker: SecureBroker) -> Iterator[RawClient]:
+def client(secure_broker: SecureBroker) -> Iterator[RawClient]:
     """A connection of somebody who has not said yet who they are."""
-    with RawClient(broker.sasl) as client:
+    with RawClient(secure_broker.sasl) as client:
         yield client
 
 
@@ -144,9 +138,9 @@ def test_who_is_served_does_not_begin_again(client: RawClient) -> None:
     assert is_served(client)
 
 
-def test_where_nobody_has_to_authenticate_nobody_can(broker: SecureBroker) -> None:
+def test_where_nobody_has_to_authenticate_nobody_can(secure_broker: SecureBroker) -> None:
     """On a listener without SASL."""
-    with RawClient(broker.open) as client:
+    with RawClient(secure_broker.open) as client:
         assert handshake(client, "PLAIN").error_code == ILLEGAL
         answer = authenticate(client, plain(USER, PASSWORD))
         assert (answer.error_code, answer.error_message) == (ILLEGAL, "SaslAuthenticate request received after successful authentication")

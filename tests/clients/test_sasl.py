@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pathlib
 import subprocess
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,14 +19,14 @@ from confluent_kafka.admin import (
 )
 from kafka import KafkaProducer
 
-from ev.security.scram import BY_NAME
 from ev.wire.messages.k50_describe_user_scram_credentials import DescribeUserScramCredentialsRequest, UserName
 from support import apache_kafka
 from support.raw_client import RawClient
-from support.secure_brokers import MECHANISMS, PASSWORD, USER, SecureBroker, secure_engine
+from support.secure_brokers import PASSWORD, SESSION_MS, USER, SecureBroker, secure_engine
 from support.waiting import wait_for
 
-pytestmark = pytest.mark.parametrize("mechanism", MECHANISMS.split(","))
+SCRAMS = ("SCRAM-SHA-256", "SCRAM-SHA-512")
+each_mechanism = pytest.mark.parametrize("mechanism", ["PLAIN", *SCRAMS])
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +40,7 @@ def librdkafka(broker: SecureBroker, mechanism: str, password: str = PASSWORD) -
     return {**settings, "sasl.username": USER, "sasl.password": password}
 
 
+@each_mechanism
 def test_librdkafka_produces_and_consumes_in_a_group(broker: SecureBroker, mechanism: str, topic: str) -> None:
     """Every connection of it authenticates: to the bootstrap server, to the leader, to the coordinator."""
     producer = Producer({**librdkafka(broker, mechanism), "enable.idempotence": True})
@@ -53,6 +55,7 @@ def test_librdkafka_produces_and_consumes_in_a_group(broker: SecureBroker, mecha
     assert sorted(values, key=int) == [b"%d" % number for number in range(100)]
 
 
+@each_mechanism
 def test_librdkafka_is_told_that_its_password_is_wrong(broker: SecureBroker, mechanism: str) -> None:
     """As an error of authentication, not as a broker that does not answer."""
     errors: list[KafkaError] = []
@@ -61,6 +64,7 @@ def test_librdkafka_is_told_that_its_password_is_wrong(broker: SecureBroker, mec
     assert errors[0].code() == KafkaError._AUTHENTICATION
 
 
+@each_mechanism
 def test_kafka_python_produces(broker: SecureBroker, mechanism: str, topic: str) -> None:
     """A client that says its messages itself."""
     settings = {"security_protocol": "SASL_PLAINTEXT", "sasl_mechanism": mechanism, "sasl_plain_username": USER}
@@ -69,10 +73,9 @@ def test_kafka_python_produces(broker: SecureBroker, mechanism: str, topic: str)
     producer.close()
 
 
+@pytest.mark.parametrize("mechanism", SCRAMS)
 def test_librdkafka_manages_users(broker: SecureBroker, mechanism: str, topic: str) -> None:
     """Whom it makes can authenticate, until they are removed."""
-    if mechanism == "PLAIN":
-        pytest.skip("credentials are SCRAM's")
     found = getattr(ScramMechanism, mechanism.replace("-", "_"))
     admin = AdminClient(librdkafka(broker, mechanism))
     made = UserScramCredentialUpsertion(topic, ScramCredentialInfo(found, 8192), b"secret")
@@ -91,6 +94,7 @@ def test_librdkafka_manages_users(broker: SecureBroker, mechanism: str, topic: s
 
 
 @pytest.mark.kcat
+@each_mechanism
 def test_kcat_produces_and_consumes(broker: SecureBroker, mechanism: str, topic: str) -> None:
     """With its properties on the command line."""
     settings = [
@@ -103,17 +107,9 @@ def test_kcat_produces_and_consumes(broker: SecureBroker, mechanism: str, topic:
 
 
 @pytest.mark.java
-def test_kafkas_own_tools_make_a_user_and_produce_as_this_user(
-    broker: SecureBroker, mechanism: str, topic: str, tmp_path: pathlib.Path
-) -> None:
+@pytest.mark.slow
+def test_kafkas_own_tools_make_a_user_and_produce_as_this_user(broker: SecureBroker, topic: str, tmp_path: pathlib.Path) -> None:
     """kafka-configs makes the user on the listener that is open, the console producer authenticates with a file of properties."""
-    scram = mechanism if mechanism != "PLAIN" else "SCRAM-SHA-256"
-    login = "plain.Plain" if mechanism == "PLAIN" else "scram.Scram"
-    config = tmp_path / "client.properties"
-    config.write_text(
-        f"security.protocol=SASL_PLAINTEXT\nsasl.mechanism={mechanism}\nsasl.jaas.config="
-        f'org.apache.kafka.common.security.{login}LoginModule required username="{topic}" password="secret";\n'
-    )
 
     def tool(name: str, *arguments: str, stdin: str = "") -> str:
         command = apache_kafka.tool_command(apache_kafka.LATEST, name, *arguments)
@@ -121,12 +117,43 @@ def test_kafkas_own_tools_make_a_user_and_produce_as_this_user(
         assert ended.returncode == 0, ended.stdout + ended.stderr
         return ended.stdout
 
-    users = ("configs", "--bootstrap-server", broker.open, "--entity-type", "users")
-    added = tool(*users, "--entity-name", topic, "--alter", "--add-config", f"{scram}=[iterations=8192,password=secret]")
-    assert f"Completed updating config for user {topic}" in added
-    tool("console-producer", "--bootstrap-server", broker.sasl, "--topic", topic, "--command-config", str(config), stdin="value\n")
-    with RawClient(broker.open) as client:
-        (made,) = client.ask(50, 0, DescribeUserScramCredentialsRequest(users=[UserName(topic)])).results
-    assert [(info.mechanism, info.iterations) for info in made.credential_infos] == [(BY_NAME[scram].number, 8192)]
-    removed = tool(*users, "--entity-name", topic, "--alter", "--delete-config", scram)
-    assert f"Completed updating config for user {topic}" in removed
+    def credentials() -> dict[int, int]:
+        with RawClient(broker.open) as client:
+            (user,) = client.ask(50, 0, DescribeUserScramCredentialsRequest(users=[UserName(topic)])).results
+        return {info.mechanism: info.iterations for info in user.credential_infos}
+
+    users = ("configs", "--bootstrap-server", broker.open, "--entity-type", "users", "--entity-name", topic)
+    for scram in SCRAMS:
+        added = tool(*users, "--alter", "--add-config", f"{scram}=[iterations=8192,password=secret]")
+        assert f"Completed updating config for user {topic}" in added
+    assert credentials() == {1: 8192, 2: 8192}
+    for mechanism in ("PLAIN", *SCRAMS):
+        login = "plain.Plain" if mechanism == "PLAIN" else "scram.Scram"
+        config = tmp_path / f"{mechanism}.properties"
+        config.write_text(
+            f"security.protocol=SASL_PLAINTEXT\nsasl.mechanism={mechanism}\nsasl.jaas.config="
+            f'org.apache.kafka.common.security.{login}LoginModule required username="{topic}" password="secret";\n'
+        )
+        place = ("--bootstrap-server", broker.sasl, "--topic", topic, "--command-config", str(config))
+        tool("console-producer", *place, stdin=f"{mechanism}\n")
+    assert f"Completed updating config for user {topic}" in tool(*users, "--alter", "--delete-config", SCRAMS[0])
+    assert credentials() == {2: 8192}
+    assert tool(
+        "console-consumer", "--bootstrap-server", broker.open, "--topic", topic, "--from-beginning", "--max-messages", "3"
+    ).split() == ["PLAIN", *SCRAMS]
+
+
+@each_mechanism
+def test_librdkafka_authenticates_again_before_its_session_ends(broker: SecureBroker, mechanism: str, topic: str) -> None:
+    """Over several lifetimes of a session each record is delivered, and no connection is lost."""
+    lost: list[KafkaError] = []
+    settings = librdkafka(broker, mechanism) | {"bootstrap.servers": broker.sessions, "error_cb": lost.append, "log_level": 0}
+    producer = Producer(settings)
+    failures: list[KafkaError | None] = []
+    until = time.monotonic() + 3 * SESSION_MS / 1000
+    while time.monotonic() < until:
+        producer.produce(topic, b"value", on_delivery=lambda error, _: failures.append(error))
+        assert producer.flush(20) == 0
+        producer.poll(0.05)
+    assert set(failures) == {None}
+    assert lost == []

@@ -93,6 +93,7 @@ def test_kcat_produces_and_consumes(broker: SecureBroker, authority: Authority, 
 
 
 @pytest.mark.java
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["mutual", "sasl"])
 def test_kafkas_own_tools_produce_and_consume(
     broker: SecureBroker, authority: Authority, topic: str, kind: str, tmp_path: pathlib.Path

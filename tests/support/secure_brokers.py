@@ -3,6 +3,7 @@
 with secure_engine(directory) as broker:
     broker.open           where everybody may do everything
     broker.sasl           SASL_PLAINTEXT
+    broker.sessions       the same, where a session lasts SESSION_MS
     broker.sasl_tls       SASL_SSL
     broker.tls            SSL, where a client may show a certificate
     broker.mutual         SSL, where it must
@@ -22,6 +23,7 @@ from support.ports import free_ports
 from support.sasl import add_user
 
 USER, PASSWORD = "alice", "alice-secret"
+SESSION_MS = 1500
 MECHANISMS = "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512"
 LOGIN = "org.apache.kafka.common.security.{0}LoginModule required"
 
@@ -32,6 +34,7 @@ class SecureBroker:
 
     open: str
     sasl: str
+    sessions: str
     sasl_tls: str = ""
     tls: str = ""
     mutual: str = ""
@@ -43,17 +46,21 @@ def secure_engine(
     directory: pathlib.Path, settings: Mapping[str, str] | None = None, authority: Authority | None = None
 ) -> Iterator[SecureBroker]:
     """The engine; with TLS where there is an authority, that issues the certificate of the server."""
-    sasl, sasl_tls, tls, mutual = (f"127.0.0.1:{port}" for port in free_ports(4))
-    listeners = [f"SASL_PLAINTEXT://{sasl}"]
-    all_settings = {"sasl.enabled.mechanisms": MECHANISMS}
+    sasl, sessions, sasl_tls, tls, mutual = (f"127.0.0.1:{port}" for port in free_ports(5))
+    listeners = [f"SASL_PLAINTEXT://{sasl}", f"SESSIONS://{sessions}"]
+    all_settings = {
+        "sasl.enabled.mechanisms": MECHANISMS,
+        "listener.security.protocol.map": "SESSIONS:SASL_PLAINTEXT,MUTUAL:SSL",
+        "listener.name.sessions.connections.max.reauth.ms": str(SESSION_MS),
+    }
     if authority is not None:
         listeners += [f"SASL_SSL://{sasl_tls}", f"SSL://{tls}", f"MUTUAL://{mutual}"]
         all_settings |= tls_settings(authority)
-        all_settings |= {"listener.security.protocol.map": "MUTUAL:SSL", "listener.name.mutual.ssl.client.auth": "required"}
+        all_settings |= {"listener.name.mutual.ssl.client.auth": "required"}
     arguments = [part for listener in listeners for part in ("--listen", listener)]
     with Engine(directory, settings={**all_settings, **(settings or {})}, arguments=arguments) as engine:
         add_user(engine.address, USER, PASSWORD)
-        yield SecureBroker(engine.address, sasl, sasl_tls, tls, mutual, engine)
+        yield SecureBroker(engine.address, sasl, sessions, sasl_tls, tls, mutual, engine)
 
 
 def tls_settings(authority: Authority, name: str = "server") -> dict[str, str]:
@@ -70,20 +77,22 @@ def tls_settings(authority: Authority, name: str = "server") -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def secure_kafka(settings: Mapping[str, str] | None = None) -> Iterator[SecureBroker]:
-    plaintext, controller, sasl = free_ports(3)
-    addresses = f"PLAINTEXT://127.0.0.1:{plaintext},SASL://127.0.0.1:{sasl}"
-    plain = LOGIN.format("plain.Plain") + f' user_{USER}="{PASSWORD}";'
+def secure_kafka() -> Iterator[SecureBroker]:
+    """Apache Kafka, without TLS. PLAIN knows other users than SCRAM there: here it knows this one too."""
+    plaintext, controller, sasl, sessions = free_ports(4)
+    addresses = f"PLAINTEXT://127.0.0.1:{plaintext},SASL://127.0.0.1:{sasl},SESSIONS://127.0.0.1:{sessions}"
     properties = {
         "controller.quorum.voters": f"1@127.0.0.1:{controller}",
         "listeners": f"{addresses},CONTROLLER://127.0.0.1:{controller}",
         "advertised.listeners": addresses,
+        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL:SASL_PLAINTEXT,SESSIONS:SASL_PLAINTEXT",
         "sasl.enabled.mechanisms": MECHANISMS,
-        "listener.name.sasl.plain.sasl.jaas.config": plain,
-        "listener.name.sasl.scram-sha-256.sasl.jaas.config": LOGIN.format("scram.Scram") + ";",
-        "listener.name.sasl.scram-sha-512.sasl.jaas.config": LOGIN.format("scram.Scram") + ";",
-        **(settings or {}),
+        "listener.name.sessions.connections.max.reauth.ms": str(SESSION_MS),
     }
+    for name in ("sasl", "sessions"):
+        properties[f"listener.name.{name}.plain.sasl.jaas.config"] = LOGIN.format("plain.Plain") + f' user_{USER}="{PASSWORD}";'
+        for mechanism in ("scram-sha-256", "scram-sha-512"):
+            properties[f"listener.name.{name}.{mechanism}.sasl.jaas.config"] = LOGIN.format("scram.Scram") + ";"
     with Kafka(properties=properties, port=plaintext) as kafka:
         add_user(kafka.bootstrap, USER, PASSWORD)
-        yield SecureBroker(kafka.bootstrap, f"127.0.0.1:{sasl}")
+        yield SecureBroker(kafka.bootstrap, f"127.0.0.1:{sasl}", f"127.0.0.1:{sessions}")

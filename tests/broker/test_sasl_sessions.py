@@ -1,0 +1,112 @@
+"""Sessions that end, and clients that authenticate again before they do, on the engine and on Apache Kafka alike."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from ev.errors import ErrorCode
+from ev.wire.messages.k03_metadata import MetadataRequest
+from support.raw_client import RawClient
+from support.sasl import ScramClient, add_user, authenticate, handshake, log_in, plain
+from support.secure_brokers import PASSWORD, SESSION_MS, USER, SecureBroker
+
+NEXT_S = 1.1
+"""When a client may begin again, at the earliest."""
+ILLEGAL = ErrorCode.ILLEGAL_SASL_STATE
+
+
+@pytest.fixture
+def client(secure_broker: SecureBroker) -> Iterator[RawClient]:
+    with RawClient(secure_broker.sessions) as client:
+        yield client
+
+
+def is_served(client: RawClient) -> bool:
+    return bool(client.ask(3, 9, MetadataRequest(topics=[])).brokers)
+
+
+def is_closed_when_it_asks(client: RawClient) -> bool:
+    client.send(client.frame(3, 9, MetadataRequest(topics=[])))
+    return client.closed()
+
+
+@pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-512"])
+def test_a_session_may_be_renewed(client: RawClient, mechanism: str) -> None:
+    """The client is told how long it lasts, and is served past that time when it has authenticated again."""
+    started = time.monotonic()
+    for _ in range(3):
+        assert log_in(client, mechanism, USER, PASSWORD).session_lifetime_ms == SESSION_MS
+        assert is_served(client)
+        time.sleep(NEXT_S)
+    assert time.monotonic() - started > 2 * SESSION_MS / 1000
+    assert is_served(client)
+
+
+def test_a_session_that_was_not_renewed_ends(client: RawClient) -> None:
+    """Whoever asks for anything else then is not answered."""
+    log_in(client, "PLAIN", USER, PASSWORD)
+    time.sleep(SESSION_MS / 1000 + 0.1)
+    assert is_closed_when_it_asks(client)
+
+
+def test_a_session_that_has_ended_may_still_be_renewed(client: RawClient) -> None:
+    """A handshake is taken, and when it is over everything is served again."""
+    log_in(client, "PLAIN", USER, PASSWORD)
+    time.sleep(SESSION_MS / 1000 + 0.1)
+    assert log_in(client, "PLAIN", USER, PASSWORD).error_code == 0
+    assert is_served(client)
+
+
+def test_it_ends_also_for_who_cannot_renew_it(client: RawClient) -> None:
+    """An old client, which is not told."""
+    answer = log_in(client, "PLAIN", USER, PASSWORD, version=0)
+    assert answer.session_lifetime_ms == 0
+    time.sleep(SESSION_MS / 1000 + 0.1)
+    assert is_closed_when_it_asks(client)
+
+
+def test_nobody_becomes_somebody_else(secure_broker: SecureBroker, client: RawClient) -> None:
+    """The principal of a connection stays; who tries is refused and closed."""
+    add_user(secure_broker.open, "bob", "bob-secret")
+    log_in(client, "SCRAM-SHA-256", USER, PASSWORD)
+    time.sleep(NEXT_S)
+    answer = log_in(client, "SCRAM-SHA-256", "bob", "bob-secret")
+    assert answer.error_code == ErrorCode.SASL_AUTHENTICATION_FAILED
+    assert answer.error_message == "Cannot change principals during re-authentication from User.alice: User.bob"
+    assert client.closed()
+
+
+def test_the_mechanism_stays_too(client: RawClient) -> None:
+    """With another one the connection ends."""
+    log_in(client, "PLAIN", USER, PASSWORD)
+    time.sleep(NEXT_S)
+    assert handshake(client, "SCRAM-SHA-256").error_code == 0
+    try:
+        answer = authenticate(client, ScramClient("SCRAM-SHA-256", USER, PASSWORD).first())
+    except ConnectionResetError:
+        return  # as Kafka has it
+    assert (
+        answer.error_message
+        == "SASL mechanism 'SCRAM-SHA-256' requested by client is not supported for re-authentication of mechanism 'PLAIN'"
+    )
+    assert client.closed()
+
+
+def test_a_wrong_password_ends_what_was_served(client: RawClient) -> None:
+    """Although the session had not ended."""
+    log_in(client, "PLAIN", USER, PASSWORD)
+    time.sleep(NEXT_S)
+    assert log_in(client, "PLAIN", USER, "wrong").error_code == ErrorCode.SASL_AUTHENTICATION_FAILED
+    assert client.closed()
+
+
+def test_a_client_does_not_begin_again_at_once(client: RawClient) -> None:
+    """The first time it may, then not before a second has passed."""
+    log_in(client, "PLAIN", USER, PASSWORD)
+    assert log_in(client, "PLAIN", USER, PASSWORD).error_code == 0
+    assert handshake(client, "PLAIN").error_code == ILLEGAL
+    assert authenticate(client, plain(USER, PASSWORD)).error_code == ILLEGAL
+    assert is_served(client)
