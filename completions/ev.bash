@@ -48,6 +48,17 @@ _ev() {
             values="--output -o --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout" ;;
         group|groups)
             verbs="list describe delete" ;;
+        "acl list"*|"acls list"*)
+            options="--principal --host --operation --topic -t --group -g --transactional-id --cluster --allow --deny --output -o --json --no-headers --bootstrap-server -b --context -C --data-dir --listen --insecure --config-file -F --set -X --timeout --quiet -q --verbose -v -h --help"
+            values="--principal --host --operation --topic -t --group -g --transactional-id --output -o --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout" ;;
+        "acl add"*|"acls add"*)
+            options="--principal --host --operation --topic -t --group -g --transactional-id --cluster --prefixed --deny --dry-run --bootstrap-server -b --context -C --data-dir --listen --insecure --config-file -F --set -X --timeout --quiet -q --verbose -v -h --help"
+            values="--principal --host --operation --topic -t --group -g --transactional-id --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout" ;;
+        "acl remove"*|"acls remove"*)
+            options="--principal --host --operation --topic -t --group -g --transactional-id --cluster --prefixed --allow --deny --yes -y --dry-run --bootstrap-server -b --context -C --data-dir --listen --insecure --config-file -F --set -X --timeout --quiet -q --verbose -v -h --help"
+            values="--principal --host --operation --topic -t --group -g --transactional-id --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout" ;;
+        acl|acls)
+            verbs="list add remove" ;;
         "server run"*)
             options="--advertise --set -X --ephemeral --data-dir --listen --insecure --config-file -F --quiet -q --verbose -v -h --help"
             values="--advertise --set -X --data-dir --listen --config-file -F" ;;
@@ -90,7 +101,7 @@ _ev() {
             options="--json --quiet -q --verbose -v -h --help"
             values="" ;;
         *)
-            options="-V --version -h --help" verbs="produce consume topic group server up down version topics groups" ;;
+            options="-V --version -h --help" verbs="produce consume topic group acl server up down version topics groups acls" ;;
     esac
     case " $values " in
         *" $previous "*) COMPREPLY=($(compgen -f -- "$current")); return ;;

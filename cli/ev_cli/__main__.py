@@ -23,7 +23,15 @@ GLOBAL_VALUES = frozenset(
 )
 GLOBAL_FLAGS = frozenset(("--insecure", "-q", "--quiet", "-v", "--verbose", "-vv"))
 
-NOUNS = {"topic": "topic", "topics": "topic", "group": "group", "groups": "group", "server": "server"}
+NOUNS = {
+    "topic": "topic",
+    "topics": "topic",
+    "group": "group",
+    "groups": "group",
+    "acl": "acl",
+    "acls": "acl",
+    "server": "server",
+}
 VERBS = {"ls": "list", "rm": "delete"}
 
 # An option whose value may be left out, and what it then is.

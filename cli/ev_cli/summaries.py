@@ -7,6 +7,7 @@ COMMANDS = {
     "consume": "Write the records of topics to stdout.",
     "topic": "Create, list, describe, alter and delete topics.",
     "group": "List, describe and delete consumer groups, with their lag.",
+    "acl": "List, add and remove the rights of principals.",
     "server": "Run, start, stop and look at the local engine.",
     "up": "Start the local engine (server start).",
     "down": "Stop the local engine (server stop).",
@@ -14,8 +15,8 @@ COMMANDS = {
 }
 
 # Plural nouns are the noun; `ev topics` alone is `ev topic list` (see __main__).
-ALIASES = {"topics": "topic", "groups": "group"}
+ALIASES = {"topics": "topic", "groups": "group", "acls": "acl"}
 
 # Nouns, whose second word is a verb; the aliases of those verbs.
-NOUNS = ("topic", "group", "server")
+NOUNS = ("topic", "group", "acl", "server")
 VERB_ALIASES = {"ls": "list", "rm": "delete"}

@@ -41,16 +41,19 @@ EVERYTHING: Final = {
 class Guarded:
     """Such a broker."""
 
+    administrator = ADMINISTRATORS_HOST
+    user_host = USERS_HOST
+
     def __init__(self, address: str) -> None:
         self.address = address
-        self.administrators_client = RawClient(address)
-        self.users_client = RawClient(address, source=USERS_HOST)
+        self.administrators_client = RawClient(address, source=self.administrator)
+        self.users_client = RawClient(address, source=self.user_host)
         self._admin, self._user = asked_over(self.administrators_client), asked_over(self.users_client)
 
     def found(self) -> None:
         """Write the first ACLs."""
         first = [
-            Acl(kind, name, Pattern.LITERAL, ANONYMOUS, ADMINISTRATORS_HOST, Operation.ALL, Permission.ALLOW)
+            Acl(kind, name, Pattern.LITERAL, ANONYMOUS, self.administrator, Operation.ALL, Permission.ALLOW)
             for kind, name in EVERYTHING.items()
         ]
         wait_for(lambda: self.created(*first) == [0] * len(first), "the first ACLs")
@@ -68,7 +71,7 @@ class Guarded:
         self, operation: int, kind: int, name: str = CLUSTER_NAME, *, pattern: int = Pattern.LITERAL, permission: int = Permission.ALLOW
     ) -> None:
         """Let the user do this."""
-        acl = Acl(kind, name, pattern, ANONYMOUS, USERS_HOST, operation, permission)
+        acl = Acl(kind, name, pattern, ANONYMOUS, self.user_host, operation, permission)
         assert self.created(acl) == [0]
         self._wait_until_there(acl)
 
@@ -82,7 +85,7 @@ class Guarded:
 
     def described(self, **asked: Any) -> set[Acl]:
         """DescribeAcls; by default all of the user's."""
-        answer = self.admin(DescribeAclsRequest(**fields(asked)), 3)
+        answer = self.admin(DescribeAclsRequest(**fields({"host_filter": self.user_host, **asked})), 3)
         assert answer.error_code == 0, answer.error_message
         return {
             Acl(resource.resource_type, resource.resource_name, resource.pattern_type, *acl_fields(acl))
@@ -92,7 +95,9 @@ class Guarded:
 
     def forbid(self, **asked: Any) -> None:
         """DeleteAcls; by default all of the user's."""
-        result = self.admin(DeleteAclsRequest(filters=[DeleteAclsFilter(**fields(asked))]), 3).filter_results[0]
+        result = self.admin(
+            DeleteAclsRequest(filters=[DeleteAclsFilter(**fields({"host_filter": self.user_host, **asked}))]), 3
+        ).filter_results[0]
         assert result.error_code == 0, result.error_message
         wait_for(lambda: not self.described(**asked), "ACLs to be gone")
 

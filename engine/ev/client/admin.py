@@ -50,7 +50,8 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any, TypeVar
 
-    from ev.client.results import NewTopic
+    from ev.client.acls import AclFilter
+    from ev.client.results import Acl, NewTopic
     from ev.wire.messages.k03_metadata import MetadataResponse, MetadataResponseTopic
     from ev.wire.messages.k15_describe_groups import DescribedGroup, DescribedGroupMember
     from ev.wire.messages.k69_consumer_group_describe import DescribedGroup as DescribedConsumerGroup
@@ -345,6 +346,35 @@ class Admin:
         return ClusterDescription(answer.cluster_id, answer.controller_id, sorted(brokers, key=lambda broker: broker.node_id))
 
     # ---- inside ----
+
+    # ---- ACLs ----
+
+    def acls(self, asked: AclFilter) -> list[Acl]:
+        """The ACLs that a filter fits."""
+        from ev.client.acls import describe_request, described  # noqa: PLC0415
+
+        return described(self._call(describe_request(asked), None))
+
+    def create_acls(self, wanted: Iterable[Acl]) -> list[Outcome]:
+        """One that is there already is no error."""
+        from ev.client.acls import creation  # noqa: PLC0415
+        from ev.wire.messages.k30_create_acls import CreateAclsRequest  # noqa: PLC0415
+
+        acls = list(wanted)
+        rows = self._call(CreateAclsRequest([creation(acl) for acl in acls]), None).results
+        return [Outcome(str(acl), error_of(row.error_code, row.error_message)) for acl, row in zip(acls, rows, strict=True)]
+
+    def delete_acls(self, filters: Iterable[AclFilter]) -> list[Acl]:
+        """Delete what the filters fit; returns what has gone."""
+        from ev.client.acls import delete_filter, deleted  # noqa: PLC0415
+        from ev.wire.messages.k31_delete_acls import DeleteAclsRequest  # noqa: PLC0415
+
+        gone: list[Acl] = []
+        for result in self._call(DeleteAclsRequest([delete_filter(each) for each in filters]), None).filter_results:
+            if result.error_code:
+                raise KafkaError(result.error_code, result.error_message)
+            gone += [acl for acl in map(deleted, result.matching_acls) if acl not in gone]
+        return gone
 
     def _call(self, request: Any, node: int | None) -> Any:
         """Ask one broker, or any, and raise the error that speaks for the whole answer."""

@@ -191,6 +191,36 @@ class ConfigDescription(Result):
         self.error = error
 
 
+class Acl(Result):
+    """Who may, or may not, do what with which resource; every word as Kafka's, in small letters."""
+
+    __slots__ = ("host", "name", "operation", "pattern", "permission", "principal", "resource")
+
+    def __init__(
+        self,
+        resource: str,
+        name: str,
+        principal: str,
+        operation: str,
+        *,
+        pattern: str = "literal",
+        host: str = "*",
+        permission: str = "allow",
+    ) -> None:
+        self.resource = resource
+        self.name = name
+        self.pattern = pattern
+        self.principal = principal
+        self.host = host
+        self.operation = operation
+        self.permission = permission
+
+    def __str__(self) -> str:
+        prefix = "*" if self.pattern == "prefixed" else ""
+        host = "" if self.host == "*" else f" from {self.host}"
+        return f"{self.permission} {self.principal}{host} {self.operation} {self.resource} {self.name}{prefix}"
+
+
 class GroupListing(Result):
     __slots__ = ("group", "protocol_type", "state", "type")
 

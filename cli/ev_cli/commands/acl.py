@@ -1,0 +1,76 @@
+"""ev acl: how its verbs are spelled."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ev_cli.options import declare
+
+app = typer.Typer(help="List, add and remove the rights of principals.", no_args_is_help=True, add_completion=False)
+
+Principals = Annotated[
+    list[str] | None, typer.Option("--principal", metavar="PRINCIPAL", help="Whose: alice is User:alice, * is everybody.")
+]
+Hosts = Annotated[list[str] | None, typer.Option("--host", metavar="ADDRESS", help="Asking from this address.")]
+Operations = Annotated[
+    list[str] | None, typer.Option("--operation", metavar="LIST", help="read, write, create, delete, alter, describe … or all.")
+]
+Topics = Annotated[list[str] | None, typer.Option("--topic", "-t", metavar="TOPIC", help="About this topic, * for all.")]
+Groups = Annotated[list[str] | None, typer.Option("--group", "-g", metavar="GROUP", help="About this group.")]
+Ids = Annotated[list[str] | None, typer.Option("--transactional-id", metavar="ID", help="About this transactional id.")]
+Cluster = Annotated[bool, typer.Option("--cluster", help="About the cluster.")]
+Prefixed = Annotated[bool, typer.Option("--prefixed", help="Names are prefixes.")]
+Allowing = Annotated[bool, typer.Option("--allow", help="Only what allows.")]
+Denying = Annotated[bool, typer.Option("--deny", help="Only what denies.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
+
+
+@declare(app, "list", "acl:list_acls", tabular=True)
+def list_acls(
+    principals: Principals = None,
+    hosts: Hosts = None,
+    operations: Operations = None,
+    topics: Topics = None,
+    groups: Groups = None,
+    transactional_ids: Ids = None,
+    cluster: Cluster = False,
+    allow: Allowing = False,
+    deny: Denying = False,
+) -> None:
+    """List ACLs; for a name, all that are about it, also those for a prefix and for all names."""
+
+
+@declare(app, "add", "acl:add_acls")
+def add_acls(
+    principals: Principals = None,
+    hosts: Hosts = None,
+    operations: Operations = None,
+    topics: Topics = None,
+    groups: Groups = None,
+    transactional_ids: Ids = None,
+    cluster: Cluster = False,
+    prefixed: Prefixed = False,
+    deny: Annotated[bool, typer.Option("--deny", help="Deny it, whatever else allows it.")] = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Allow, or deny, principals to do something with resources."""
+
+
+@declare(app, "remove", "acl:remove_acls")
+def remove_acls(
+    principals: Principals = None,
+    hosts: Hosts = None,
+    operations: Operations = None,
+    topics: Topics = None,
+    groups: Groups = None,
+    transactional_ids: Ids = None,
+    cluster: Cluster = False,
+    prefixed: Prefixed = False,
+    allow: Allowing = False,
+    deny: Denying = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Remove the ACLs that fit everything that is said."""
