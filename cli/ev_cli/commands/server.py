@@ -76,7 +76,7 @@ def import_server(
     topics: Annotated[list[str] | None, typer.Option("--topic", metavar="TOPIC", help="Only this one; may be given several times.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be imported, and change nothing.")] = False,
 ) -> None:
-    """Take over topics, groups and transactional ids from an Apache Kafka's data. The engine does not run meanwhile."""
+    """Take over topics, groups, transactional ids and ACLs from an Apache Kafka's data. The engine does not run meanwhile."""
 
 
 @declare(app, "logs", "server:server_logs", without=NOT_HERE)

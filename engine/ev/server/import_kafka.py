@@ -9,7 +9,7 @@ Then, each step on disk before the next:
 
     groups and transactional ids    appended to the engine's own internal topics: commits on topics that do not exist yet say nothing
     the partitions                  renamed to their own names; without a record of their topic they are served to nobody
-    topics, the next producer id    one batch in the metadata log: from here on everything is there
+    topics, ACLs, producer ids      one batch in the metadata log: from here on everything is there
 
 An import that was stopped before the last step is simply made again. The source is only ever read.
 
@@ -119,8 +119,16 @@ def show(source: Source, directory: str, settings: Settings) -> None:
         for remark in chosen_config(topic, settings)[1]:
             say(remark=remark)
         say(topic=[topic.name, topic.partition_count, None, sum(map(_bytes_of, topic.folders.values()))])
-    for remark in source.remarks:
+    for remark in remarks_on(source):
         say(remark=remark)
+
+
+def remarks_on(source: Source) -> list[str]:
+    """What somebody should know of the source, beyond its topics."""
+    if not source.acls:
+        return source.remarks
+    text = f"ACLs: {len(source.acls)} are taken over, and count when authorizer.class.name is set; see ev-config(5)"
+    return [*source.remarks, text]
 
 
 def refuse_what_cannot_be_added(topics: Topics, source: Source, settings: Settings) -> None:
@@ -236,7 +244,7 @@ class Import:
         groups, ids = self._take_coordinators()
         self.progress.end()
         self._publish()
-        for remark in self.source.remarks:
+        for remark in remarks_on(self.source):
             say(remark=remark)
         say(imported=[len(self.source.topics), len(folders), groups, ids])
 
@@ -357,6 +365,7 @@ class Import:
             self.disk.rename(staged, place)
         sync_directory(self.store.directory)
         records: list[tuple[bytes, bytes | None]] = [topic_record(topic) for topic in self.new]
+        records += [acl.record(exists=True) for acl in self.source.acls]
         if self.next_producer_id > self.target.next_producer_id:
             state = {"v": RECORD_VERSION, "next": self.next_producer_id}
             records.append((PRODUCER_IDS_KEY, json.dumps(state, separators=(",", ":")).encode()))

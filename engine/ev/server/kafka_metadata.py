@@ -1,4 +1,4 @@
-"""Reads what Apache Kafka's controller has written down (KRaft): topics, their sizes, what was set for them, producer ids.
+"""Reads what Apache Kafka's controller has written down (KRaft): topics, their sizes, what was set for them, producer ids, ACLs.
 
 It is in `__cluster_metadata-0`, in a log and in snapshots of it (`OFFSET-EPOCH.checkpoint`). Both are files of ordinary record
 batches. The value of a record is framed:
@@ -17,6 +17,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from ev.broker.acls import Acl
 from ev.errors import EvError
 from ev.log.scan import Scan
 from ev.wire.primitives import decode_uvarint
@@ -36,6 +37,8 @@ PARTITION: Final = 3
 CONFIG: Final = 4
 REMOVE_TOPIC: Final = 9
 PRODUCER_IDS: Final = 15
+ACL: Final = 18
+REMOVE_ACL: Final = 19
 BEGIN: Final = 23
 END: Final = 24
 ABORT: Final = 25
@@ -50,6 +53,7 @@ class ClusterMetadata:
     topic_ids: dict[str, bytes] = field(default_factory=dict)
     partitions: dict[bytes, set[int]] = field(default_factory=dict)  # by topic id
     configs: dict[str, dict[str, str]] = field(default_factory=dict)  # by topic
+    acls: dict[bytes, Acl] = field(default_factory=dict)  # by the ids that the controller gave them
     next_producer_id: int = 0  # no producer has this one or a higher one
 
     def partition_count(self, topic: str) -> int:
@@ -125,6 +129,10 @@ def _take(metadata: ClusterMetadata, value: bytes) -> None:
             _take_config(metadata, value, position)
         elif kind == REMOVE_TOPIC:
             _remove(metadata, value[position : position + 16])
+        elif kind == ACL:
+            metadata.acls[value[position : position + 16]] = _acl(value, position + 16)
+        elif kind == REMOVE_ACL:
+            metadata.acls.pop(value[position : position + 16], None)
         elif kind == PRODUCER_IDS:
             metadata.next_producer_id = int.from_bytes(value[position + 12 : position + 20], "big")
     except (IndexError, UnicodeDecodeError) as problem:
@@ -142,6 +150,15 @@ def _take_config(metadata: ClusterMetadata, value: bytes, position: int) -> None
         config.pop(name or "", None)
     else:
         config[name or ""] = text
+
+
+def _acl(value: bytes, position: int) -> Acl:
+    resource_type = value[position]
+    name, position = _text(value, position + 1)
+    pattern = value[position]
+    principal, position = _text(value, position + 1)
+    host, position = _text(value, position)
+    return Acl(resource_type, name or "", pattern, principal or "", host or "", value[position], value[position + 1])
 
 
 def _remove(metadata: ClusterMetadata, topic_id: bytes) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from ev.broker.topics import OFFSETS_TOPIC, TRANSACTIONS_TOPIC
-from ev.errors import EvError
+from ev.errors import EvError, KafkaError
 from ev.log.checkpoint import (
     HIGH_WATERMARKS,
     LOG_STARTS,
@@ -30,6 +30,7 @@ from ev.server.kafka_metadata import CLUSTER_METADATA, ClusterMetadata, read_clu
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
+    from ev.broker.acls import Acl
     from ev.disk import Disk
 
 COORDINATORS: Final = (OFFSETS_TOPIC, TRANSACTIONS_TOPIC)
@@ -61,6 +62,7 @@ class Source:
     log_starts: dict[tuple[str, int], int] = field(default_factory=dict)
     high_watermarks: dict[tuple[str, int], int] = field(default_factory=dict)
     next_producer_id: int = 0
+    acls: list[Acl] = field(default_factory=list)  # none where only some topics are wanted
     has_metadata: bool = False
     remarks: list[str] = field(default_factory=list)
 
@@ -96,6 +98,8 @@ def read_source(disk: Disk, directories: Sequence[str], wanted: Collection[str])
                 raise RefusedError(f"{name} is in {directory} and in another of the directories: which one is it?")
             partitions[int(matched[2])] = f"{directory}/{name}"
     source.next_producer_id = metadata.next_producer_id
+    if not wanted:
+        source.acls = [acl for acl in metadata.acls.values() if _is_known(acl, source.remarks)]
     for topic, partitions in folders.items():
         if topic in COORDINATORS:
             source.coordinators |= {(topic, index): folder for index, folder in partitions.items()}
@@ -131,6 +135,16 @@ def _is_locked(path: str) -> bool:
         finally:
             os.close(lock)
     return False
+
+
+def _is_known(acl: Acl, remarks: list[str]) -> bool:
+    """Whether this engine knows such an ACL; otherwise a remark says which it is."""
+    try:
+        acl.check()
+    except KafkaError as error:
+        remarks.append(f"an ACL of {acl.principal} on {acl.name} is left out: {error.message}")
+        return False
+    return True
 
 
 def _topic(disk: Disk, topic: str, folders: dict[int, str], metadata: ClusterMetadata) -> SourceTopic:
