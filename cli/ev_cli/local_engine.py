@@ -407,7 +407,8 @@ class LocalEngine:
                 lines = file.read().split(b"\n")
         except OSError:
             return ""
-        return next((line.decode("utf-8", "replace") for line in reversed(lines) if line.strip()), "")
+        last = next((line.decode("utf-8", "replace") for line in reversed(lines) if line.strip()), "")
+        return _message_of(last) if last.startswith("{") else last
 
     # -- stopping it -----------------------------------------------------------------------------------------------------
 
@@ -436,6 +437,16 @@ class LocalEngine:
         while asked is not None and _alive(asked) and time.monotonic() < deadline:
             time.sleep(0.01)
         return asked is not None
+
+
+def _message_of(line: str) -> str:
+    """What a line of a log of JSON says."""
+    import json
+
+    try:
+        return str(json.loads(line)["message"])
+    except (ValueError, KeyError, TypeError):
+        return line
 
 
 def field(text: str, name: str) -> str | None:

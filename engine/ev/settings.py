@@ -382,6 +382,21 @@ class Settings:
         "fsync: acks=all and all metadata are on disk before they are acknowledged. os: the operating system decides when.",
         choices=("fsync", "os"),
     )
+    ev_metrics_listen = Text(
+        "ev.metrics.listen", "", "HOST:PORT where Prometheus may ask for figures (GET /metrics); nobody may when it is empty."
+    )
+    ev_metrics_hosts = Words(
+        "ev.metrics.hosts", (), "Further names that a request for figures may call this host; 127.0.0.1, localhost and [::1] always may."
+    )
+    ev_metrics_partitions_max = Number(
+        "ev.metrics.partitions.max", 1000, "With more partitions than this their figures are not given singly.", low=0, high=INT_MAX
+    )
+    ev_log_format = Choice(
+        "ev.log.format",
+        "text",
+        "What a line of the engine's own log looks like: text for people, or json, one object a line.",
+        choices=("text", "json"),
+    )
     ev_io_uring = Switch(
         "ev.io.uring", True, "Whether journal writes go through Linux's io_uring where there is one; a thread does them otherwise."
     )

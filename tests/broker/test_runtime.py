@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -54,7 +55,6 @@ class Log:
 class Sent:
     """A connection that writes down the correlation ids of the replies that left."""
 
-    broker: Any = None
     client_host = "127.0.0.1"
     principal = "User:ANONYMOUS"
     sasl: Any = None
@@ -65,6 +65,7 @@ class Sent:
 
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
+        self.broker: Any = SimpleNamespace(runtime=runtime)
         self.calls: deque[Call | Answer] = deque()
         self.dispatching = False
         self.blocked = False

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import pathlib
 import stat
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from ev.server import log_file
-from ev.server.log_file import LogWriter, RotatedFile, Stream
+from ev.server.log_file import LINE_BYTES_MAX, JsonFormatter, LogWriter, RotatedFile, Stream
+from support.engine import Engine
 from support.waiting import wait_for
 
 
@@ -154,3 +157,41 @@ def test_lost_lines_are_counted_in_the_log_when_it_works_again(path: pathlib.Pat
     writer.emit(record("back"))
     writer.close()
     assert path.read_text().splitlines()[0].startswith("7 lines were lost here")
+
+
+def test_a_line_may_be_json(path: pathlib.Path) -> None:
+    """One object a line, whatever is in the message; a traceback is a field of it."""
+    writer = LogWriter(RotatedFile(str(path)), JsonFormatter())
+    writer.emit(record("client %s", 'a\n"\x1b[2J\x9b\ud800\u2028é'))
+    try:
+        raise ValueError("broken")
+    except ValueError:
+        broken = logging.LogRecord("ev.test", logging.ERROR, __file__, 1, "it broke", (), sys.exc_info())
+    writer.emit(broken)
+    writer.emit(record("%s", "\x00" * 50_000))
+    writer.dropped = 7
+    writer.emit(record("back"))
+    writer.close()
+    text = path.read_bytes()
+    assert text.isascii()
+    assert not any(byte < 0x20 and byte != 0x0A for byte in text)
+    lines = text.decode().splitlines()
+    assert all(len(line) <= LINE_BYTES_MAX for line in lines)
+    first, second, third, lost, back = (json.loads(line) for line in lines)
+    assert first["message"] == 'client a\n"\x1b[2J\x9b\ud800\u2028é'
+    assert (first["level"], first["logger"]) == ("INFO", "ev.test")
+    assert len(first["time"]) == len("2026-11-23T01:07:47.123Z")
+    assert second["message"] == "it broke"
+    assert "ValueError: broken" in second["trace"]
+    assert third["message"].strip("\x00") == ""
+    assert lost["message"].startswith("7 lines were lost here")
+    assert back["message"] == "back"
+
+
+def test_the_daemons_log_is_json_when_it_is_told_so(start_engine: Callable[..., Engine]) -> None:
+    """From its first line to its last."""
+    engine = start_engine(settings={"ev.log.format": "json"})
+    assert engine.stop() == 0
+    lines = [json.loads(line) for line in engine.log().splitlines()]
+    assert "listening on" in lines[0]["message"]
+    assert "closed" in lines[-1]["message"]

@@ -25,6 +25,7 @@ from ev.log.store import Store
 from ev.randomness import SeededRandomness
 from ev.server.budget import Budget
 from ev.server.connection import Connection
+from ev.server.traffic import Traffic
 from ev.settings import Settings
 from ev.wire.catalog import API
 from ev.wire.codec import Message, decoder, encode
@@ -88,6 +89,7 @@ class Door:
 
     def __init__(self) -> None:
         self.budget = Budget(1 << 40)
+        self.traffic = Traffic()
 
     def opened(self, connection: Connection) -> None:
         """Nothing is counted here."""

@@ -62,13 +62,23 @@ class Target:
 class Answer:
     """The place of a reply among the connection's replies, as a `Call` is one."""
 
-    __slots__ = ("after", "connection", "correlation_id", "expires_ms", "index", "name", "parts", "reply_size", "size", "version")
+    __slots__ = ("after", "connection", "correlation_id", "expires_ms", "index", "name", "now_ms", "parts", "reply_size", "size", "version")
 
+    api_key = k00_produce.KEY
     state = READY
     on_closed = None
 
     def __init__(
-        self, connection: Replies, version: int, correlation_id: int, name: str, index: int, outcome: Outcome, size: int, expires_ms: int
+        self,
+        connection: Replies,
+        version: int,
+        correlation_id: int,
+        name: str,
+        index: int,
+        outcome: Outcome,
+        size: int,
+        now_ms: int,
+        expires_ms: int,
     ) -> None:
         self.connection = connection
         self.version = version
@@ -76,6 +86,7 @@ class Answer:
         self.name = name
         self.index = index
         self.size = size
+        self.now_ms = now_ms
         self.expires_ms = expires_ms
         self._say(outcome)
 
@@ -171,7 +182,7 @@ class QuickProduce:
             if appended.duplicate:
                 log.info("%s: a resent batch was recognised at offset %d", partition.name, appended.base_offset)
         expires_ms = self._monotonic_ms() + timeout_ms
-        answer = Answer(connection, version, correlation_id, target.name, index, outcome, len(frame), expires_ms)
+        answer = Answer(connection, version, correlation_id, target.name, index, outcome, len(frame), now_ms, expires_ms)
         connection.calls.append(answer)
         return True
 

@@ -11,6 +11,7 @@ few threads, a test's is a list of callbacks that it runs by hand.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ev.wire.codec import encoder
@@ -106,6 +107,7 @@ class Call:
 
     __slots__ = (
         "after",
+        "api_key",
         "connection",
         "expiry",
         "header",
@@ -123,6 +125,7 @@ class Call:
     def __init__(self, connection: Replies, header: RequestHeader, request: Any, response_class: type, now_ms: int, size: int) -> None:
         self.connection = connection
         self.header = header
+        self.api_key = header.api_key
         self.version = header.api_version
         self.request = request
         self.response_class = response_class
@@ -150,6 +153,9 @@ class Call:
     def reply(self, response: Any, after: int = 0) -> None:
         """Answer with this message. It leaves when commit round `after` is synced and every earlier reply has left."""
         assert self.state == UNSENT, "a call is answered once"
+        error_code = getattr(response, "error_code", 0)
+        if error_code:
+            self.connection.broker.runtime.errors[self.header.api_key, error_code] += 1
         self._reply(encoder(self.response_class, self.version)(response), after)
 
     def reply_encoded(self, body: list[Buffer], after: int = 0) -> None:
@@ -214,6 +220,7 @@ class Runtime:
         self.world = world
         self.moved: Callable[[list[Committed]], None] | None = None  # told which partitions' high watermarks moved
         self.rounds = 0
+        self.errors: Counter[tuple[int, int]] = Counter()  # answers that were an error as a whole, by API key and error code
         self._scheduled = False
         self._after: dict[int, list[Callable[[], None]]] = {}
         self._blocked: list[Replies] = []

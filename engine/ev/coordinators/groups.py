@@ -39,6 +39,8 @@ from ev.wire.messages.k69_consumer_group_describe import ConsumerGroupDescribeRe
 from ev.wire.messages.k69_consumer_group_describe import DescribedGroup as DescribedConsumerGroup
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ev.coordinators.consumer_group import ConsumerGroup
     from ev.coordinators.group_config import GroupConfigs
     from ev.randomness import Randomness
@@ -245,6 +247,15 @@ class Groups:
             protocol_data=(group.protocol or "") if stable else "",
             members=[_described_member(group, member, stable) for member in group.members.values()],
         )
+
+    @property
+    def count(self) -> int:
+        return len(self._groups) + len(self._consumers.groups)
+
+    def states(self) -> Iterator[str]:
+        """The state of every group."""
+        yield from (group.state for group in self._groups.values())
+        yield from (group.state_name for group in self._consumers.groups.values())
 
     def list_groups(self, request: ListGroupsRequest, caller: Caller, now: Now) -> Decision:
         decision = Decision(None)

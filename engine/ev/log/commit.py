@@ -43,6 +43,7 @@ class Committed(Protocol):
     """What the committer knows of a partition."""
 
     journal_key: bytes  # topic id (16 bytes) and partition number (int32)
+    high_watermark: int  # everything below is on disk
     dirty_round: int  # the newest round that it has appended in
     gone: bool  # its topic was deleted; set before its directory is renamed away
 
@@ -135,6 +136,8 @@ class Committer:
         self.covered_files_max = COVERED_FILES_MAX
         self.open_round = 1
         self.synced_round = 0
+        self.bytes_total = 0  # of all rounds that were taken
+        self.records_total = 0  # of all that are on disk
         self._running: Round | None = None
         self._flush: Flush | None = None  # made but not yet done
         self._flush_taken = False
@@ -220,6 +223,7 @@ class Committer:
             self._cover(ends, now_ms)
         self._running = Round(self.open_round, ends, list(self._files), calls, direct)
         self.open_round += 1
+        self.bytes_total += self._bytes
         self._open()
         return self._running
 
@@ -229,6 +233,7 @@ class Committer:
         self._running = None
         self.synced_round = finished.number
         for partition, mark in finished.ends.items():
+            self.records_total += mark.offset - partition.high_watermark
             partition.synced_to(mark)
             if finished.direct:
                 partition.flushed_to(mark)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from ev.broker.runtime import ANONYMOUS, READY, UNSENT, Call
 from ev.errors import MalformedError
+from ev.server.traffic import REPLY_BYTES, SUM_MS
 from ev.wire.fetch_order import is_rotated
 from ev.wire.frame import FrameBuffer
 from ev.wire.header import decode_request_header
@@ -68,6 +69,7 @@ class Connection(asyncio.Protocol):
         "_quick_produce",
         "_reserved",
         "_stopping",
+        "_traffic",
         "_transport",
         "_waits_for_room",
         "active",
@@ -111,6 +113,7 @@ class Connection(asyncio.Protocol):
         self._quick_produce: QuickProduce | NoQuickProduce = broker.quick_produce
         self._client_full = False
         self._stopping = False
+        self._traffic = listener.traffic
 
     # What the event loop calls.
 
@@ -171,6 +174,7 @@ class Connection(asyncio.Protocol):
         finally:
             self.dispatching = False
             self._bytes_held += size
+            self._traffic.bytes_in += size
             self._budget.hold(size)
         if received.problem is not None:
             self.close(received.problem)
@@ -267,7 +271,8 @@ class Connection(asyncio.Protocol):
             runtime = self.broker.runtime
             synced_round = runtime.synced_round
             parts: list[Buffer] = []
-            size = freed = 0
+            size = freed = now_ms = 0
+            answered = self._traffic.answered
             while calls:
                 call = calls[0]
                 if call.state == UNSENT:
@@ -276,7 +281,13 @@ class Connection(asyncio.Protocol):
                     runtime.block(self)
                     break
                 calls.popleft()
+                if not freed:
+                    now_ms = self.broker.clock.wall_ms()
                 freed += call.size
+                row, took_ms = answered[call.api_key], now_ms - call.now_ms
+                row[took_ms.bit_length()] += 1
+                row[SUM_MS] += took_ms
+                row[REPLY_BYTES] += call.reply_size
                 if call.state == READY:
                     parts += call.parts
                     size += call.reply_size
@@ -312,6 +323,7 @@ class Connection(asyncio.Protocol):
         """Close now; what is still unanswered is never answered."""
         if self._transport is not None:
             log.warning("connection from %s closed: %s", self.client_host, reason)
+            self._traffic.connections_closed += 1
             self._transport.abort()
             self._transport = None
 

@@ -33,7 +33,7 @@ from ev import __version__
 from ev.broker.broker import Broker
 from ev.clock import SystemClock
 from ev.disk import RealDisk
-from ev.endpoints import PLAINTEXT, find_endpoints, format_address
+from ev.endpoints import PLAINTEXT, find_endpoints, format_address, parse_address
 from ev.errors import DiskError, KafkaError, SettingError
 from ev.log.layout import ENGINE_FILE, LOCK
 from ev.log.store import Store
@@ -45,12 +45,16 @@ from ev.server.listener import (
     Limits,
     Listener,
     PortTakenError,
+    bind,
     bind_all,
     local_address,
 )
 from ev.server.log_file import LogWriter, start_logging
+from ev.server.metrics import Metrics
+from ev.server.metrics_listener import LOCAL_HOSTS, MetricsListener
 from ev.server.preload import preload
 from ev.server.ring import Ring
+from ev.server.stalls import Stalls
 from ev.server.world import LoopWorld
 from ev.settings import Settings
 
@@ -120,6 +124,12 @@ class Options:
     def endpoints(self, settings: Settings) -> list[Endpoint]:
         return find_endpoints(self.listen_texts, self.advertise_texts, settings)
 
+    @property
+    def logs_json(self) -> bool:
+        """Whether the log is to be of JSON: it begins before the settings are looked at, and says what is wrong with them."""
+        chosen = [text.partition("=")[2].strip() for text in self.setting_texts if text.partition("=")[0].strip() == "ev.log.format"]
+        return chosen[-1:] == ["json"]
+
     def refuse_exposed(self) -> None:
         """Raise NotStartedError when others would reach a listener that anybody may use, and that was not told to be insecure."""
         if self.insecure:
@@ -172,6 +182,9 @@ class Engine:
         self.listeners: list[Listener] = []
         self._endpoints: list[Endpoint] = []
         self._loading: asyncio.Task[None] | None = None
+        self.metrics: MetricsListener | None = None
+        self._stalls: Stalls | None = None
+        self._started_ms = SystemClock().wall_ms()
         self.stopping: asyncio.Event | None = None
         self._world: LoopWorld | None = None
         self._broker: Broker | None = None
@@ -191,7 +204,10 @@ class Engine:
         descriptors = Descriptors(process.raise_open_files_limit())
         broker = self._open(loop, settings, descriptors)
         connections_max = min(settings.max_connections, descriptors.connections)
-        await self._listen(loop, broker, Limits(connections_max, settings.connections_max_idle_ms, settings.queued_max_request_bytes))
+        limits = Limits(connections_max, settings.connections_max_idle_ms, settings.queued_max_request_bytes)
+        await self._listen(loop, broker, limits)
+        if settings.ev_metrics_listen:
+            await self._listen_for_metrics(loop, broker, limits)
         self._take_signals(loop)
         preload()
         gc.collect()
@@ -206,6 +222,8 @@ class Engine:
         try:
             settings = self.options.settings()
             self._endpoints = self.options.endpoints(settings)
+            if settings.ev_metrics_listen:
+                parse_address(settings.ev_metrics_listen)
         except SettingError as error:
             raise NotStartedError(EXIT_OTHER, str(error)) from error
         return settings
@@ -274,6 +292,24 @@ class Engine:
         except (SettingError, KafkaError) as error:
             raise NotStartedError(EXIT_OTHER, f"the listener {endpoint.name} cannot be opened: {error}") from error
 
+    async def _listen_for_metrics(self, loop: asyncio.AbstractEventLoop, broker: Broker, limits: Limits) -> None:
+        """Open the listener that Prometheus asks."""
+        assert self._world is not None
+        host, port = parse_address(broker.settings.ev_metrics_listen)
+        try:
+            sockets = bind(host, port, insecure=self.options.insecure)
+        except SettingError as error:
+            raise NotStartedError(EXIT_USAGE, f"ev.metrics.listen: {error}") from error
+        except PortTakenError as error:
+            raise NotStartedError(EXIT_PORT_TAKEN, f"ev.metrics.listen: {error}") from error
+        except OSError as error:
+            raise NotStartedError(EXIT_OTHER, f"cannot listen on {format_address((host, port))} (ev.metrics.listen): {error}") from error
+        self._stalls = Stalls(loop)
+        metrics = Metrics(broker, limits, self._world, self._stalls, __version__, self._started_ms)
+        self.metrics = MetricsListener(sockets, (*LOCAL_HOSTS, *broker.settings.ev_metrics_hosts), metrics.text)
+        await self.metrics.start(loop)
+        self._stalls.start()
+
     def _announce(self) -> None:
         """Say where we listen: in the data directory, to the spawner, in the log."""
         assert self._broker is not None
@@ -284,10 +320,11 @@ class Engine:
             "pid": os.getpid(),
             "cluster_id": self._broker.cluster_id,
             "version": __version__,
-            "started_ms": self._clock.wall_ms(),
+            "started_ms": self._started_ms,
             "log_file": self.options.log_file,
             "data_dir": self.options.data_dir,
             "signals": ["USR1"],
+            "metrics": None if self.metrics is None else format_address(self.metrics.address),
         }
         self._disk.replace(self._engine_file, json.dumps(facts, indent=1).encode() + b"\n")
         for listener, endpoint in zip(self.listeners, self._endpoints, strict=True):
@@ -295,6 +332,8 @@ class Engine:
             if not is_loopback(listener.address[0]) and not endpoint.is_safe(self._broker.broker_configs.given):
                 log.warning("%s: whoever reaches this address may read and write everything", format_address(listener.address))
         self.writer.wait(LOG_WRITTEN_WITHIN_S)  # who was told that the engine is there finds its log
+        if self.metrics is not None:
+            log.info("figures for Prometheus at http://%s/metrics", format_address(self.metrics.address))
         self.readiness.say(f"ready {address}")
 
     @property
@@ -307,6 +346,8 @@ class Engine:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop, number)
         loop.add_signal_handler(signal.SIGUSR1, self._make_image)
+        if any(listener.security is not None for listener in self.listeners) and not os.isatty(0):
+            loop.add_signal_handler(signal.SIGHUP, self._load_again)  # at a terminal it means that the terminal has gone
 
     def _make_image(self) -> None:
         """Somebody wants to back up the data directory as it is now."""
@@ -327,9 +368,6 @@ class Engine:
 
         store.hold_files(True)
         world.image(ImageJob(store), made)
-
-        if any(listener.security is not None for listener in self.listeners) and not os.isatty(0):
-            loop.add_signal_handler(signal.SIGHUP, self._load_again)  # at a terminal it means that the terminal has gone
 
     def _load_again(self) -> None:
         """Read certificates and keys again, for the connections to come."""
@@ -389,6 +427,10 @@ class Engine:
         assert store is not None
         for listener in self.listeners:
             listener.stop_taking()
+        if self.metrics is not None:
+            self.metrics.stop()
+        if self._stalls is not None:
+            self._stalls.stop()
         broker.upkeep.stop()
         await _settled(broker)
         await _sent(self.listeners)
@@ -458,7 +500,7 @@ def run(arguments: Sequence[str]) -> int:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         process.detach(options.ready_fd)
     process.settle()
-    writer = start_logging(options.log_file)
+    writer = start_logging(options.log_file, as_json=options.logs_json)
     ours_to_remove = False
     try:
         if options.ephemeral:

@@ -13,6 +13,7 @@ from ev.loopback import exposed, is_loopback
 from ev.server.authentication import Authentication
 from ev.server.budget import Budget
 from ev.server.connection import Connection
+from ev.server.traffic import Traffic
 
 if TYPE_CHECKING:
     import asyncio
@@ -100,6 +101,7 @@ class Limits:
         self.strangers = Budget(STRANGERS_BYTES_MAX)  # what clients have sent that have not said who they are
         self.connections = 0
         self.refused = 0
+        self.traffic = Traffic()
 
 
 class Listener:
@@ -121,6 +123,7 @@ class Listener:
         self.advertise = advertise
         self.limits = limits
         self.budget = limits.budget
+        self.traffic = limits.traffic
         self.connections: set[Connection] = set()
         self._sockets = sockets
         self._servers: list[asyncio.Server] = []
@@ -193,6 +196,7 @@ class Listener:
             self._refuse(connection)
             return
         self.limits.connections += 1
+        self.traffic.connections_opened += 1
         self.connections.add(connection)
         connection.local_address = self._told(connection.local_address)
         if self.security is not None and self.security.has_changed():

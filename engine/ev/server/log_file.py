@@ -7,6 +7,7 @@ directory that is gone costs lines, which are counted, and nothing else.
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import os
 import threading
@@ -19,6 +20,7 @@ FILE_COUNT = 5
 LINES_WAITING_MAX = 10_000
 LINE_BYTES_MAX = 8 << 10
 CLOSE_WAIT_S = 0.5
+TEXT_MAX = 4000
 
 # What a client sent may end up in a message: no line breaks, no terminal escapes. Tabs and the newlines of tracebacks stay readable.
 ESCAPES = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))}
@@ -78,9 +80,10 @@ class RotatedFile:
 class LogWriter(logging.Handler):
     """Hands lines to a thread that writes them. When too many wait, lines are dropped and their number is logged later."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, formatter: LineFormatter | JsonFormatter | None = None) -> None:
         super().__init__()
-        self.setFormatter(LineFormatter())
+        self._form = formatter or LineFormatter()
+        self.setFormatter(self._form)
         self.dropped = 0
         self._target = target
         self._lines: SimpleQueue[bytes | threading.Event | None] = SimpleQueue()
@@ -92,11 +95,14 @@ class LogWriter(logging.Handler):
             return
         if self.dropped:
             dropped, self.dropped = self.dropped, 0
-            self._lines.put(f"{dropped} lines were lost here, because the log could not be written\n".encode())
-        self._lines.put(self.format(record).encode(errors="backslashreplace")[:LINE_BYTES_MAX] + b"\n")
+            self._put(self._form.remark(f"{dropped} lines were lost here, because the log could not be written"))
+        self._put(self.format(record))
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="log", daemon=True)
             self._thread.start()
+
+    def _put(self, line: str) -> None:
+        self._lines.put(line.encode(errors="backslashreplace")[:LINE_BYTES_MAX] + b"\n")
 
     def _run(self) -> None:
         while (line := self._lines.get()) is not None:
@@ -128,16 +134,50 @@ class LineFormatter(logging.Formatter):
     """`2026-11-23T01:07:47.123Z INFO ev.server listening on 127.0.0.1:9092`; a traceback follows on lines of its own."""
 
     def format(self, record: logging.LogRecord) -> str:
-        moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
-        head = f"{moment}.{int(record.msecs):03d}Z {record.levelname} {record.name} {record.getMessage().translate(ESCAPES)}"
+        head = f"{_moment(record)}Z {record.levelname} {record.name} {record.getMessage().translate(ESCAPES)}"
         if record.exc_info:
             return f"{head}\n{self.formatException(record.exc_info).translate(TRACEBACK_ESCAPES)}"
         return head
 
+    def remark(self, text: str) -> str:
+        """A line about the log itself."""
+        return text
 
-def start_logging(path: str | None) -> LogWriter:
+
+class JsonFormatter(logging.Formatter):
+    """`{"time":"2026-11-23T01:07:47.123Z","level":"INFO","logger":"ev.server","message":"listening on …"}`, and "trace" with a traceback.
+
+    The fields are ASCII: JSON's own escapes stand for everything else. What is too long is cut off, and the line is an object all the same.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "time": f"{_moment(record)}Z",
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage()[:TEXT_MAX],
+        }
+        if record.exc_info:
+            line["trace"] = self.formatException(record.exc_info)[-TEXT_MAX:]
+        text = json.dumps(line, separators=(",", ":"))
+        while len(text) > LINE_BYTES_MAX:
+            line = {name: value if len(value) < 100 else value[: len(value) // 2] for name, value in line.items()}
+            text = json.dumps(line, separators=(",", ":"))
+        return text
+
+    def remark(self, text: str) -> str:
+        """A line about the log itself."""
+        return json.dumps({"level": "WARNING", "logger": "ev.log", "message": text}, separators=(",", ":"))
+
+
+def _moment(record: logging.LogRecord) -> str:
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(record.created))}.{int(record.msecs):03d}"
+
+
+def start_logging(path: str | None, *, as_json: bool = False) -> LogWriter:
     """Send the engine's log to the file, or to stderr when there is none."""
-    writer = LogWriter(Stream(2) if path is None else RotatedFile(path))
+    formatter = JsonFormatter() if as_json else LineFormatter()
+    writer = LogWriter(Stream(2) if path is None else RotatedFile(path), formatter)
     root = logging.getLogger()
     root.handlers[:] = [writer]
     root.setLevel(logging.INFO)

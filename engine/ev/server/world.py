@@ -21,6 +21,7 @@ from ev.log.commit import SyncedWrite
 from ev.log.journal import SECTOR_BYTES
 from ev.server.child import Child
 from ev.server.ring import DIRECT_BYTES_MAX
+from ev.server.traffic import Durations
 
 if TYPE_CHECKING:
     import asyncio
@@ -164,6 +165,7 @@ class LoopWorld:
         self._flusher = Worker(loop, "flush")
         self._readers = Worker(loop, "read", READERS)
         self._digester = Worker(loop, "digest")
+        self.syncs = Durations()
         self._child: Child | None = None
         self._imager: Child | None = None
 
@@ -178,7 +180,13 @@ class LoopWorld:
         submit = self._committer.submit
         if self._journal is not None and isinstance(work, SyncedWrite) and isinstance(work.file, RealFile):
             submit = self._journal.submit
-        submit(work, lambda result: self._finish(result, done))
+        begun = monotonic()
+
+        def committed(result: Any) -> None:
+            self.syncs.add(monotonic() - begun)
+            self._finish(result, done)
+
+        submit(work, committed)
 
     def flush(self, work: Callable[[], None], done: Callable[[], None]) -> None:
         self._flusher.submit(work, lambda result: self._finish(result, done))
