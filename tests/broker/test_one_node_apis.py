@@ -72,7 +72,7 @@ def produce(client: RawClient, topic: str, index: int, batch: bytes) -> None:
 # DescribeLogDirs
 
 
-@pytest.mark.parametrize("version", [1, 2, 3, 4])
+@pytest.mark.parametrize("version", [1, 2, 3, 4, 5])
 def test_the_data_directory_tells_what_each_partition_takes(client: RawClient, version: int) -> None:
     """Exactly the bytes of its batches; what does not exist is left out; the disk's size comes with version 4."""
     topic = create(client, 2)
@@ -85,7 +85,8 @@ def test_the_data_directory_tells_what_each_partition_takes(client: RawClient, v
     (found,) = result.topics
     sizes = {part.partition_index: (part.partition_size, part.offset_lag, part.is_future_key) for part in found.partitions}
     assert (found.name, sizes) == (topic, {0: (0, 0, False), 1: (len(batch), 0, False)})
-    assert (0 < result.usable_bytes <= result.total_bytes) == (version == 4)
+    assert (0 < result.usable_bytes <= result.total_bytes) == (version >= 4)
+    assert not result.is_cordoned
 
 
 def test_without_a_list_every_partition_is_told(client: RawClient) -> None:

@@ -255,7 +255,7 @@ def test_transactions_are_described_and_listed(ask: Ask, topic: str, version: in
     assert (seen.producer_id, seen.last_sequence, seen.current_txn_start_offset) == (producer.producer_id, 0, 0)
 
     def listed(**filters: object) -> dict[str, str]:
-        found = ask(ListTransactionsRequest(**{"state_filters": [], "producer_id_filters": [], **filters}), 1)  # type: ignore[arg-type]
+        found = ask(ListTransactionsRequest(**{"state_filters": [], "producer_id_filters": [], **filters}), 2)  # type: ignore[arg-type]
         return {each.transactional_id: each.transaction_state for each in found.transaction_states}
 
     assert listed()[producer.transactional_id] == "Ongoing"
@@ -265,6 +265,13 @@ def test_transactions_are_described_and_listed(ask: Ask, topic: str, version: in
     assert producer.transactional_id not in listed(duration_filter=60_000)
     unknown = ask(ListTransactionsRequest(state_filters=["Nonsense"], producer_id_filters=[]), 1)
     assert (unknown.unknown_state_filters, unknown.transaction_states) == (["Nonsense"], [])
+    half = producer.transactional_id[:6]
+    assert producer.transactional_id not in listed(transactional_id_pattern=half)
+    assert producer.transactional_id in listed(transactional_id_pattern=f"{half}.*|nobody")
+    assert producer.transactional_id in listed(transactional_id_pattern="")
+    refused = ask(ListTransactionsRequest(state_filters=["Nonsense"], producer_id_filters=[], transactional_id_pattern="("), 2)
+    told = (refused.error_code, refused.unknown_state_filters, refused.transaction_states)
+    assert told == (ErrorCode.INVALID_REGULAR_EXPRESSION, [], [])
     assert producer.end(commit=True) == 0
     wait_for(lambda: listed()[producer.transactional_id] == "CompleteCommit", "the end")
     (nobody,) = ask(DescribeTransactionsRequest(["nobody"]), 0).transaction_states

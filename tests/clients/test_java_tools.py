@@ -76,7 +76,7 @@ def test_the_broker_and_the_cluster_describe_themselves(tool: Tool, address: str
     server = ("--bootstrap-server", address)
     assert "Cluster ID: " in tool("cluster", "cluster-id", *server)
     versions = tool("broker-api-versions", *server)
-    assert "Produce(0): 0 to 12" in versions
+    assert "Produce(0): 0 to 13" in versions
     assert "message.max.bytes=1048588" in tool("configs", *server, "--entity-type", "brokers", "--entity-name", "1", "--describe", "--all")
 
 

@@ -342,6 +342,7 @@ class Broker:
         except OSError as error:
             logger.error("topic %s is deleted, but its files are still in their place: %s", topic.name, error)
         self.topics.deleted.discard(topic.id)
+        self.quick_produce.forget(topic)
         for partition in gone:
             if partition is not None:
                 self.waiting.gone(partition)

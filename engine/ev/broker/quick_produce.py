@@ -35,6 +35,7 @@ log = logging.getLogger(k00_produce.__name__)
 
 FIRST_VERSION, LAST_VERSION = k00_produce.VERSIONS
 FLEXIBLE_FROM = k00_produce.FLEXIBLE_FROM
+TOPIC_IDS_FROM = k00_produce.TOPIC_IDS_FROM
 ACKS_ALL = -1
 
 HEADER = Struct(">hhih")  # key, version, correlation id, size of the client id
@@ -44,16 +45,19 @@ BATCH = Struct(">iii")  # partitions, partition, size of the batch
 # Later ones are flexible, their sizes are varints:
 FLEXIBLE_BODY = Struct(">BBhiBB")  # no tagged fields, transactional id (null), acks, timeout_ms, topics, size of the topic's name
 FLEXIBLE_BATCH = Struct(">Bi")  # partitions, partition
+# The newest name the topic by its id:
+ID_BODY = Struct(">BBhiB16s")  # no tagged fields, transactional id (null), acks, timeout_ms, topics, topic id
 NO_TAGGED_FIELDS = b"\0\0\0"  # of the partition, the topic and the request
 
 
 class Target:
     """A topic that was produced to, for as long as neither the broker nor the store has another one of its name."""
 
-    __slots__ = ("known", "name", "partitions", "stored")
+    __slots__ = ("id", "known", "name", "partitions", "stored")
 
     def __init__(self, known: Topic, stored: StoredTopic) -> None:
         self.name = known.name
+        self.id = known.id
         self.known = known
         self.stored = stored
         self.partitions: list[Partition] = stored.partitions
@@ -62,7 +66,7 @@ class Target:
 class Answer:
     """The place of a reply among the connection's replies, as a `Call` is one."""
 
-    __slots__ = ("after", "connection", "correlation_id", "expires_ms", "index", "name", "now_ms", "parts", "reply_size", "size", "version")
+    __slots__ = ("after", "connection", "correlation_id", "expires_ms", "index", "now_ms", "parts", "reply_size", "size", "target", "version")
 
     api_key = k00_produce.KEY
     state = READY
@@ -73,7 +77,7 @@ class Answer:
         connection: Replies,
         version: int,
         correlation_id: int,
-        name: str,
+        target: Target,
         index: int,
         outcome: Outcome,
         size: int,
@@ -83,7 +87,7 @@ class Answer:
         self.connection = connection
         self.version = version
         self.correlation_id = correlation_id
-        self.name = name
+        self.target = target
         self.index = index
         self.size = size
         self.now_ms = now_ms
@@ -92,10 +96,10 @@ class Answer:
 
     def _say(self, outcome: Outcome) -> None:
         if isinstance(outcome, KafkaError):
-            body = encode(k00_produce.response([(self.name, [(self.index, outcome)])]), self.version)
+            body = encode(k00_produce.response([(self.target.name, self.target.id, [(self.index, outcome)])]), self.version)
             self.after = 0
         else:
-            body = k00_produce.accepted(self.version, self.name, self.index, outcome)
+            body = k00_produce.accepted(self.version, self.target.name, self.target.id, self.index, outcome)
             self.after = outcome.round
         head = response_header(k00_produce.KEY, self.version, self.correlation_id)
         size = len(head) + len(body)
@@ -112,7 +116,7 @@ class Answer:
 class QuickProduce:
     """The quick way of one broker."""
 
-    __slots__ = ("_authorizer", "_broker", "_monotonic_ms", "_stored", "_targets", "_topics")
+    __slots__ = ("_authorizer", "_broker", "_monotonic_ms", "_stored", "_targets", "_targets_by_id", "_topics")
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
@@ -121,6 +125,7 @@ class QuickProduce:
         self._stored = broker.store.topics
         self._monotonic_ms = broker.clock.monotonic_ms
         self._targets: dict[bytes, Target] = {}
+        self._targets_by_id: dict[bytes, Target] = {}
 
     def take(self, connection: Replies, frame: bytes, now_ms: int) -> bool:
         """Carry the request out, if it is one for this way."""
@@ -145,12 +150,17 @@ class QuickProduce:
                 if partitions != 1 or size < 0 or position + size != len(frame):
                     return False
             else:
-                tags, transactional, acks, timeout_ms, topics, name_bytes = FLEXIBLE_BODY.unpack_from(frame, position)
-                position += 10
+                if version < TOPIC_IDS_FROM:
+                    tags, transactional, acks, timeout_ms, topics, name_bytes = FLEXIBLE_BODY.unpack_from(frame, position)
+                    position += 10
+                    end = position + name_bytes - 1
+                    name = frame[position:end]
+                else:
+                    tags, transactional, acks, timeout_ms, topics, name = ID_BODY.unpack_from(frame, position)
+                    name_bytes = len(name)
+                    end = position + 25
                 if tags or transactional or topics != 2 or not 0 < name_bytes < 128:
                     return False
-                end = position + name_bytes - 1
-                name = frame[position:end]
                 partitions, index = FLEXIBLE_BATCH.unpack_from(frame, end)
                 size, position = short_uvarint(frame, end + 5)
                 if partitions != 2 or size < 0 or position + size + 3 != len(frame) or frame[position + size :] != NO_TAGGED_FIELDS:
@@ -159,9 +169,9 @@ class QuickProduce:
             return False
         if acks != ACKS_ALL or key != k00_produce.KEY or not FIRST_VERSION <= version <= LAST_VERSION:
             return False
-        target = self._targets.get(name)
+        target = (self._targets if version < TOPIC_IDS_FROM else self._targets_by_id).get(name)
         if target is None or self._topics.get(target.name) is not target.known or self._stored.get(target.name) is not target.stored:
-            target = self._find(name)
+            target = self._find(name) if version < TOPIC_IDS_FROM else self._find_by_id(name)
             if target is None:
                 return False
         if not 0 <= index < len(target.partitions):
@@ -182,7 +192,7 @@ class QuickProduce:
             if appended.duplicate:
                 log.info("%s: a resent batch was recognised at offset %d", partition.name, appended.base_offset)
         expires_ms = self._monotonic_ms() + timeout_ms
-        answer = Answer(connection, version, correlation_id, target.name, index, outcome, len(frame), now_ms, expires_ms)
+        answer = Answer(connection, version, correlation_id, target, index, outcome, len(frame), now_ms, expires_ms)
         connection.calls.append(answer)
         return True
 
@@ -198,14 +208,30 @@ class QuickProduce:
         """The topic of this name, if it is an ordinary one that is open under its own id."""
         self._targets.pop(name, None)
         try:
-            text = str(name, "utf-8")
+            target = self._target(self._topics.get(str(name, "utf-8")))
         except UnicodeDecodeError:
             return None
-        known, stored = self._topics.get(text), self._stored.get(text)
+        if target is not None:
+            self._targets[name] = target
+        return target
+
+    def _find_by_id(self, topic_id: bytes) -> Target | None:
+        """The topic of this id, likewise."""
+        self._targets_by_id.pop(topic_id, None)
+        target = self._target(self._topics.by_id(topic_id))
+        if target is not None:
+            self._targets_by_id[topic_id] = target
+        return target
+
+    def forget(self, topic: Topic) -> None:
+        """The topic is deleted."""
+        self._targets_by_id.pop(topic.id, None)
+
+    def _target(self, known: Topic | None) -> Target | None:
+        stored = None if known is None else self._stored.get(known.name)
         if known is None or stored is None or known.internal or stored.id != known.id:
             return None
-        target = self._targets[name] = Target(known, stored)
-        return target
+        return Target(known, stored)
 
 
 def short_uvarint(frame: bytes, position: int) -> tuple[int, int]:

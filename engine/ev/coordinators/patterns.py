@@ -1,4 +1,4 @@
-"""Regular expressions that take linear time, whatever they are: a consumer may send any.
+"""Regular expressions that take linear time, whatever they are: clients may send any.
 
 What is understood is what RE2 has of the common syntax: characters and escapes, `.`, classes like [a-z0-9_] and \\d \\w \\s, groups,
 `|`, the quantifiers * + ? {m} {m,} {m,n} (their lazy forms too: what matches as a whole is the same), and ^ $. A pattern matches a

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ev.coordinators.deadlines import Deadlines
 from ev.coordinators.decision import Caller, Now, Record, Reply
+from ev.coordinators.patterns import Pattern, PatternError
 from ev.coordinators.transaction_records import (
     NO_EPOCH,
     NO_PRODUCER_ID,
@@ -347,12 +348,17 @@ class Transactions:
     def list_transactions(self, request: ListTransactionsRequest, caller: Caller, now: Now) -> TransactionDecision:
         names = set(STATE_NAMES.values())
         unknown = [state for state in request.state_filters if state not in names]
+        try:
+            pattern = Pattern(request.transactional_id_pattern) if request.transactional_id_pattern else None
+        except PatternError:
+            return TransactionDecision(None).refuse(caller, ErrorCode.INVALID_REGULAR_EXPRESSION)
         listed = [
             ListedTransaction(transactional_id, known.producer_id, STATE_NAMES[known.state])
             for transactional_id, known in self._transactions.items()
             if (not request.state_filters or STATE_NAMES[known.state] in request.state_filters)
             and (not request.producer_id_filters or known.producer_id in request.producer_id_filters)
             and (request.duration_filter < 0 or (known.started_ms >= 0 and now.wall_ms - known.started_ms > request.duration_filter))
+            and (pattern is None or pattern.matches(transactional_id))
         ]
         return TransactionDecision(None).reply(caller, ListTransactionsResponse(unknown_state_filters=unknown, transaction_states=listed))
 

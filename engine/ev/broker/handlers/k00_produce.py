@@ -1,6 +1,6 @@
 """Produce (0): append batches, answer when they are as safe as `acks` asked for.
 
-Versions 3-12. ApiVersions advertises a minimum of 0 all the same, because librdkafka takes the range for the codecs it may
+Versions 3-13. ApiVersions advertises a minimum of 0 all the same, because librdkafka takes the range for the codecs it may
 use (KAFKA-18659); 0-2 are refused by closing the connection, as an unknown version is.
 
 - acks=all (-1): answered when the commit round that holds the batch is synced; a duplicate when the original is.
@@ -12,7 +12,7 @@ use (KAFKA-18659); 0-2 are refused by closing the connection, as an unknown vers
   (KIP-890). Without the transactional id in the request none is taken.
 
 v5 adds log_start_offset, v8 record_errors and error_message, v9 is flexible, v10 the current leader, v11 TRANSACTION_ABORTABLE,
-v12 adds partitions to transactions.
+v12 adds partitions to transactions, v13 names topics by their ids.
 """
 
 from __future__ import annotations
@@ -38,17 +38,19 @@ if TYPE_CHECKING:
 
     from ev.broker.broker import Broker
     from ev.broker.runtime import Call
+    from ev.broker.topics import Topic
     from ev.log.partition import Appended, Partition
     from ev.log.store_topics import StoredTopic
     from ev.wire.messages.k00_produce import TopicProduceData
 
     Outcome: TypeAlias = Appended | KafkaError
-    TopicOutcomes: TypeAlias = tuple[str, list[tuple[int, Outcome]]]
+    TopicOutcomes: TypeAlias = tuple[str, bytes, list[tuple[int, Outcome]]]
+    """The name of a topic, as the request gave it, its id likewise, and what became of each batch."""
 
 log = logging.getLogger(__name__)
 
 KEY = 0
-VERSIONS = (3, 12)
+VERSIONS = (3, 13)
 INTERNAL_CLIENT_ID = "__admin_client"
 
 ATTRIBUTES = 22  # where the lower byte of a batch's attributes is
@@ -56,6 +58,7 @@ TRANSACTIONAL = 0x10
 FLEXIBLE_FROM = 9
 ABORTABLE_FROM = 11
 ADDS_FROM = 12
+TOPIC_IDS_FROM = 13
 ACCEPTED_V3 = Struct(">iihqqi")
 ACCEPTED_V5 = Struct(">iihqqqi")
 ACCEPTED_V8 = Struct(">iihqqqihi")
@@ -73,8 +76,9 @@ def handle(broker: Broker, call: Call) -> None:
     outcomes: list[TopicOutcomes] = []
     after, failed = 0, None
     for topic in request.topic_data:
-        partitions = append_all(broker, call, request, topic)
-        outcomes.append((topic.name, partitions))
+        known = broker.topics.get(topic.name) if call.version < TOPIC_IDS_FROM else broker.topics.by_id(topic.topic_id)
+        partitions = append_all(broker, call, request, topic, known)
+        outcomes.append((topic.name, topic.topic_id, partitions))
         for _, outcome in partitions:
             if isinstance(outcome, KafkaError):
                 failed = outcome
@@ -92,8 +96,8 @@ def handle(broker: Broker, call: Call) -> None:
         after = 0
     elif after > broker.runtime.synced_round:
         call.expire_at(broker.clock.monotonic_ms() + request.timeout_ms, lambda: timed_out(outcomes))
-    if failed is None and len(outcomes) == 1 and len(outcomes[0][1]) == 1:
-        call.reply_encoded([accepted(call.version, topic.name, *partitions[0])], after)
+    if failed is None and len(outcomes) == 1 and len(partitions) == 1:
+        call.reply_encoded([accepted(call.version, topic.name, topic.topic_id, *partitions[0])], after)
     else:
         call.reply(response(outcomes), after)
 
@@ -112,16 +116,22 @@ def refuse_all(call: Call, request: ProduceRequest, error: KafkaError) -> None:
     if request.acks == 0:
         call.close(f"produce with acks=0 failed: {error}")
         return
-    call.reply(response([(topic.name, [(data.index, error) for data in topic.partition_data]) for topic in request.topic_data]))
+    refused = [(topic.name, topic.topic_id, [(data.index, error) for data in topic.partition_data]) for topic in request.topic_data]
+    call.reply(response(refused))
 
 
-def append_all(broker: Broker, call: Call, request: ProduceRequest, topic: TopicProduceData) -> list[tuple[int, Outcome]]:
+def append_all(
+    broker: Broker, call: Call, request: ProduceRequest, topic: TopicProduceData, known: Topic | None
+) -> list[tuple[int, Outcome]]:
     """What became of each batch of one topic, by partition."""
     outcomes: list[tuple[int, Outcome]] = []
-    stored = broker.store.topics.get(topic.name)
+    stored = broker.store.topics.get(known.name) if known is not None else None
     partitions: Sequence[Partition] = stored.partitions if stored is not None else ()
-    forbidden = broker.authorizer is not None and not broker.allows(call, Operation.WRITE, Resource.TOPIC, topic.name)
-    refused = topic_refusal(broker, call, request, topic.name, stored)
+    name = topic.name if known is None else known.name
+    of_no_topic = known is None and call.version >= TOPIC_IDS_FROM
+    nowhere = ErrorCode.UNKNOWN_TOPIC_ID if of_no_topic else ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+    forbidden = broker.authorizer is not None and not of_no_topic and not broker.allows(call, Operation.WRITE, Resource.TOPIC, name)
+    refused = topic_refusal(call, request, known, stored)
     at_once = request.acks == 1  # answered now: it must outlive the process
     transactional_id = request.transactional_id
     for data in topic.partition_data:
@@ -131,11 +141,11 @@ def append_all(broker: Broker, call: Call, request: ProduceRequest, topic: Topic
             if forbidden:
                 outcome = KafkaError(ErrorCode.TOPIC_AUTHORIZATION_FAILED)
             elif not 0 <= index < len(partitions):
-                outcome = KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+                outcome = KafkaError(nowhere)
             elif refused is not None:
                 outcome = refused
             elif partitions[index].config.min_insync_replicas > 1 and request.acks == -1:
-                text = f"{topic.name} asks for min.insync.replicas of 2 or more; one node has one replica"
+                text = f"{name} asks for min.insync.replicas of 2 or more; one node has one replica"
                 outcome = KafkaError(ErrorCode.NOT_ENOUGH_REPLICAS, text)
             elif data.records is None:
                 outcome = KafkaError(ErrorCode.INVALID_RECORD, "a partition without a record batch")
@@ -145,9 +155,7 @@ def append_all(broker: Broker, call: Call, request: ProduceRequest, topic: Topic
                     call.now_ms,
                     request_version=call.version,
                     at_once=at_once,
-                    in_transaction=None
-                    if transactional_id is None
-                    else partial(allow, broker, call, transactional_id, (topic.name, index)),
+                    in_transaction=None if transactional_id is None else partial(allow, broker, call, transactional_id, (name, index)),
                 )
                 if outcome.duplicate:
                     log.info("%s: a resent batch was recognised at offset %d", partitions[index].name, outcome.base_offset)
@@ -169,23 +177,24 @@ def allow(broker: Broker, call: Call, transactional_id: str, place: tuple[str, i
     )
 
 
-def topic_refusal(broker: Broker, call: Call, request: ProduceRequest, name: str, stored: StoredTopic | None) -> KafkaError | None:
+def topic_refusal(call: Call, request: ProduceRequest, known: Topic | None, stored: StoredTopic | None) -> KafkaError | None:
     """Why nothing of this request may be appended to this topic; None when something may."""
     if request.acks not in (-1, 0, 1):
         return KafkaError(ErrorCode.INVALID_REQUIRED_ACKS)
-    known = broker.topics.get(name)
     if known is None or stored is None or stored.id != known.id:
         return KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
     if known.internal and call.client_id != INTERNAL_CLIENT_ID:
-        return KafkaError(ErrorCode.INVALID_TOPIC_EXCEPTION, f"{name} is internal: only the engine writes to it")
+        return KafkaError(ErrorCode.INVALID_TOPIC_EXCEPTION, f"{known.name} is internal: only the engine writes to it")
     return None
 
 
-def accepted(version: int, topic: str, index: int, appended: Outcome) -> bytes:
+def accepted(version: int, topic: str, topic_id: bytes, index: int, appended: Outcome) -> bytes:
     """The encoded answer to a request with one batch that was appended, which nearly every request is: made without objects."""
     assert not isinstance(appended, KafkaError)
-    name = topic.encode()
     base_offset, _, time_ms, log_start_offset, _, _ = appended
+    if version >= TOPIC_IDS_FROM:
+        return b"\2" + topic_id + ACCEPTED_V9.pack(2, index, 0, base_offset, time_ms, log_start_offset, END_OF_V9)
+    name = topic.encode()
     if version >= FLEXIBLE_FROM:
         head = b"\2" + encode_uvarint(len(name) + 1) + name
         return head + ACCEPTED_V9.pack(2, index, 0, base_offset, time_ms, log_start_offset, END_OF_V9)
@@ -201,8 +210,10 @@ def response(outcomes: list[TopicOutcomes]) -> ProduceResponse:
     """The answer to any request."""
     return ProduceResponse(
         responses=[
-            TopicProduceResponse(name=name, partition_responses=[answer(index, outcome) for index, outcome in partitions])
-            for name, partitions in outcomes
+            TopicProduceResponse(
+                name=name, topic_id=topic_id, partition_responses=[answer(index, outcome) for index, outcome in partitions]
+            )
+            for name, topic_id, partitions in outcomes
         ]
     )
 
@@ -229,7 +240,7 @@ def timed_out(outcomes: list[TopicOutcomes]) -> ProduceResponse:
     error = KafkaError(ErrorCode.REQUEST_TIMED_OUT)
     return response(
         [
-            (name, [(index, outcome if isinstance(outcome, KafkaError) else error) for index, outcome in partitions])
-            for name, partitions in outcomes
+            (name, topic_id, [(index, outcome if isinstance(outcome, KafkaError) else error) for index, outcome in partitions])
+            for name, topic_id, partitions in outcomes
         ]
     )

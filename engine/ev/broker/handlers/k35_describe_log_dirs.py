@@ -1,8 +1,9 @@
 """DescribeLogDirs (35): the data directory, and how many bytes each partition takes in it.
 
-Versions 1-4. Null asks for every partition; a partition that does not exist is left out of the answer (ReplicaManager.describeLogDirs).
+Versions 1-5. Null asks for every partition; a partition that does not exist is left out of the answer (ReplicaManager.describeLogDirs).
 
-v2 is flexible, v3 adds an error code for the whole, v4 the size of the disk and what of it is free.
+v2 is flexible, v3 adds an error code for the whole, v4 the size of the disk and what of it is free, v5
+whether the directory takes new partitions, which ours always does.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from ev.broker.runtime import Call
 
 KEY = 35
-VERSIONS = (1, 4)
+VERSIONS = (1, 5)
 
 
 def handle(broker: Broker, call: Call) -> None:

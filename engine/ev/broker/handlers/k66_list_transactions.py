@@ -1,9 +1,9 @@
 """ListTransactions (66): all transactional ids, or those in some state, of some producer, or open for some time.
 
-Versions 0-1. Version 2 adds a pattern of ids, a regular expression in RE2's syntax and with its promise to take linear time; there
-is nothing like it in Python's library, so it is not served.
+Versions 0-2. The pattern of version 2 is a regular expression that matches an id as a whole (see `ev.coordinators.patterns`); one
+that does not parse is answered INVALID_REGULAR_EXPRESSION, an empty one takes all ids.
 
-v1 how long a transaction has been open.
+v1 how long a transaction has been open, v2 a pattern of ids.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ev.broker.runtime import Call
 
 KEY = 66
-VERSIONS = (0, 1)
+VERSIONS = (0, 2)
 
 
 def handle(broker: Broker, call: Call) -> None:
