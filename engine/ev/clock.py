@@ -13,6 +13,8 @@ class Clock(Protocol):
 
     def monotonic_ms(self) -> int: ...
 
+    def monotonic_ns(self) -> int: ...
+
 
 class SystemClock:
     """The machine's clocks."""
@@ -24,6 +26,9 @@ class SystemClock:
 
     def monotonic_ms(self) -> int:
         return time.monotonic_ns() // 1_000_000
+
+    def monotonic_ns(self) -> int:
+        return time.monotonic_ns()
 
 
 class ManualClock:
@@ -40,6 +45,9 @@ class ManualClock:
 
     def monotonic_ms(self) -> int:
         return self._monotonic_ms
+
+    def monotonic_ns(self) -> int:
+        return self._monotonic_ms * 1_000_000
 
     def advance(self, ms: int) -> None:
         """Let `ms` milliseconds pass on both clocks."""

@@ -373,6 +373,16 @@ class Settings:
         "How long after a failed attempt to authenticate its connection is closed.",
         high=10 * SECOND_MS,
         unit="ms",
+    # ---- quotas
+    quota_window_num = Number("quota.window.num", 11, "Over how many windows the rates of clients are measured.", low=1, high=10_000)
+    quota_window_size_seconds = Number(
+        "quota.window.size.seconds", 1, "How long each of these windows is.", low=1, high=86_400, unit="seconds"
+    )
+    controller_quota_window_num = Number(
+        "controller.quota.window.num", 11, "For how many windows a client may save up topics to create and delete.", low=1, high=10_000
+    )
+    controller_quota_window_size_seconds = Number(
+        "controller.quota.window.size.seconds", 1, "How long each of these windows is.", low=1, high=86_400, unit="seconds"
     )
 
     # ---- this engine's own

@@ -24,6 +24,7 @@ from ev.wire.messages import (
     k15_describe_groups,
     k35_describe_log_dirs,
     k42_delete_groups,
+    k48_describe_client_quotas,
     k65_describe_transactions,
     k69_consumer_group_describe,
     k74_list_config_resources,
@@ -35,6 +36,7 @@ from support.guarded_requests import (
     add_partitions,
     add_partitions_as_a_broker,
     alter_configs,
+    alter_quotas,
     change_configs,
     codes,
     commit,
@@ -124,6 +126,7 @@ class Case(NamedTuple):
 CASES = [
     Case("produce", 9, produce, [on_topic(Op.WRITE)]),
     Case("produce, older", 8, produce, [on_topic(Op.WRITE)]),
+    Case("produce by id", 13, produce, [on_topic(Op.WRITE)]),
     Case("produce to what is not there", 9, lambda w: produce(w, w.fresh), [on_fresh(Op.WRITE)], {ErrorCode.UNKNOWN_TOPIC_OR_PARTITION}),
     Case("produce in a transaction", 9, lambda w: produce(w, transactional=True), [on_id(Op.WRITE), on_topic(Op.WRITE)], None),
     Case("fetch", 11, lambda w: fetch(w.topic), [on_topic(Op.READ)]),
@@ -197,6 +200,13 @@ CASES = [
     Case("reassign", 0, reassign, [on_cluster(Op.ALTER)], {ErrorCode.NO_REASSIGNMENT_IN_PROGRESS}),
     Case("list reassignments", 0, lambda w: reassignments(), [on_cluster(Op.DESCRIBE)]),
     Case("delete offsets", 0, delete_offsets, [on_group(Op.DELETE), on_topic(Op.READ)]),
+    Case(
+        "describe quotas",
+        1,
+        lambda w: k48_describe_client_quotas.DescribeClientQuotasRequest([], strict=False),
+        [on_cluster(Op.DESCRIBE_CONFIGS)],
+    ),
+    Case("alter quotas", 1, lambda w: alter_quotas(), [on_cluster(Op.ALTER_CONFIGS)]),
     Case("describe the quorum", 1, lambda w: quorum(), [on_cluster(Op.DESCRIBE)]),
     Case("describe producers", 0, producers, [on_topic(Op.READ)]),
     Case(

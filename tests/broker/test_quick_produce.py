@@ -55,7 +55,7 @@ class Way:
                 way.taken += took
                 return took
 
-        self.client.connection._quick_produce = Counted(self.broker.broker)
+        self.client.connection._take_quickly = Counted(self.broker.broker).take
 
     def say(self, frame: bytes) -> tuple[bytes, bool]:
         """What the client hears of a frame, and whether the connection was closed."""

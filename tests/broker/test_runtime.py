@@ -9,13 +9,16 @@ from typing import Any
 
 import pytest
 
+from ev.broker.client_quotas import ClientQuotas
 from ev.broker.quick_produce import Answer
 from ev.broker.runtime import READY, UNSENT, Call, Runtime
+from ev.broker.throttling import Throttling
 from ev.clock import ManualClock
 from ev.disk import RealDisk
 from ev.log.commit import Committer
 from ev.log.journal import Journal
 from ev.log.segment import Mark, Segment
+from ev.settings import Settings
 from ev.wire.header import RequestHeader
 from ev.wire.messages.k12_heartbeat import HeartbeatResponse
 from support.manual_world import ManualWorld
@@ -69,6 +72,7 @@ class Sent:
         self.calls: deque[Call | Answer] = deque()
         self.dispatching = False
         self.blocked = False
+        self.throttling = Throttling(ClientQuotas(), Settings(), ManualClock())
         self.sent: list[int] = []
         self.errors: list[int] = []
 
@@ -91,6 +95,9 @@ class Sent:
 
     def close(self, reason: str) -> None:
         raise AssertionError(reason)
+
+    def hold(self, throttle_ms: int) -> None:
+        raise AssertionError(throttle_ms)
 
 
 class Bench:

@@ -6,6 +6,7 @@ import json
 import pathlib
 import re
 import subprocess
+import time
 from collections.abc import Callable
 
 import pytest
@@ -133,6 +134,44 @@ def test_the_brokers_settings_are_changed_while_it_runs(tool: Tool, address: str
     for entity in (this, everyone):
         tool(*entity, "--alter", "--delete-config", "log.retention.ms")
         assert "log.retention.ms=" not in tool(*entity, "--describe")
+
+
+def test_clients_are_given_quotas(tool: Tool, address: str, topic: str) -> None:
+    """Users, client ids, both together, and addresses; by name and as the default; described, and taken back."""
+    configs = ("configs", "--bootstrap-server", address)
+    user = ("--entity-type", "users", "--entity-name", topic)
+    client = ("--entity-type", "clients", "--entity-name", topic)
+    both = (*user, "--entity-type", "clients", "--entity-default")
+    tool(*configs, *client, "--alter", "--add-config", "producer_byte_rate=2097152,request_percentage=50")
+    tool(*configs, *both, "--alter", "--add-config", "consumer_byte_rate=2048,controller_mutation_rate=1.5")
+    described = tool(*configs, *client, "--describe")
+    assert f"Quota configs for client-id '{topic}' are" in described
+    assert "producer_byte_rate=2097152.0" in described
+    assert "request_percentage=50.0" in described
+    assert "controller_mutation_rate=1.5" in tool(*configs, *both, "--describe")
+    address_of = ("--entity-type", "ips", "--entity-name", "203.0.113.7")
+    tool(*configs, *address_of, "--alter", "--add-config", "connection_creation_rate=100")
+    assert "connection_creation_rate=100.0" in tool(*configs, *address_of, "--describe")
+    tool(*configs, *client, "--alter", "--delete-config", "producer_byte_rate,request_percentage")
+    assert "_rate" not in tool(*configs, *client, "--describe")
+
+
+def test_kafkas_own_producer_heeds_what_it_is_told(address: str, topic: str) -> None:
+    """1.1 MB at 100 KB/s, of which ten seconds' worth is free: the rest takes its time, and nothing is lost."""
+    tool = runner(apache_kafka.LATEST)
+    server = ("--bootstrap-server", address)
+    tool("topics", *server, "--create", "--topic", topic)
+    client = ("configs", *server, "--entity-type", "clients", "--entity-name", topic)
+    tool(*client, "--alter", "--add-config", "producer_byte_rate=100000")
+    properties = (f"bootstrap.servers={address}", f"client.id={topic}")
+    numbers = ("--num-records", "1100", "--record-size", "1000", "--throughput", "-1")
+    began = time.monotonic()
+    told = tool("producer-perf-test", "--topic", topic, *numbers, "--producer-props", *properties)
+    seconds = time.monotonic() - began
+    assert "1100 records sent" in told
+    assert seconds > 3, "the last 100 KB are held, more and more"
+    assert f"{topic}:0:1100" in tool("get-offsets", *server, "--topic", topic).split()
+    tool(*client, "--alter", "--delete-config", "producer_byte_rate")
 
 
 def test_a_reassignment_is_throttled_and_the_throttle_is_taken_back(tool: Tool, address: str, topic: str, tmp_path: pathlib.Path) -> None:

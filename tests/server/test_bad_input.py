@@ -78,7 +78,7 @@ def test_a_frame_that_does_not_parse_closes_the_connection(engine: Engine, body:
     wait_for(lambda: "closed: " in engine.log(), "a line in the log")
 
 
-@pytest.mark.parametrize(("key", "version"), [(999, 0), (-1, 0), (0, 2), (0, 13), (1, 3), (3, 99), (3, -1), (4, 0), (76, 1)])
+@pytest.mark.parametrize(("key", "version"), [(999, 0), (-1, 0), (0, 2), (0, 14), (1, 3), (3, 99), (3, -1), (4, 0), (76, 1)])
 def test_an_api_or_version_that_is_not_served_closes_the_connection(engine: Engine, key: int, version: int) -> None:
     """As Kafka does; ApiVersions told the client what is served."""
     with RawClient(engine.address) as client:

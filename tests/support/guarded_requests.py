@@ -36,6 +36,7 @@ from ev.wire.messages import (
     k45_alter_partition_reassignments,
     k46_list_partition_reassignments,
     k47_offset_delete,
+    k49_alter_client_quotas,
     k55_describe_quorum,
     k61_describe_producers,
     k68_consumer_group_heartbeat,
@@ -103,7 +104,7 @@ def produce(world: World, topic: str | None = None, *, transactional: bool = Fal
         attributes=TRANSACTIONAL if transactional else 0,
     )
     data = k00_produce.PartitionProduceData(index=0, records=batch)
-    topics = [k00_produce.TopicProduceData(name=topic or world.topic, partition_data=[data])]
+    topics = [k00_produce.TopicProduceData(name=topic or world.topic, topic_id=world.topic_id, partition_data=[data])]
     transactional_id = world.transactional_id if transactional else None
     return k00_produce.ProduceRequest(transactional_id=transactional_id, acks=-1, timeout_ms=10_000, topic_data=topics)
 
@@ -285,6 +286,12 @@ def reassignments() -> Message:
 def delete_offsets(world: World) -> Message:
     topic = k47_offset_delete.OffsetDeleteRequestTopic(world.topic, [k47_offset_delete.OffsetDeleteRequestPartition(0)])
     return k47_offset_delete.OffsetDeleteRequest(group_id=world.group, topics=[topic])
+
+
+def alter_quotas() -> Message:
+    entity = [k49_alter_client_quotas.EntityData("user", "somebody")]
+    entry = k49_alter_client_quotas.RequestEntryData(entity, [k49_alter_client_quotas.OpData("producer_byte_rate", 5.0)])
+    return k49_alter_client_quotas.AlterClientQuotasRequest([entry], validate_only=True)
 
 
 def quorum() -> Message:

@@ -20,6 +20,7 @@ from ev.broker.acls import ACLS_MAX, CHANGES_MAX, Acls, read_acl_key
 from ev.broker.apis import load
 from ev.broker.authorizer import SUPPORTED, Authorizer
 from ev.broker.broker_configs import BrokerConfigs
+from ev.broker.client_quotas import ENTITIES_MAX, ClientQuotas
 from ev.broker.config_rules import NewTopicRules
 from ev.broker.directories import DirectoryMaking
 from ev.broker.fetch_sessions import FetchSessions
@@ -29,9 +30,11 @@ from ev.broker.quick_produce import QuickProduce
 from ev.broker.replay import replayed
 from ev.broker.runtime import Runtime
 from ev.broker.scram_users import SECRET_BYTES, USERS_MAX, ScramUsers, secret_record, user_record
+from ev.broker.throttling import Throttling
 from ev.broker.topics import (
     ACL,
     BROKER_CONFIG,
+    CLIENT_QUOTA,
     GROUP_CONFIG,
     OFFSETS_TOPIC,
     SCRAM_SECRET,
@@ -43,6 +46,7 @@ from ev.broker.topics import (
     check_topic_name,
     config_record,
     deletion_record,
+    quota_record,
     read_record,
     topic_record,
 )
@@ -60,6 +64,7 @@ if TYPE_CHECKING:
 
     from ev.broker.acls import Acl
     from ev.broker.alter import Plan
+    from ev.broker.client_quotas import Entity
     from ev.broker.runtime import Call, World
     from ev.broker.scram_users import ByMechanism
     from ev.broker.topics import Record
@@ -96,12 +101,14 @@ class Broker:
         self.acls = Acls()
         self.authorizer = Authorizer.configured(settings, self.acls)
         self.scram_users = ScramUsers()
+        self.client_quotas = ClientQuotas()
+        self.throttling = Throttling(self.client_quotas, settings, clock)
         self._case_matters = not store.disk.exists(f"{store.directory}/{LOCK.upper()}")
+        self.quick_produce = QuickProduce(self)
         self._replay_metadata()
         if self.authorizer is not None and not (self.acls or settings.super_users or settings.allow_everyone_if_no_acl_found):
             logger.warning("nobody may do anything: there is an authorizer, but there are no super.users and no ACLs")
         self._open_topics()
-        self.quick_produce = QuickProduce(self)
         self.fetch_sessions = FetchSessions(randomness, settings.max_incremental_fetch_session_cache_slots)
         self.groups = GroupRuntime(self)
         self.groups.start()
@@ -195,6 +202,10 @@ class Broker:
             self.scram_users.replay(name, state)
         elif kind == SCRAM_SECRET and state is not None:
             self.scram_users.replay_secret(state)
+        elif kind == CLIENT_QUOTA:
+            self.client_quotas.replay(name, None if state is None else state["quotas"])
+            self.throttling.quotas_changed()
+            self.quick_produce.is_off = self.throttling.active
         elif state is not None:
             self.producer_ids.replay(state)
 
@@ -347,6 +358,13 @@ class Broker:
             if partition is not None:
                 self.waiting.gone(partition)
         logger.info("topic %s deleted", topic.name)
+
+    def set_quotas(self, changed: Mapping[Entity, Mapping[str, float]], now_ms: int) -> None:
+        """Replace all quotas of these entities. Raises KafkaError, and then nothing has changed."""
+        added = sum(1 for entity, quotas in changed.items() if quotas and not self.client_quotas.of(entity))
+        if added and len(self.client_quotas) + added > ENTITIES_MAX:
+            raise KafkaError(ErrorCode.POLICY_VIOLATION, f"At most {ENTITIES_MAX} entities may have quotas.")
+        self._append([quota_record(entity.path(), quotas) for entity, quotas in changed.items()], now_ms)
 
     # Producer ids.
 

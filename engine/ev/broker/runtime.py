@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from ev.broker.quick_produce import Answer
     from ev.broker.sasl import Sasl
+    from ev.broker.throttling import Throttling
     from ev.clock import Clock
     from ev.disk import Disk
     from ev.log.commit import Committed, Committer, Flush, Round
@@ -93,10 +94,14 @@ class Replies(Protocol):
     blocked: bool  # the runtime will drain it after the next round
     calls: deque[Call | Answer]  # unanswered, in the order of arrival
     metadata_due_ms: int  # the next answer to Metadata does not leave before this time
+    throttling: Throttling
     idle_fetch: Any  # the last fetch, if it found nothing: the next one may ask the same; else it has to be told to `forget()`
 
     def drain(self) -> None:
         """Send every reply that may leave."""
+
+    def hold(self, throttle_ms: int) -> None:
+        """Take no further request for so long."""
 
     def close(self, reason: str) -> None:
         """Close the connection without an answer to anything still open."""
@@ -150,16 +155,32 @@ class Call:
     def principal(self) -> str:
         return self.connection.principal
 
-    def reply(self, response: Any, after: int = 0) -> None:
-        """Answer with this message. It leaves when commit round `after` is synced and every earlier reply has left."""
+    @property
+    def user(self) -> str:
+        """The name of the principal."""
+        return self.connection.principal.partition(":")[2]
+
+    def reply(self, response: Any, after: int = 0, throttle_ms: int = 0) -> None:
+        """Answer with this message. It leaves when commit round `after` is synced and every earlier reply has left.
+
+        The client is told to be silent for `throttle_ms`, or longer if its request quota says so, and not listened to for so long.
+        """
         assert self.state == UNSENT, "a call is answered once"
         error_code = getattr(response, "error_code", 0)
         if error_code:
             self.connection.broker.runtime.errors[self.header.api_key, error_code] += 1
+        if self.connection.throttling.active:
+            self._hold(response, max(throttle_ms, self.connection.throttling.answered(self)))
         self._reply(encoder(self.response_class, self.version)(response), after)
 
+    def _hold(self, response: Any, throttle_ms: int) -> None:
+        if throttle_ms:
+            self.connection.hold(throttle_ms)
+            if hasattr(response, "throttle_time_ms"):
+                response.throttle_time_ms = throttle_ms
+
     def reply_encoded(self, body: list[Buffer], after: int = 0) -> None:
-        """Answer with a body that is encoded already; otherwise as `reply`."""
+        """Answer with a body that is encoded already, to a client that no quota holds; otherwise as `reply`."""
         assert self.state == UNSENT, "a call is answered once"
         self._reply(body, after)
 
@@ -175,8 +196,10 @@ class Call:
         if not self.connection.dispatching:
             self.connection.drain()
 
-    def silent(self) -> None:
+    def silent(self, throttle_ms: int = 0) -> None:
         """This request gets no reply (Produce with acks=0)."""
+        if throttle_ms:
+            self.connection.hold(throttle_ms)
         self.state = SILENT
         self.request = None
         if not self.connection.dispatching:
@@ -193,8 +216,7 @@ class Call:
     def check_expiry(self, now_ms: int) -> None:
         if self.expiry is not None and now_ms >= self.expiry[0]:
             response, self.expiry = self.expiry[1](), None
-            self.state = UNSENT
-            self.reply(response)
+            self._reply(encoder(self.response_class, self.version)(response), 0)
 
 
 class Amended:

@@ -11,6 +11,7 @@ one thing, under a key that names the thing, so that the newest record of a key 
     {"kind":"broker_config","name":"1"}   {"v":1,"config":{"log.retention.ms":"1000"}}: what was set at run time for this broker
     {"kind":"broker_config","name":""}    the same for all brokers; null: nothing is
     {"kind":"acl","resource":"topic", …}  {"v":1}: this ACL is there; null: it is not (see `ev.broker.acls`)
+    {"kind":"client_quota","name":"users/u"} {"v":1,"quotas":{"producer_byte_rate":1024.0}}: see ev.broker.client_quotas; null: none is set
     {"kind":"producer_ids"}               {"v":1,"next":2000}: every id below `next` may have been handed out
     {"kind":"scram_user","name":"jo"}     see `ev.broker.scram_users`, and {"kind":"scram_secret"} too
 
@@ -49,7 +50,8 @@ BROKER_CONFIG: Final = "broker_config"
 ACL: Final = "acl"
 SCRAM_USER: Final = "scram_user"
 SCRAM_SECRET: Final = "scram_secret"
-KINDS: Final = frozenset({TOPIC, PRODUCER_IDS, GROUP_CONFIG, BROKER_CONFIG, ACL, SCRAM_USER, SCRAM_SECRET})
+CLIENT_QUOTA: Final = "client_quota"
+KINDS: Final = frozenset({TOPIC, PRODUCER_IDS, GROUP_CONFIG, BROKER_CONFIG, ACL, SCRAM_USER, SCRAM_SECRET, CLIENT_QUOTA})
 ZERO_ID: Final = bytes(16)
 
 Record = tuple[bytes, bytes | None]
@@ -191,6 +193,11 @@ def config_record(kind: str, name: str, config: Mapping[str, str]) -> Record:
 def metadata_record(kind: str, name: str, state: dict[str, Any] | None) -> Record:
     """The record that says what there is to know about a thing; None: that it is gone."""
     return _json({"kind": kind, "name": name}), None if state is None else _json(state)
+
+
+def quota_record(path: str, quotas: Mapping[str, float]) -> Record:
+    """The record that says which quotas an entity has."""
+    return _json({"kind": CLIENT_QUOTA, "name": path}), _json({"v": RECORD_VERSION, "quotas": dict(quotas)}) if quotas else None
 
 
 def read_record(key: bytes, value: bytes | None) -> tuple[str, str, dict[str, Any] | None]:

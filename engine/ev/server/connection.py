@@ -2,8 +2,8 @@
 
 A connection never waits for the disk. Requests are taken and decided as they arrive; each leaves a `Call` in the queue, and
 replies leave from the head of the queue as soon as the rounds they depend on are synced. Only reading stops: when the
-replies that are owed, or the bytes that unanswered requests hold, pass their bound, or when the client does not take what it
-was sent.
+replies that are owed, or the bytes that unanswered requests hold, pass their bound, when the client does not take what it
+was sent, or while it is held because it is above a quota.
 
 What cannot be understood closes the connection, as Kafka does, with one line in the log: a size that lies, an unknown API or
 version (but for ApiVersions, which answers), bytes that do not parse.
@@ -24,9 +24,12 @@ from ev.wire.frame import FrameBuffer
 from ev.wire.header import decode_request_header
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ev.broker.apis import Served
     from ev.broker.broker import Broker
-    from ev.broker.quick_produce import Answer, QuickProduce
+    from ev.broker.quick_produce import Answer
+    from ev.broker.runtime import Handle, Replies
     from ev.broker.sasl import Sasl
     from ev.server.listener import Listener
     from ev.wire.primitives import Buffer
@@ -46,13 +49,9 @@ BULKY_APIS = frozenset((0, 11, 14))
 ORDINARY_REQUEST_BYTES_MAX = 8 << 20
 
 
-class NoQuickProduce:
-    """The quick way where nothing is to be produced."""
-
-    __slots__ = ()
-
-    def take(self, connection: Connection, frame: bytes, now_ms: int) -> bool:
-        return False
+def not_quickly(_connection: Replies, _frame: bytes, _now_ms: int) -> bool:
+    """The quick way where nothing is to be produced: of a client that is held, or that has not said who it is."""
+    return False
 
 
 class Connection(asyncio.Protocol):
@@ -64,11 +63,14 @@ class Connection(asyncio.Protocol):
         "_bytes_held",
         "_client_full",
         "_frames",
+        "_held",
+        "_held_until_ms",
+        "_hold_timer",
         "_last_fetch",
         "_paused",
-        "_quick_produce",
         "_reserved",
         "_stopping",
+        "_take_quickly",
         "_traffic",
         "_transport",
         "_waits_for_room",
@@ -85,6 +87,7 @@ class Connection(asyncio.Protocol):
         "metadata_due_ms",
         "principal",
         "sasl",
+        "throttling",
     )
 
     def __init__(self, broker: Broker, listener: Listener) -> None:
@@ -110,7 +113,11 @@ class Connection(asyncio.Protocol):
         self._waits_for_room = False
         self._paused = False
         self._apis = broker.apis
-        self._quick_produce: QuickProduce | NoQuickProduce = broker.quick_produce
+        self._take_quickly: Callable[[Replies, bytes, int], bool] = broker.quick_produce.take
+        self.throttling = broker.throttling
+        self._held: deque[Buffer] = deque()  # requests that came, and are not taken before the time is over
+        self._held_until_ms = 0
+        self._hold_timer: Handle | None = None
         self._client_full = False
         self._stopping = False
         self._traffic = listener.traffic
@@ -141,6 +148,10 @@ class Connection(asyncio.Protocol):
             self._budget.give_back(self._reserved)
         self._budget.give_back(self._bytes_held)
         self._reserved = self._bytes_held = 0
+        self._held.clear()
+        if self._hold_timer is not None:
+            self._hold_timer.cancel()
+            self._hold_timer = None
         if self.idle_fetch is not None:
             self.idle_fetch.forget()
             self.idle_fetch = None
@@ -166,7 +177,7 @@ class Connection(asyncio.Protocol):
         try:
             for frame in received.feed(data):
                 size += len(frame)
-                if type(frame) is bytes and frame[:2] == PRODUCE and self._quick_produce.take(self, frame, now_ms):
+                if type(frame) is bytes and frame[:2] == PRODUCE and self._take_quickly(self, frame, now_ms):
                     continue
                 self._dispatch(frame, now_ms)
                 if self._transport is None:
@@ -176,13 +187,46 @@ class Connection(asyncio.Protocol):
             self._bytes_held += size
             self._traffic.bytes_in += size
             self._budget.hold(size)
-        if received.problem is not None:
+        if received.problem is not None and not self._held:
             self.close(received.problem)
             return
         if received.expected != self._reserved:
             self._reserve(received.expected)
         if self.blocked:
             self._pause_or_resume()  # what is first in the queue waits for a round, and so does the rest
+        else:
+            self.drain()
+
+    # Quotas.
+
+    def hold(self, throttle_ms: int) -> None:
+        """Take no further request for so long, because the client is above a quota."""
+        if self._transport is None:
+            return
+        until_ms = self.broker.clock.monotonic_ms() + throttle_ms
+        self._held_until_ms = max(self._held_until_ms, until_ms)
+        self._take_quickly = not_quickly
+        if self._hold_timer is None:
+            self._hold_timer = self.broker.runtime.call_at(until_ms, self._end_hold)
+
+    def _end_hold(self) -> None:
+        """The time is over: take what was kept, until the client is held again."""
+        self._hold_timer = None
+        if self.broker.clock.monotonic_ms() < self._held_until_ms:
+            self._hold_timer = self.broker.runtime.call_at(self._held_until_ms, self._end_hold)
+            return
+        self._held_until_ms = 0
+        if self._apis is self.broker.apis:
+            self._take_quickly = self.broker.quick_produce.take
+        if self._stopping:
+            return
+        now_ms = self.broker.clock.wall_ms()
+        self.dispatching = True
+        while self._held and not self._held_until_ms and self._transport is not None:
+            self._dispatch(self._held.popleft(), now_ms)
+        self.dispatching = False
+        if self._frames.problem is not None and not self._held:
+            self.close(self._frames.problem)
         else:
             self.drain()
 
@@ -204,6 +248,12 @@ class Connection(asyncio.Protocol):
 
     def _dispatch(self, frame: Buffer, now_ms: int) -> None:
         """Decode one request and have its handler decide; its reply comes now or later."""
+        if self._held_until_ms:
+            self._held.append(frame)
+            return
+        throttles = self.throttling.active
+        if throttles:
+            self.throttling.begin()
         try:
             header, position = decode_request_header(frame)
             if len(frame) > ORDINARY_REQUEST_BYTES_MAX and header.api_key not in BULKY_APIS:
@@ -231,6 +281,8 @@ class Connection(asyncio.Protocol):
         except Exception:
             log.exception("API %d version %d failed", header.api_key, header.api_version)
             self.close("the request could not be handled")
+        if throttles:
+            self.throttling.end(call)
 
     def _decoded_fetch(self, served: Served, version: int, frame: Buffer, position: int) -> Any:
         """Decode a fetch; one that says what the last one said, in whatever order, is the same object (an idle consumer's is)."""
@@ -252,12 +304,13 @@ class Connection(asyncio.Protocol):
     def admit(self) -> None:
         """The client has said who it is: everything is served."""
         self._apis = self.broker.apis
-        self._quick_produce = self.broker.quick_produce
+        if not self._held_until_ms:
+            self._take_quickly = self.broker.quick_produce.take
 
     def session_ended(self) -> None:
         """Nothing is served until the client has said again who it is."""
         self._apis = {key: served for key, served in self.broker.apis.items() if key in SASL_APIS}
-        self._quick_produce = NoQuickProduce()
+        self._take_quickly = not_quickly
 
     # Replies.
 
@@ -308,6 +361,7 @@ class Connection(asyncio.Protocol):
             self._stopping
             or self._client_full
             or self._waits_for_room
+            or self._held_until_ms > 0
             or len(self.calls) > CALLS_MAX
             or self._bytes_held > BYTES_HELD_MAX
             or (self._bytes_held > 0 and self._budget.exceeded)

@@ -84,11 +84,12 @@ def handle(broker: Broker, call: Call) -> None:
                 failed = outcome
             elif outcome.round > after:
                 after = outcome.round
+    throttle_ms = broker.throttling.produced(call, call.size) if broker.throttling.active else 0
     if acks == 0:
         if failed is not None:
             call.close(f"produce with acks=0 failed: {failed}")
         else:
-            call.silent()
+            call.silent(throttle_ms)
         return
     if request.transactional_id is not None and call.version >= ADDS_FROM:
         after = max(after, broker.transactions.topic.round_of((request.transactional_id,)))
@@ -96,10 +97,10 @@ def handle(broker: Broker, call: Call) -> None:
         after = 0
     elif after > broker.runtime.synced_round:
         call.expire_at(broker.clock.monotonic_ms() + request.timeout_ms, lambda: timed_out(outcomes))
-    if failed is None and len(outcomes) == 1 and len(partitions) == 1:
+    if failed is None and len(outcomes) == 1 and len(partitions) == 1 and not broker.throttling.active:
         call.reply_encoded([accepted(call.version, topic.name, topic.topic_id, *partitions[0])], after)
     else:
-        call.reply(response(outcomes), after)
+        call.reply(response(outcomes), after, throttle_ms)
 
 
 def is_forbidden_transaction(broker: Broker, call: Call, request: ProduceRequest) -> bool:
@@ -116,7 +117,9 @@ def refuse_all(call: Call, request: ProduceRequest, error: KafkaError) -> None:
     if request.acks == 0:
         call.close(f"produce with acks=0 failed: {error}")
         return
-    refused = [(topic.name, topic.topic_id, [(data.index, error) for data in topic.partition_data]) for topic in request.topic_data]
+    refused: list[TopicOutcomes] = [
+        (topic.name, topic.topic_id, [(data.index, error) for data in topic.partition_data]) for topic in request.topic_data
+    ]
     call.reply(response(refused))
 
 

@@ -9,6 +9,7 @@ there (ReplicaManager.fetchMessages); otherwise parked until enough bytes are be
 - Readers of committed records (isolation level 1, KIP-98) stop at the last stable offset, and are told which transactions in what
   they get were aborted.
 - Whoever reads must be allowed to, in a session at every fetch.
+- A client that is above a quota gets no records (`ev.broker.throttling`), and is asked again for them when its time is over.
 - With a session (KIP-227, `ev.broker.fetch_sessions`) only what is new is answered.
 
 v5 log_start_offset, v7 sessions, v9 current_leader_epoch, v11 rack id, v12 flexible with epochs, v13 topic ids,
@@ -40,6 +41,8 @@ KEY = 1
 VERSIONS = (4, 18)
 TOPIC_IDS_FROM = 13
 READ_COMMITTED = 1
+PARTITION_BYTES = 40
+"""What a partition adds to an answer beside its records."""
 
 
 def handle(broker: Broker, call: Call) -> None:
@@ -50,7 +53,7 @@ def handle(broker: Broker, call: Call) -> None:
         return
     idle: Fetch | None = call.connection.idle_fetch
     call.connection.idle_fetch = None
-    if idle is not None and idle.is_asked_again(request, opened) and idle.nothing_changed():
+    if idle is not None and not broker.throttling.active and idle.is_asked_again(request, opened) and idle.nothing_changed():
         idle.begin_again(call, request)
     else:
         if idle is not None:
@@ -93,7 +96,10 @@ class Fetch:
         self.call = call
         self.request = request
         self.opened = opened
-        self.bytes_left = self.bytes_max = min(request.max_bytes, broker.settings.fetch_max_bytes)
+        self.bytes_max = min(request.max_bytes, broker.settings.fetch_max_bytes)
+        if broker.throttling.active:
+            self.bytes_max = broker.throttling.fetch_bytes_max(call, self.bytes_max)
+        self.bytes_left = self.bytes_max
         self.bytes_wanted = min(max(request.min_bytes, 0), self.bytes_left)
         self.committed = request.isolation_level == READ_COMMITTED
         self.failed = False
@@ -255,6 +261,12 @@ class Fetch:
     def _answer(self) -> None:
         call, waiter = self.call, self.waiter
         responses, session = self.topics, self.opened.session
+        throttling = self.broker.throttling
+        throttle_ms, is_sent = throttling.fetched(call, self._answer_bytes()) if throttling.active else (0, True)
+        if not is_sent:
+            self.forget()
+            call.reply(FetchResponse(session_id=NO_SESSION if session is None else session.id), throttle_ms=throttle_ms)
+            return
         if self.opened.begins:
             now_ms = self.broker.clock.monotonic_ms()
             session = self.broker.fetch_sessions.make(self.request.topics, call.version >= TOPIC_IDS_FROM, now_ms)
@@ -263,10 +275,15 @@ class Fetch:
                 news(session, responses)  # all of it is answered, new or not
         elif session is not None:
             responses = news(session, responses)
-        call.reply(FetchResponse(responses=responses, session_id=NO_SESSION if session is None else session.id))
+        call.reply(FetchResponse(responses=responses, session_id=NO_SESSION if session is None else session.id), throttle_ms=throttle_ms)
         if waiter is None:
             return
-        if waiter.registered and self.bytes_left == self.bytes_max and not any(asked.answer.error_code for asked in self.asked):
+        if (
+            waiter.registered
+            and not throttling.active
+            and self.bytes_left == self.bytes_max
+            and not any(asked.answer.error_code for asked in self.asked)
+        ):
             if session is not None and responses:
                 self.encoded = encoder(FetchResponse, call.version)(FetchResponse(session_id=session.id))
             else:
@@ -276,6 +293,13 @@ class Fetch:
             self._rest()
         else:
             self.forget()
+
+    def _answer_bytes(self) -> int:
+        """About the size of the answer."""
+        partitions = len(self.asked)
+        if self.opened.session is not None:
+            partitions = sum(1 for asked in self.asked if asked.answer.records or asked.answer.error_code)
+        return self.bytes_max - self.bytes_left + PARTITION_BYTES * partitions
 
     def _rest(self) -> None:
         """Be ready for the same question. One fetch of a connection rests at a time."""

@@ -82,6 +82,7 @@ def _missing(
 ) -> list[Topic]:
     """The topics to create for this request; those whose name will not do go to `refused`."""
     new: dict[str, Topic] = {}
+    mutations = broker.throttling.mutations(call, strict_from=0)
     for asked in wanted:
         name = asked.name
         if name is None or name in broker.topics or name in new or (call.version >= 10 and asked.topic_id != ZERO_ID):
@@ -98,9 +99,12 @@ def _missing(
             elif name == TRANSACTIONS_TOPIC:
                 new[name] = broker.new_transactions_topic()
             else:
-                new[name] = broker.new_topic(name, -1, {})
+                topic = broker.new_topic(name, -1, {})
+                mutations.take(topic.partition_count)
+                new[name] = topic
         except KafkaError as error:
-            refused[name] = error
+            throttled = error.code == ErrorCode.THROTTLING_QUOTA_EXCEEDED
+            refused[name] = KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION) if throttled else error  # so that the client asks again
     return list(new.values())
 
 

@@ -26,14 +26,17 @@ from ev.wire.messages.k19_create_topics import (
 if TYPE_CHECKING:
     from ev.broker.broker import Broker
     from ev.broker.runtime import Call
+    from ev.broker.throttling import Mutations
 
 KEY = 19
 VERSIONS = (2, 7)
+KNOWS_THROTTLING_FROM = 6
 
 
 def handle(broker: Broker, call: Call) -> None:
     request: CreateTopicsRequest = call.request
-    results, new = _checked(broker, call, request)
+    mutations = broker.throttling.mutations(call, strict_from=KNOWS_THROTTLING_FROM)
+    results, new = _checked(broker, call, request, mutations)
 
     def answer() -> None:
         for topic in new:
@@ -41,7 +44,7 @@ def handle(broker: Broker, call: Call) -> None:
                 results[topic.name] = _refusal(
                     topic.name, KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, "The topic could not be made on disk.")
                 )
-        call.reply(CreateTopicsResponse(topics=list(results.values())), broker.metadata_round)
+        call.reply(CreateTopicsResponse(topics=list(results.values())), broker.metadata_round, mutations.throttle_ms)
 
     if request.validate_only or not new:
         answer()
@@ -54,7 +57,9 @@ def handle(broker: Broker, call: Call) -> None:
         answer()
 
 
-def _checked(broker: Broker, call: Call, request: CreateTopicsRequest) -> tuple[dict[str, CreatableTopicResult], list[Topic]]:
+def _checked(
+    broker: Broker, call: Call, request: CreateTopicsRequest, mutations: Mutations
+) -> tuple[dict[str, CreatableTopicResult], list[Topic]]:
     """A result for every name, and the topics that may be created."""
     counts = Counter(asked.name for asked in request.topics)
     results: dict[str, CreatableTopicResult] = {}
@@ -67,6 +72,7 @@ def _checked(broker: Broker, call: Call, request: CreateTopicsRequest) -> tuple[
             if not may_create_any and not broker.allows(call, Operation.CREATE, Resource.TOPIC, asked.name):
                 raise KafkaError(ErrorCode.TOPIC_AUTHORIZATION_FAILED, "Authorization failed.")
             topic = _new_topic(broker, asked, new)
+            mutations.take(topic.partition_count)
         except KafkaError as error:
             results[asked.name] = _refusal(asked.name, error)
         else:

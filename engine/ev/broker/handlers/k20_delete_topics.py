@@ -3,7 +3,7 @@
 Versions 1-6. The name is free at once; the data is renamed out of the way before the answer leaves and removed later. The
 engine's own topics are not deleted.
 
-v4 flexible, v5 error messages, v6 by id.
+v4 flexible, v5 error messages, may be throttled; v6 by id.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 KEY = 20
 VERSIONS = (1, 6)
+KNOWS_THROTTLING_FROM = 5
 
 
 def handle(broker: Broker, call: Call) -> None:
@@ -34,6 +35,7 @@ def handle(broker: Broker, call: Call) -> None:
     asked = request.topics if call.version >= 6 else [DeleteTopicState(name=name) for name in request.topic_names]
     results: list[DeletableTopicResult] = []
     doomed: list[Topic] = []
+    mutations = broker.throttling.mutations(call, strict_from=KNOWS_THROTTLING_FROM)
     counts = Counter(_resolved_name(broker, state) for state in asked)
     may_delete_any = broker.allows_on_cluster(call, Operation.DELETE, quiet=True)
     for state in asked:
@@ -45,6 +47,7 @@ def handle(broker: Broker, call: Call) -> None:
             topic = _topic(broker, call, state)
             if counts[topic.name] > 1:
                 raise KafkaError(ErrorCode.INVALID_REQUEST, "Duplicate topic name.")
+            mutations.take(topic.partition_count)
         except KafkaError as error:
             results.append(_refusal(state, error))
         else:
@@ -52,7 +55,7 @@ def handle(broker: Broker, call: Call) -> None:
             results.append(DeletableTopicResult(name=topic.name, topic_id=topic.id))
 
     def answer() -> None:
-        call.reply(DeleteTopicsResponse(responses=results), broker.metadata_round)
+        call.reply(DeleteTopicsResponse(responses=results), broker.metadata_round, mutations.throttle_ms)
 
     if not doomed:
         answer()

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 KEY = 37
 VERSIONS = (0, 3)
+KNOWS_THROTTLING_FROM = 3
 
 
 def handle(broker: Broker, call: Call) -> None:
@@ -35,13 +36,16 @@ def handle(broker: Broker, call: Call) -> None:
     counts = Counter(asked.name for asked in request.topics)
     refusals: dict[str, CreatePartitionsTopicResult] = {}
     grown: list[Topic] = []
+    mutations = broker.throttling.mutations(call, strict_from=KNOWS_THROTTLING_FROM)
     for asked in request.topics:
         try:
             if counts[asked.name] > 1:
                 raise KafkaError(ErrorCode.INVALID_REQUEST, "Duplicate topic name.")
             if not broker.allows(call, Operation.ALTER, Resource.TOPIC, asked.name):
                 raise KafkaError(ErrorCode.TOPIC_AUTHORIZATION_FAILED)
-            grown.append(_grown(broker, asked, grown))
+            topic = _grown(broker, asked, grown)
+            mutations.take(topic.partition_count - broker.topics.partitions_of(topic.name))
+            grown.append(topic)
         except KafkaError as error:
             refusals[asked.name] = _refusal(asked.name, error)
 
@@ -51,7 +55,7 @@ def handle(broker: Broker, call: Call) -> None:
                 error = KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, "The partitions could not be made on disk.")
                 refusals.setdefault(topic.name, _refusal(topic.name, error))
         results = [refusals.get(name) or CreatePartitionsTopicResult(name=name) for name in counts]
-        call.reply(CreatePartitionsResponse(results=results), broker.metadata_round)
+        call.reply(CreatePartitionsResponse(results=results), broker.metadata_round, mutations.throttle_ms)
 
     if request.validate_only or not grown:
         answer()
