@@ -189,3 +189,33 @@ class Principals(Setting[tuple[str, ...]]):
 
     def bounds(self) -> str:
         return "principals like User:alice, separated by semicolons"
+
+
+class Counts(Setting[dict[str, int]]):
+    """A number for each of some addresses: `10.0.0.1:100,[::1]:5`."""
+
+    KIND = 2
+    KIND_NAME = "string"
+
+    def parse(self, text: str) -> dict[str, int]:
+        from ipaddress import ip_address  # noqa: PLC0415 - hardly anybody needs it
+
+        counts: dict[str, int] = {}
+        for word in text.split(","):
+            host, _, number = word.strip().rpartition(":")
+            if not word.strip():
+                continue
+            try:
+                address = str(ip_address(host.strip("[]")))
+            except ValueError:
+                raise self.refused(text) from None
+            if not (number.isascii() and number.isdigit() and int(number) <= INT_MAX):
+                raise self.refused(text)
+            counts[address] = int(number)
+        return counts
+
+    def render(self, value: dict[str, int]) -> str:
+        return ",".join(f"[{address}]:{count}" if ":" in address else f"{address}:{count}" for address, count in value.items())
+
+    def bounds(self) -> str:
+        return "addresses, each with a number, separated by commas, like 10.0.0.1:100"

@@ -15,7 +15,7 @@ from difflib import get_close_matches
 from typing import Any, Final, Self
 
 from ev.errors import SettingError
-from ev.setting_types import INT_MAX, LONG_MAX, Choice, Number, Principals, Ratio, Secret, Setting, Switch, Text, Words
+from ev.setting_types import INT_MAX, LONG_MAX, Choice, Counts, Number, Principals, Ratio, Secret, Setting, Switch, Text, Words
 
 KIB: Final = 1 << 10
 MIB: Final = 1 << 20
@@ -291,6 +291,20 @@ class Settings:
     max_connections = Number(
         "max.connections", INT_MAX, "The most connections at a time; the limit on open files bounds it too.", low=1, high=INT_MAX
     )
+    max_connections_per_ip = Number(
+        "max.connections.per.ip", INT_MAX, "The most connections of one address; 0 where only overrides count.", high=INT_MAX
+    )
+    max_connections_per_ip_overrides = Counts(
+        "max.connections.per.ip.overrides", {}, "The most connections of some addresses: 10.0.0.1:100,10.0.0.2:5."
+    )
+    max_connection_creation_rate = Number(
+        "max.connection.creation.rate",
+        INT_MAX,
+        "The most new connections in a second; what comes faster is served later.",
+        low=1,
+        high=INT_MAX,
+        unit="connections per second",
+    )
     connections_max_idle_ms = Number(
         "connections.max.idle.ms",
         10 * MINUTE_MS,
@@ -373,6 +387,8 @@ class Settings:
         "How long after a failed attempt to authenticate its connection is closed.",
         high=10 * SECOND_MS,
         unit="ms",
+    )
+
     # ---- quotas
     quota_window_num = Number("quota.window.num", 11, "Over how many windows the rates of clients are measured.", low=1, high=10_000)
     quota_window_size_seconds = Number(
@@ -502,6 +518,8 @@ class Settings:
         return row.render(self.value_of(row))
 
     def _check(self) -> None:
+        if not self.max_connections_per_ip and not self.max_connections_per_ip_overrides:
+            raise SettingError("max.connections.per.ip can be set to 0 only if max.connections.per.ip.overrides is set")
         for low, high in RANGES:
             least, most = self.value_of(low), self.value_of(high)
             if least > most:

@@ -19,6 +19,7 @@ from ev.clock import SystemClock
 from ev.endpoints import PLAINTEXT, Endpoint
 from ev.log.store import Store
 from ev.randomness import SystemRandomness
+from ev.server.connection_quotas import ConnectionQuotas
 from ev.server.listener import Limits, Listener
 from ev.server.security import Security
 from ev.server.world import LoopWorld
@@ -85,7 +86,9 @@ class ThreadedBroker:
         listening.setblocking(False)
         endpoint = Endpoint(self.protocol, self.protocol, ("127.0.0.1", 0))
         security = None if self.protocol == PLAINTEXT else Security(self.broker, endpoint, self.settings)
-        self.listener = Listener(self.broker, [listening], None, Limits(1000, 0, 64 << 20), name=endpoint.name, security=security)
+        quotas = ConnectionQuotas(self.broker.client_quotas, self.settings, 1000)
+        limits = Limits(quotas, 0, 64 << 20)
+        self.listener = Listener(self.broker, [listening], None, limits, name=endpoint.name, security=security)
         await self.listener.start(self._loop)
         self.address = "{}:{}".format(*self.listener.address)
 

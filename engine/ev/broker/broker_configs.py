@@ -30,6 +30,10 @@ THROTTLES: Final[dict[str, Number]] = {
 
 _SETTINGS: Final[tuple[Setting[Any], ...]] = (
     *(setting.broker for setting in TOPIC_SETTINGS.values() if setting.broker is not None),
+    Settings.max_connection_creation_rate,
+    Settings.max_connections,
+    Settings.max_connections_per_ip,
+    Settings.max_connections_per_ip_overrides,
     Settings.producer_id_expiration_ms,
     Settings.transaction_partition_verification_enable,
 )

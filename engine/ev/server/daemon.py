@@ -40,6 +40,7 @@ from ev.log.store import Store
 from ev.loopback import is_loopback, refuse_exposed
 from ev.randomness import SystemRandomness
 from ev.server import neighbour, process
+from ev.server.connection_quotas import ConnectionQuotas
 from ev.server.image import ImageJob, forget_image
 from ev.server.listener import (
     Limits,
@@ -203,8 +204,8 @@ class Engine:
         settings = self._settings()
         descriptors = Descriptors(process.raise_open_files_limit())
         broker = self._open(loop, settings, descriptors)
-        connections_max = min(settings.max_connections, descriptors.connections)
-        limits = Limits(connections_max, settings.connections_max_idle_ms, settings.queued_max_request_bytes)
+        quotas = ConnectionQuotas(broker.client_quotas, settings, descriptors.connections)
+        limits = Limits(quotas, settings.connections_max_idle_ms, settings.queued_max_request_bytes)
         await self._listen(loop, broker, limits)
         if settings.ev_metrics_listen:
             await self._listen_for_metrics(loop, broker, limits)

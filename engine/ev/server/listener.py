@@ -22,11 +22,15 @@ if TYPE_CHECKING:
     from ev.broker.broker import Broker
     from ev.broker.runtime import Handle
     from ev.endpoints import Address
+    from ev.server.connection_quotas import ConnectionQuotas
     from ev.server.security import Security
 
 log = logging.getLogger("ev.listener")
 
 BACKLOG: Final = 4096
+MUCH_LATER_MS: Final = 60_000
+LINGERING_MAX: Final = 100
+"""So many connections that are refused may be open for a while; more are closed at once."""
 MAPPED_PREFIX: Final = "::ffff:"
 HANDSHAKE_MAX_S: Final = 10.0
 SHUTDOWN_MAX_S: Final = 5.0
@@ -92,16 +96,16 @@ def _bind_one(family: int, kind: int, protocol: int, place: tuple[object, ...]) 
 
 
 class Limits:
-    """How many connections all listeners together may have, how long one may be silent, and how much memory requests may hold."""
+    """Which connections all listeners together take, how long one may be silent, and how much memory requests may hold."""
 
-    def __init__(self, connections_max: int, idle_max_ms: int, request_bytes_max: int) -> None:
-        self.connections_max = connections_max
+    def __init__(self, connection_quotas: ConnectionQuotas, idle_max_ms: int, request_bytes_max: int) -> None:
+        self.connection_quotas = connection_quotas
         self.idle_max_ms = idle_max_ms
         self.budget = Budget(request_bytes_max)
         self.strangers = Budget(STRANGERS_BYTES_MAX)  # what clients have sent that have not said who they are
-        self.connections = 0
-        self.refused = 0
         self.traffic = Traffic()
+        self.refused = 0
+        self.lingering = 0  # connections that are refused and will be closed
 
 
 class Listener:
@@ -192,33 +196,47 @@ class Listener:
     # What connections report.
 
     def opened(self, connection: Connection) -> None:
-        if self.limits.connections >= self.limits.connections_max:
-            self._refuse(connection)
+        admission = self.limits.connection_quotas.admit(connection.client_host, self.broker.settings, self.broker.clock.monotonic_ms())
+        if admission.refusal is not None:
+            self._refuse(connection, admission.refusal, admission.wait_ms)
             return
-        self.limits.connections += 1
         self.traffic.connections_opened += 1
         self.connections.add(connection)
         connection.local_address = self._told(connection.local_address)
         if self.security is not None and self.security.has_changed():
             self.on_changed()
+        if admission.wait_ms:
+            connection.hold(admission.wait_ms)
+            connection.drain()
         if self._idle_timer is None and self.limits.idle_max_ms > 0:
             self._arm_idle_timer()
 
     def closed(self, connection: Connection) -> None:
         if connection in self.connections:
             self.connections.remove(connection)
-            self.limits.connections -= 1
+            self.limits.connection_quotas.closed(connection.client_host)
 
-    def _refuse(self, connection: Connection) -> None:
+    def _refuse(self, connection: Connection, why: str, linger_ms: int) -> None:
+        """Close it, or first leave it open for a while, unread."""
         self.limits.refused += 1
         if self.limits.refused.bit_count() == 1:  # the 1st, 2nd, 4th, 8th, …: a flood of connections is no flood of lines
             log.warning(
-                "connection from %s refused, the %d. so far: there are %d, as many as allowed",
+                "connection from %s refused, the %d. so far: %s",
                 connection.client_host,
                 self.limits.refused,
-                self.limits.connections,
+                why,
             )
-        connection.abort()
+        if not linger_ms or self.limits.lingering >= LINGERING_MAX:
+            connection.abort()
+            return
+
+        def close() -> None:
+            self.limits.lingering -= 1
+            connection.abort()
+
+        self.limits.lingering += 1
+        connection.hold(linger_ms + MUCH_LATER_MS)
+        self.broker.runtime.call_at(self.broker.clock.monotonic_ms() + linger_ms, close)
 
     def _told(self, local: Address) -> Address:
         """The address that a client which connected to `local` is told to use."""

@@ -95,9 +95,10 @@ class Metrics:
     def _connections(self, shown: Exposition) -> None:
         limits, traffic = self._limits, self._limits.traffic
         name = "kafka_server_socket_server_metrics"
-        shown.one(f"{name}_connection_count", "gauge", "Open connections.", limits.connections)
+        shown.one(f"{name}_connection_count", "gauge", "Open connections.", limits.connection_quotas.count)
         shown.one(f"{name}_connection_creation_total", "counter", "Connections that were accepted.", traffic.connections_opened)
-        shown.one(f"{name}_connection_limit", "gauge", "The most connections that there may be.", limits.connections_max)
+        limit = limits.connection_quotas.limit(self._broker.settings)
+        shown.one(f"{name}_connection_limit", "gauge", "The most connections that there may be.", limit)
         shown.one(f"{name}_connection_refused_total", "counter", "Connections beyond that.", limits.refused)
         shown.one(f"{name}_failed_authentication_total", "counter", "Clients that are not who they say.", traffic.authentications_failed)
         shown.one(f"{name}_incoming_byte_total", "counter", "Bytes of requests.", traffic.bytes_in)
