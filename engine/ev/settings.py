@@ -267,6 +267,13 @@ class Settings:
         "group.consumer.max.size", INT_MAX, "The most members that one group of the new protocol may have.", low=1, high=INT_MAX
     )
 
+    group_consumer_migration_policy = Choice(
+        "group.consumer.migration.policy",
+        "bidirectional",
+        "Which groups with members may change their protocol: classic ones (upgrade), those of the new one (downgrade), both or neither.",
+        choices=("bidirectional", "upgrade", "downgrade", "disabled"),
+    )
+
     # ---- requests and connections
     fetch_max_bytes = Number(
         "fetch.max.bytes", 55 * MIB, "The most bytes that one fetch returns, whatever it asked for.", low=1024, high=INT_MAX, unit="bytes"

@@ -156,15 +156,14 @@ def test_a_member_that_is_silent_for_its_groups_session_timeout_is_out() -> None
     broker = SimulatedBroker(SimulatedDisk(["/data"]), settings={"offsets.topic.num.partitions": "1"})
     ask = broker.ask
     assert Resource(ask, GROUP, "patient").altered((SESSION, SET, "60000")) == (0, None)
-    for group in ("patient", "ordinary"):
-        assert ask(heartbeat(group, "m"), 1).error_code == 0
+    epochs = {group: ask(heartbeat(group, "m"), 1).member_epoch for group in ("patient", "ordinary")}
     broker.world.advance(45_001)
-    assert ask(heartbeat("ordinary", "m", 1), 1).error_code == ErrorCode.UNKNOWN_MEMBER_ID
-    assert ask(heartbeat("patient", "m", 1), 1).error_code == 0
+    assert ask(heartbeat("ordinary", "m", epochs["ordinary"]), 1).error_code == ErrorCode.UNKNOWN_MEMBER_ID
+    assert ask(heartbeat("patient", "m", epochs["patient"]), 1).error_code == 0
     assert Resource(ask, GROUP, "patient").altered((SESSION, DELETE, None)) == (0, None)
-    assert ask(heartbeat("patient", "m", 1), 1).error_code == 0
+    assert ask(heartbeat("patient", "m", epochs["patient"]), 1).error_code == 0
     broker.world.advance(45_001)
-    assert ask(heartbeat("patient", "m", 1), 1).error_code == ErrorCode.UNKNOWN_MEMBER_ID
+    assert ask(heartbeat("patient", "m", epochs["patient"]), 1).error_code == ErrorCode.UNKNOWN_MEMBER_ID
 
 
 def test_a_value_outside_of_bounds_that_were_moved_is_brought_inside() -> None:

@@ -53,7 +53,7 @@ class Coordinator:
             self.carry_out(decision)
 
     def restart(self) -> None:
-        self.groups = Groups(self.settings, SeededRandomness(2), self.topics, GroupConfigs(self.settings))
+        self.groups = Groups(self.settings, SeededRandomness(2 + len(self.log)), self.topics, GroupConfigs(self.settings))
         newest = dict(self.log)
         for key, value in newest.items():
             if value is not None:

@@ -10,6 +10,7 @@ import pathlib
 import re
 import select
 import time
+import uuid
 import zlib
 from functools import partial
 from typing import Any
@@ -23,6 +24,7 @@ from ev.wire.messages.k03_metadata import MetadataRequest, MetadataRequestTopic
 from ev.wire.messages.k10_find_coordinator import FindCoordinatorRequest
 from ev.wire.messages.k12_heartbeat import HeartbeatRequest
 from ev.wire.messages.k19_create_topics import CreatableTopic, CreateTopicsRequest
+from ev.wire.messages.k68_consumer_group_heartbeat import ConsumerGroupHeartbeatRequest
 from support.apache_kafka import Kafka
 from support.conversation import EVENTS, Conversation, Scenario, Words, scenarios
 from support.raw_client import RawClient
@@ -33,7 +35,8 @@ pytestmark = pytest.mark.java
 LOCAL_EVENTS = {"time", "restart", "full", "room", "set", "topic-deleted", "recreated"}
 KEYS = {api.request: api.key for api in API.values()}
 REPLY = re.compile(r"^\w+< ")
-LOOKS = re.compile(r"^\w+> (describe|list)\b")
+NAMES_GROUPS = ("describe", "describe_consumers", "delete")
+LOOKS = re.compile(r"^\w+> (describe|describe_consumers|list)\b")
 """Kafka shows of its groups what its log has: what was answered a moment ago without a record in the log may not be there yet."""
 READS_FOLLOW_WITHIN_S = 5
 QUIET_S = 0.02
@@ -78,6 +81,7 @@ class KafkaConversation(Conversation):
             client.ask(19, 5, CreateTopicsRequest(topics=made, timeout_ms=10_000))
             asked = MetadataRequest(topics=[MetadataRequestTopic(name=name) for name in wanted], allow_auto_topic_creation=False)
             found = wait_for(lambda: all_there(client.ask(3, 12, asked)), "the topics")
+            wait_for(lambda: coordinator_knows(client, wanted, self.prefix), "the coordinator to know the topics")
         for topic in found:
             self.topics.create(topic.name, len(topic.partitions))
             self.topics.ids[topic.name] = bytes(topic.topic_id)
@@ -129,14 +133,34 @@ def all_there(answer: Any) -> Any:
     return all(topic.error_code == 0 and topic.partitions for topic in answer.topics) and answer.topics
 
 
+def coordinator_knows(client: RawClient, wanted: dict[str, int], prefix: str) -> bool:
+    """Whether a member of the new protocol would get all of the topics: the one who answers Metadata may know them before."""
+    probe = ConsumerGroupHeartbeatRequest(
+        group_id=f"probe-{prefix}{uuid.uuid4().hex}",
+        member_id="probe",
+        rebalance_timeout_ms=10_000,
+        subscribed_topic_names=list(wanted),
+        topic_partitions=[],
+    )
+    answer = client.ask(68, 1, probe)
+    if answer.error_code or answer.assignment is None:
+        return False
+    probe.member_epoch = -1
+    client.ask(68, 1, probe)
+    return sum(len(part.partitions) for part in answer.assignment.topic_partitions) == sum(wanted.values())
+
+
 def prefixed(line: str, prefix: str) -> str:
     """The line with the prefix before every group and topic."""
     client, request = line.split("> ", 1)
     verb, *words = request.split()
     changed = []
     for number, word in enumerate(words):
-        is_group = verb != "list" and "=" not in word and word != "none" and (number == 0 or verb in ("describe", "delete"))
-        if is_group or "/" in word:
+        is_group = verb != "list" and "=" not in word and word != "none" and (number == 0 or verb in NAMES_GROUPS)
+        name, _, value = word.partition("=")
+        if "/" in value:
+            changed.append(f"{name}=" + ",".join(prefix + place for place in value.split(",")))
+        elif is_group or "/" in word or (verb == "beat" and "=" not in word and word != "owned"):
             changed.append(prefix + word)
         elif ":" in word and not word.endswith(":garbage"):
             name, _, topics = word.partition(":")

@@ -17,6 +17,17 @@
 Every event is followed by everything that it brought about, in order; nothing else may happen. The first member id that client
 `a` is given is called a1, the next a2, whatever it is in truth. Assignments and metadata are short words; `range:orders` is a
 consumer's subscription to orders, and a plain word for members of another protocol type.
+
+Members of the new protocol say `beat`; their first one has epoch 0 and makes their id. Which partitions somebody gets is the
+assignor's choice, so only their number is told; a client that says `owned` reports those that it was told to have last:
+
+    a> sync g member=a1 generation=1 a1=orders/0,orders/1   the leader gives real partitions, where the broker is to read them
+    a< synced orders:2
+    b> beat g epoch=0 orders                                joins, and subscribes to orders
+    b< beats b1 epoch=2 has=nothing
+    a> join g member=a1 owned coop:orders
+    x> describe_consumers g
+    x< described g Stable epoch=2 a1:classic:2:orders:1,b1:consumer:2:orders:1
 """
 
 from __future__ import annotations
@@ -31,10 +42,12 @@ from ev.broker.handlers import k09_offset_fetch as fetch_handler
 from ev.broker.handlers import k15_describe_groups as describe_handler
 from ev.broker.handlers import k42_delete_groups as delete_handler
 from ev.coordinators.classic_replies import join_refused, sync_refused
-from ev.coordinators.decision import Caller, Decision, Now
+from ev.coordinators.consumer_group_records import ConsumerKey, read_consumer_key, read_group, read_member
+from ev.coordinators.decision import Caller, Decision, Now, Record
 from ev.coordinators.group_config import GroupConfigs
 from ev.coordinators.group_records import GroupKey, OffsetKey, read_group_value, read_key, read_offset_value
 from ev.coordinators.groups import Groups
+from ev.coordinators.subscriptions import assignment_value, read_assignment
 from ev.errors import ErrorCode, error_name
 from ev.randomness import SeededRandomness
 from ev.settings import Settings
@@ -50,11 +63,14 @@ from ev.wire.messages import (
     k16_list_groups,
     k42_delete_groups,
     k47_offset_delete,
+    k68_consumer_group_heartbeat,
+    k69_consumer_group_describe,
 )
-from ev.wire.messages.consumer_protocol import ConsumerProtocolSubscription
+from ev.wire.messages.consumer_protocol import ConsumerProtocolSubscription, TopicPartition
 
 EVENTS = ("time", "restart", "full", "room", "topic-deleted", "topics", "set", "recreated")
 DEFAULT_VERSIONS = {"join": 9, "sync": 4, "heartbeat": 4, "leave": 5, "commit": 9, "fetch": 9, "describe": 6, "list": 5, "delete": 2}
+DEFAULT_VERSIONS |= {"beat": 1, "describe_consumers": 1}
 START_MS = 1_000_000
 
 
@@ -140,6 +156,8 @@ class Conversation:
         self.heard: list[str] = []
         self.symbols: dict[str, str] = {}  # member id -> a1
         self.given: dict[str, int] = {}
+        self.has: dict[str, dict[str, list[int]]] = {}  # what each client was told to have
+        self.joins_as: dict[str, str] = {}
         self._groups: Groups | None = None
         self._randomness = SeededRandomness(7)
 
@@ -203,6 +221,7 @@ class Conversation:
     def _request(self, client: str, words: Words) -> None:
         version = words.number("v", DEFAULT_VERSIONS.get(words.verb, 0))
         build: Callable[[Words, int], tuple[Any, Callable[..., Decision], Callable[[int], Any]]] = getattr(self, f"_{words.verb}")
+        self.speaker = client
         request, method, error = build(words, version)
         self._ask(request, method, Caller((client, words.verb), version, client, "/127.0.0.1", error))
 
@@ -219,7 +238,7 @@ class Conversation:
             self.log.append((key, value))
             self.groups.replay(key, value, self.now)
         said = [self._reply(caller, message) for caller, message in decision.replies]
-        self.heard += [self._record(key, value) for _, key, value in decision.records] + said
+        self.heard += self._records(decision.records) + said
 
     # ---- requests
 
@@ -227,19 +246,21 @@ class Conversation:
         return next((member_id for member_id, known in self.symbols.items() if known == symbol), symbol)
 
     def symbol(self, member_id: str) -> str:
-        if "-" not in member_id:
-            return member_id or "none"
-        if member_id not in self.symbols:
-            client = member_id.split("-")[0]
-            self.given[client] = self.given.get(client, 0) + 1
-            self.symbols[member_id] = f"{client}{self.given[client]}"
-        return self.symbols[member_id]
+        if member_id in self.symbols:
+            return self.symbols[member_id]
+        return self._named(member_id, member_id.split("-")[0]) if "-" in member_id else member_id or "none"
+
+    def _named(self, member_id: str, client: str) -> str:
+        self.given[client] = self.given.get(client, 0) + 1
+        return self.symbols.setdefault(member_id, f"{client}{self.given[client]}")
 
     def _join(self, words: Words, version: int) -> Any:
         kind = words.get("type", "consumer")
         group, *offered = words.plain
         member_id = self.member(words.get("member", ""))
-        protocols = [_protocol(kind, each) for each in offered]
+        owned = self.has.get(self.speaker, {}) if "owned" in offered else None
+        protocols = [_protocol(kind, each, owned) for each in offered if each != "owned"]
+        self.joins_as[self.speaker] = words.options.get("instance", self.speaker)
         request = k11_join_group.JoinGroupRequest(
             group_id="" if group == "none" else group,
             session_timeout_ms=words.number("session", 10_000),
@@ -261,7 +282,7 @@ class Conversation:
             protocol_name=words.options.pop("protocol", None),
         )
         request.assignments = [
-            k14_sync_group.SyncGroupRequestAssignment(member_id=self.member(name), assignment=given.encode())
+            k14_sync_group.SyncGroupRequestAssignment(member_id=self.member(name), assignment=_gift(given))
             for name, given in words.options.items()
         ]
         return request, self.groups.sync, sync_refused
@@ -274,6 +295,32 @@ class Conversation:
             group_instance_id=words.options.pop("instance", None),
         )
         return request, self.groups.heartbeat, lambda code: k12_heartbeat.HeartbeatResponse(error_code=code)
+
+    def _beat(self, words: Words, version: int) -> Any:
+        group, *topics = words.plain
+        epoch = words.number("epoch", 0)
+        member_id = self.member(words.get("member", ""))
+        if not member_id:
+            member_id = f"{self.speaker}-{self.given.get(self.speaker, 0)}"
+            self._named(member_id, self.speaker)
+        owned = self.has.get(self.speaker, {}) if "owned" in topics else {} if epoch == 0 else None
+        topics = [topic for topic in topics if topic != "owned"]
+        request = k68_consumer_group_heartbeat.ConsumerGroupHeartbeatRequest(
+            group_id=group,
+            member_id=member_id,
+            member_epoch=epoch,
+            instance_id=words.options.pop("instance", None),
+            rebalance_timeout_ms=words.number("rebalance", 30_000) if epoch == 0 else -1,
+            subscribed_topic_names=topics or None,
+            topic_partitions=None
+            if owned is None
+            else [
+                k68_consumer_group_heartbeat.TopicPartitions(self.topics.topic_id(name) or bytes(16), indexes)
+                for name, indexes in owned.items()
+            ],
+        )
+        refuse = k68_consumer_group_heartbeat.ConsumerGroupHeartbeatResponse
+        return request, self.groups.consumer_heartbeat, lambda code: refuse(error_code=code)
 
     def _leave(self, words: Words, version: int) -> Any:
         group, *who = words.plain
@@ -342,6 +389,10 @@ class Conversation:
         request = k15_describe_groups.DescribeGroupsRequest(groups=words.plain)
         return request, self.groups.describe_groups, lambda code: describe_handler.refused(request, code)
 
+    def _describe_consumers(self, words: Words, version: int) -> Any:
+        request = k69_consumer_group_describe.ConsumerGroupDescribeRequest(words.plain)
+        return request, self.groups.describe_consumer_groups, lambda code: k69_consumer_group_describe.ConsumerGroupDescribeResponse()
+
     def _list(self, words: Words, version: int) -> Any:
         states, types = words.get("states", ""), words.get("types", "")
         request = k16_list_groups.ListGroupsRequest(
@@ -359,6 +410,10 @@ class Conversation:
         client, verb = caller.token
         # Through the bytes again: a reply that this version cannot carry must not pass.
         message, _ = decode(type(message), caller.version, encode(message, caller.version))
+        is_given = verb == "join" and message.error_code in (ErrorCode.NONE, ErrorCode.MEMBER_ID_REQUIRED)
+        if is_given and message.member_id not in self.symbols:
+            self._named(message.member_id, self.joins_as[client])
+        self.listener = client
         said: str = getattr(self, f"_said_{verb}")(message, caller.version)
         return f"{client}< {said}"
 
@@ -373,7 +428,34 @@ class Conversation:
         return said + (" skip-assignment" if message.skip_assignment else "")
 
     def _said_sync(self, message: k14_sync_group.SyncGroupResponse, version: int) -> str:
-        return error_name(message.error_code) if message.error_code else f"synced {message.assignment.decode() or 'nothing'}"
+        if message.error_code:
+            return error_name(message.error_code)
+        assignment = read_assignment(bytes(message.assignment))
+        if assignment is not None:
+            self.has[self.listener] = {part.topic: part.partitions for part in assignment.assigned_partitions}
+        return f"synced {_given(bytes(message.assignment))}"
+
+    def _said_beat(self, message: k68_consumer_group_heartbeat.ConsumerGroupHeartbeatResponse, version: int) -> str:
+        if message.error_code:
+            return error_name(message.error_code)
+        said = f"beats {self.symbol(message.member_id or '')} epoch={message.member_epoch}"
+        if message.assignment is None:
+            return said
+        parts = message.assignment.topic_partitions
+        told = {self.topics.topic_name(bytes(part.topic_id)) or "?": part.partitions for part in parts}
+        self.has[self.listener] = told
+        return f"{said} has={_counts(told)}"
+
+    def _said_describe_consumers(self, message: k69_consumer_group_describe.ConsumerGroupDescribeResponse, version: int) -> str:
+        (group,) = message.groups
+        if group.error_code:
+            return error_name(group.error_code)
+        members = [
+            f"{self.symbol(member.member_id)}:{'consumer' if member.member_type else 'classic'}:{member.member_epoch}:"
+            + _counts({part.topic_name: part.partitions for part in member.assignment.topic_partitions})
+            for member in group.members
+        ]
+        return f"described {group.group_id} {group.group_state} epoch={group.group_epoch} {','.join(sorted(members))}"
 
     def _said_heartbeat(self, message: k12_heartbeat.HeartbeatResponse, version: int) -> str:
         return error_name(message.error_code) if message.error_code else "ok"
@@ -414,7 +496,7 @@ class Conversation:
         said = []
         for group in message.groups:
             members = ",".join(
-                sorted(f"{self.symbol(member.member_id)}:{member.member_assignment.decode() or 'nothing'}" for member in group.members)
+                sorted(f"{self.symbol(member.member_id)}:{_given(bytes(member.member_assignment))}" for member in group.members)
             )
             words = [group.group_id, group.group_state, group.protocol_type, group.protocol_data, members]
             if group.error_code:
@@ -432,6 +514,32 @@ class Conversation:
     def _said_delete(self, message: k42_delete_groups.DeleteGroupsResponse, version: int) -> str:
         return "deleted " + " ".join(f"{each.group_id}={error_name(each.error_code)}" for each in message.results)
 
+    def _records(self, records: list[Record]) -> list[str]:
+        """A line for each, but one for all that are about a group of the new protocol."""
+        lines: list[str] = []
+        place: int | None = None
+        for group_id, key, value in records:
+            about = read_consumer_key(key)
+            if about is None:
+                lines.append(self._record(key, value))
+                continue
+            if place is None:
+                place = len(lines)
+                lines.append(f"log consumers {group_id}")
+            lines[place] += self._consumer_record(about, value)
+        return lines
+
+    def _consumer_record(self, about: ConsumerKey, value: bytes | None) -> str:
+        match about.kind:
+            case 3:
+                return " tombstone" if value is None else f" epoch={read_group(value)[0]}"
+            case 5 if value is None:
+                return f" without={self.symbol(about.member_id)}"
+            case 5 if value is not None:
+                kind = "consumer" if read_member(about.member_id, value).classic is None else "classic"
+                return f" {kind}={self.symbol(about.member_id)}"
+        return ""
+
     def _record(self, key: bytes, value: bytes | None) -> str:
         about = read_key(key)
         if isinstance(about, OffsetKey):
@@ -447,18 +555,44 @@ class Conversation:
         said = f"log group {about.group_id} generation={group.generation}"
         if group.members:
             said += f" protocol={group.protocol} leader={self.symbol(group.leader or '')} members=" + ",".join(
-                f"{self.symbol(member.member_id)}:{bytes(member.assignment).decode() or 'nothing'}" for member in group.members
+                f"{self.symbol(member.member_id)}:{_given(bytes(member.assignment))}" for member in group.members
             )
         return said
 
 
-def _protocol(kind: str, text: str) -> k11_join_group.JoinGroupRequestProtocol:
+def _protocol(kind: str, text: str, owned: dict[str, list[int]] | None) -> k11_join_group.JoinGroupRequestProtocol:
     name, _, wish = text.partition(":")
     metadata = wish.encode()
     if kind == "consumer" and wish != "garbage":
         subscription = ConsumerProtocolSubscription(topics=wish.split(",") if wish else [])
-        metadata = bytes(2) + encode(subscription, 0)
+        version = 0 if owned is None else 1
+        if owned:
+            subscription.owned_partitions = [TopicPartition(topic, indexes) for topic, indexes in owned.items()]
+        metadata = version.to_bytes(2, "big") + encode(subscription, version)
     return k11_join_group.JoinGroupRequestProtocol(name=name, metadata=metadata)
+
+
+def _gift(text: str) -> bytes:
+    """An assignment: `t/0,t/1` as consumers write it, any other word as it is."""
+    if "/" not in text:
+        return text.encode()
+    given: dict[str, list[int]] = {}
+    for place in text.split(","):
+        topic, partition = place.split("/")
+        given.setdefault(topic, []).append(int(partition))
+    return assignment_value(given, bytes(2))
+
+
+def _given(assignment: bytes) -> str:
+    read = read_assignment(assignment)
+    if read is not None and assignment[:1] == b"\0":
+        return _counts({part.topic: part.partitions for part in read.assigned_partitions})
+    return assignment.decode() or "nothing"
+
+
+def _counts(partitions: dict[str, list[int]]) -> str:
+    """How many partitions of each topic."""
+    return ",".join(f"{topic}:{len(indexes)}" for topic, indexes in sorted(partitions.items())) or "nothing"
 
 
 def _short(text: str) -> str:

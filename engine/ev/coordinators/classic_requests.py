@@ -82,7 +82,7 @@ class ClassicRequests:
     def _join_new(
         self, group: ClassicGroup, request: JoinGroupRequest, protocols: list[Protocol], caller: Caller, now: Now, decision: Decision
     ) -> None:
-        member_id = self._new_member_id(request.group_instance_id or caller.client_id)
+        member_id = member_id_of(self._randomness, request.group_instance_id or caller.client_id)
         if request.group_instance_id is not None:
             holder = group.static_members.get(request.group_instance_id)
             if holder is None:
@@ -134,7 +134,7 @@ class ClassicRequests:
             caller.client_id,
             caller.client_host,
             request.session_timeout_ms,
-            _rebalance_timeout_ms(request),
+            rebalance_timeout_of(request),
             protocols,
         )
         member.is_new = True
@@ -217,10 +217,6 @@ class ClassicRequests:
         topics = subscribed_topics(old) if group.uses_consumer_protocol else None
         return topics is not None and topics == subscribed_topics(new)
 
-    def _new_member_id(self, prefix: str) -> str:
-        digits = self._randomness.uuid().hex()
-        return f"{prefix}-{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
-
     # ---- SyncGroup
 
     def sync(self, group: ClassicGroup, request: SyncGroupRequest, caller: Caller, now: Now, decision: Decision) -> None:
@@ -295,7 +291,13 @@ class ClassicRequests:
         return error_code
 
 
-def _rebalance_timeout_ms(request: JoinGroupRequest) -> int:
+def member_id_of(randomness: Randomness, prefix: str) -> str:
+    """A member id that nobody has; it begins with something that people recognize."""
+    digits = randomness.uuid().hex()
+    return f"{prefix}-{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+def rebalance_timeout_of(request: JoinGroupRequest) -> int:
     """Version 0 has no rebalance timeout: there the session's serves for both."""
     return request.rebalance_timeout_ms if request.rebalance_timeout_ms >= 0 else request.session_timeout_ms
 
@@ -303,7 +305,7 @@ def _rebalance_timeout_ms(request: JoinGroupRequest) -> int:
 def _update(group: ClassicGroup, member: Member, request: JoinGroupRequest, protocols: list[Protocol], caller: Caller) -> None:
     group.offer(member, protocols)
     member.session_timeout_ms = request.session_timeout_ms
-    member.rebalance_timeout_ms = _rebalance_timeout_ms(request)
+    member.rebalance_timeout_ms = rebalance_timeout_of(request)
     member.client_id = caller.client_id
     member.client_host = caller.client_host
 

@@ -14,6 +14,9 @@ and gets what it is to have when its former owner has given that up.
       │  └── what it waited for became free ── UnreleasedPartitions <── what it is to get still has an owner ────┤
       └─────────────────────────────────────────────────────────────────────────────────────────────────────────┘
 
+Members of the classic protocol may be in it too (KIP-848's migration): they take their steps with JoinGroup, are told them by
+SyncGroup, and know their epoch as their generation.
+
 Everything here is in the log, and changes when its record is replayed.
 """
 
@@ -23,10 +26,12 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ev.coordinators.classic import State
+from ev.coordinators.subscriptions import CONSUMER_PROTOCOL_TYPE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
+    from ev.coordinators.classic import Protocol
     from ev.coordinators.patterns import Pattern
     from ev.coordinators.server_assignors import Assignment
 
@@ -42,6 +47,13 @@ class MemberState(IntEnum):
     UNRELEASED_PARTITIONS = 2
 
 
+class ClassicMetadata(NamedTuple):
+    """What a member that speaks the classic protocol has said in its JoinGroup and the new protocol has no place for."""
+
+    session_timeout_ms: int
+    protocols: tuple[Protocol, ...]
+
+
 class ConsumerMember(NamedTuple):
     """What a member says of itself. Never changed: a change is a new one."""
 
@@ -54,6 +66,8 @@ class ConsumerMember(NamedTuple):
     regex: str | None
     rebalance_timeout_ms: int
     server_assignor: str | None
+    #: None: it speaks the new protocol.
+    classic: ClassicMetadata | None = None
 
 
 class Current(NamedTuple):
@@ -81,6 +95,7 @@ class ConsumerGroup:
         self.instances: dict[str, str] = {}  # member ids of static members
         self.current: dict[str, Current] = {}
         self.target_epoch = 0
+        self.target_timestamp_ms = 0  # of the wall clock, when the target was made
         self.target: dict[str, Assignment] = {}
         self.owners: dict[tuple[bytes, int], str] = {}  # who has, or still has to give up, each partition
         self.patterns: dict[str, Pattern] = {}
@@ -105,12 +120,45 @@ class ConsumerGroup:
     def current_of(self, member_id: str) -> Current:
         return self.current.get(member_id, Current())
 
+    def classic_members(self) -> list[ConsumerMember]:
+        return [member for member in self.members.values() if member.classic is not None]
+
+    def all_are_classic_but(self, member_ids: Collection[str]) -> bool:
+        """Whether those who stay when these leave all speak the classic protocol."""
+        return all(member.classic is not None or member.member_id in member_ids for member in self.members.values())
+
+    def supports(self, protocol_type: str, protocols: list[Protocol]) -> bool:
+        """Whether somebody with these classic protocols can be a member beside the classic ones who are."""
+        common = {offered.name for offered in protocols}
+        for member in self.classic_members():
+            assert member.classic is not None, "it is a classic member"
+            common &= {offered.name for offered in member.classic.protocols}
+        return protocol_type == CONSUMER_PROTOCOL_TYPE and bool(common)
+
+    def waits_for_others(self, member_id: str) -> bool:
+        """Whether a partition that the member is to get still has another owner."""
+        has = self.current_of(member_id).assigned
+        return any(
+            self.owners.get((topic_id, index), member_id) != member_id
+            for topic_id, indexes in self.target.get(member_id, {}).items()
+            for index in indexes - has.get(topic_id, frozenset())
+        )
+
     def is_subscribed(self, topic: str) -> bool:
         """Whether a member reads the topic."""
         return any(
             topic in member.subscribed or (member.regex is not None and self.patterns[member.regex].matches(topic))
             for member in self.members.values()
         )
+
+    def copy(self) -> ConsumerGroup:
+        """To look at how the group will be after a change."""
+        view = ConsumerGroup(self.group_id)
+        view.epoch, view.metadata_hash, view.topics_seen = self.epoch, self.metadata_hash, self.topics_seen
+        view.members, view.instances, view.patterns = dict(self.members), dict(self.instances), self.patterns
+        view.current, view.owners = dict(self.current), dict(self.owners)
+        view.target_epoch, view.target_timestamp_ms, view.target = self.target_epoch, self.target_timestamp_ms, dict(self.target)
+        return view
 
     # What replay changes.
 
@@ -143,16 +191,27 @@ def places_of(current: Current) -> Iterator[tuple[bytes, int]]:
                 yield topic_id, index
 
 
-def reconciled(group: ConsumerGroup, member_id: str, target: Assignment, target_epoch: int, owned: Assignment | None) -> Current:
-    """The member's next step towards its target (CurrentAssignmentBuilder). `owned`: what it reports to have; None: it did not say."""
+def reconciled(
+    group: ConsumerGroup, member_id: str, target: Assignment, target_epoch: int, owned: Assignment | None, wanted: Collection[bytes]
+) -> Current:
+    """The member's next step towards its target (CurrentAssignmentBuilder).
+
+    `owned`: what it reports to have; None: it did not say. `wanted`: the ids of the topics that it subscribes to; it keeps nothing of
+    any other, also when the target is from a time before it said so.
+    """
     current = group.current_of(member_id)
-    if current.state is MemberState.STABLE and current.epoch == target_epoch:
-        return current
-    if current.state is MemberState.UNREVOKED_PARTITIONS:
-        if owned is None or _overlap(owned, current.revoking):
+    target = {topic_id: indexes for topic_id, indexes in target.items() if topic_id in wanted}
+    match current.state:
+        case MemberState.STABLE if current.epoch == target_epoch and current.assigned.keys() <= set(wanted):
+            return current
+        case MemberState.UNREVOKED_PARTITIONS if owned is None or _overlap(owned, current.revoking):
             return current  # it has not let go yet
-        return _next(group, member_id, current._replace(revoking={}), target, target_epoch, owned)
-    return _next(group, member_id, current, target, target_epoch, owned)
+        case MemberState.UNREVOKED_PARTITIONS:
+            epoch = min(current.epoch + 1, target_epoch)
+            previous = current.epoch if epoch != current.epoch else current.previous_epoch
+            return _next(group, member_id, Current(epoch, previous, current.state, current.assigned), target, target_epoch, owned)
+        case _:
+            return _next(group, member_id, current, target, target_epoch, owned)
 
 
 def _next(
@@ -160,7 +219,7 @@ def _next(
 ) -> Current:
     kept: Assignment = {}
     revoking: Assignment = {}
-    wanted: Assignment = {}
+    gained: Assignment = {}
     waits = False
     for topic_id in current.assigned.keys() | target.keys():
         has, shall = current.assigned.get(topic_id, frozenset()), target.get(topic_id, frozenset())
@@ -171,10 +230,10 @@ def _next(
         free = frozenset(index for index in shall - has if group.owners.get((topic_id, index), member_id) == member_id)
         waits = waits or free != shall - has
         if free:
-            wanted[topic_id] = free
+            gained[topic_id] = free
     if revoking and (owned is None or _overlap(owned, revoking)):
         return Current(current.epoch, current.previous_epoch, MemberState.UNREVOKED_PARTITIONS, kept, revoking)
-    assigned = {topic_id: kept.get(topic_id, frozenset()) | wanted.get(topic_id, frozenset()) for topic_id in kept.keys() | wanted.keys()}
+    assigned = {topic_id: kept.get(topic_id, frozenset()) | gained.get(topic_id, frozenset()) for topic_id in kept.keys() | gained.keys()}
     state = MemberState.UNRELEASED_PARTITIONS if waits else MemberState.STABLE
     previous = current.epoch if current.epoch != target_epoch else current.previous_epoch
     return Current(target_epoch, previous, state, assigned, {})

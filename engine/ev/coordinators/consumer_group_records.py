@@ -14,10 +14,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from ev.coordinators.consumer_group import ConsumerMember, Current, MemberState
+from ev.coordinators.classic import Protocol
+from ev.coordinators.consumer_group import ClassicMetadata, ConsumerMember, Current, MemberState
 from ev.errors import MalformedError
 from ev.wire.codec import decode, encode
 from ev.wire.messages.offsets_topic import (
+    ClassicMemberMetadata,
+    ClassicProtocol,
     ConsumerGroupCurrentMemberAssignmentKey,
     ConsumerGroupCurrentMemberAssignmentValue,
     ConsumerGroupMemberMetadataKey,
@@ -64,6 +67,10 @@ def encode_key(key: ConsumerKey) -> bytes:
     return key.kind.to_bytes(2, "big") + encode(message, 0)
 
 
+def is_consumer_key(key: bytes) -> bool:
+    return int.from_bytes(key[:2], "big") in KEYS
+
+
 def read_consumer_key(key: bytes) -> ConsumerKey | None:
     """None for a record of another kind. Raises MalformedError."""
     kind = int.from_bytes(key[:2], "big")
@@ -94,8 +101,16 @@ def member_value(member: ConsumerMember) -> bytes:
             subscribed_topic_regex=member.regex,
             rebalance_timeout_ms=member.rebalance_timeout_ms,
             server_assignor=member.server_assignor,
+            classic_member_metadata=_classic_value(member.classic),
         )
     )
+
+
+def _classic_value(classic: ClassicMetadata | None) -> ClassicMemberMetadata | None:
+    if classic is None:
+        return None
+    offered = [ClassicProtocol(protocol.name, protocol.metadata) for protocol in classic.protocols]
+    return ClassicMemberMetadata(classic.session_timeout_ms, offered)
 
 
 def read_member(member_id: str, value: bytes) -> ConsumerMember:
@@ -107,18 +122,28 @@ def read_member(member_id: str, value: bytes) -> ConsumerMember:
         read.client_id,
         read.client_host,
         tuple(read.subscribed_topic_names),
-        read.subscribed_topic_regex,
+        read.subscribed_topic_regex or None,
         read.rebalance_timeout_ms,
         read.server_assignor,
+        _read_classic(read.classic_member_metadata),
     )
+
+
+def _read_classic(read: ClassicMemberMetadata | None) -> ClassicMetadata | None:
+    if read is None or not read.supported_protocols:
+        return None
+    offered = tuple(Protocol(protocol.name, bytes(protocol.metadata)) for protocol in read.supported_protocols)
+    return ClassicMetadata(read.session_timeout_ms, offered)
 
 
 def target_value(epoch: int, now_ms: int) -> bytes:
     return _encoded(ConsumerGroupTargetAssignmentMetadataValue(epoch, now_ms))
 
 
-def read_target(value: bytes) -> int:
-    return int(_decoded(ConsumerGroupTargetAssignmentMetadataValue, value).assignment_epoch)
+def read_target(value: bytes) -> tuple[int, int]:
+    """(epoch, the wall clock's time at which the target was made)."""
+    read = _decoded(ConsumerGroupTargetAssignmentMetadataValue, value)
+    return read.assignment_epoch, read.assignment_timestamp
 
 
 def target_member_value(assignment: Assignment) -> bytes:

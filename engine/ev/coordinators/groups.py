@@ -9,14 +9,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from ev.coordinators.classic import ClassicGroup, Member, State
+from ev.coordinators.classic import ClassicGroup, State
+from ev.coordinators.classic_members import ClassicMembers
 from ev.coordinators.classic_rebalance import Deadline, Rebalance
 from ev.coordinators.classic_replies import left
 from ev.coordinators.classic_requests import ClassicRequests, leaving
-from ev.coordinators.consumer_group_records import ConsumerKey, read_consumer_key
-from ev.coordinators.consumer_groups import CONSUMER_TYPE, REVOCATION, SESSION, ConsumerGroups
+from ev.coordinators.consumer_changes import OF_MEMBERS, Changes
+from ev.coordinators.consumer_group_records import ConsumerKey, is_consumer_key, read_consumer_key
+from ev.coordinators.consumer_groups import ConsumerGroups, Refused
 from ev.coordinators.deadlines import Deadlines
 from ev.coordinators.decision import Caller, Decision, Now, Record
+from ev.coordinators.group_questions import GroupQuestions
 from ev.coordinators.group_records import (
     GroupKey,
     OffsetKey,
@@ -29,14 +32,14 @@ from ev.coordinators.group_records import (
     read_member,
     read_offset_value,
 )
+from ev.coordinators.migration import CannotMigrate, Migration
 from ev.coordinators.offsets import Offsets, Topics, commit_error, transactional_commit_error
 from ev.errors import ErrorCode
-from ev.wire.messages.k15_describe_groups import DescribedGroup, DescribedGroupMember, DescribeGroupsResponse
-from ev.wire.messages.k16_list_groups import ListedGroup, ListGroupsResponse
+from ev.wire.messages.k15_describe_groups import DescribeGroupsResponse
+from ev.wire.messages.k16_list_groups import ListGroupsResponse
 from ev.wire.messages.k42_delete_groups import DeletableGroupResult, DeleteGroupsResponse
 from ev.wire.messages.k68_consumer_group_heartbeat import ConsumerGroupHeartbeatResponse
 from ev.wire.messages.k69_consumer_group_describe import ConsumerGroupDescribeResponse
-from ev.wire.messages.k69_consumer_group_describe import DescribedGroup as DescribedConsumerGroup
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,7 +62,6 @@ if TYPE_CHECKING:
     from ev.wire.messages.k68_consumer_group_heartbeat import ConsumerGroupHeartbeatRequest
     from ev.wire.messages.k69_consumer_group_describe import ConsumerGroupDescribeRequest
 
-CLASSIC_TYPE: Final = "classic"
 REFUSED_EXPIRY_RETRY_MS: Final = 60_000
 
 
@@ -71,7 +73,13 @@ class Groups:
         self._deadlines: Deadlines[Deadline] = Deadlines()
         self._rebalance = Rebalance(settings, self._deadlines)
         self._requests = ClassicRequests(settings, randomness, self._rebalance)
-        self._consumers = ConsumerGroups(settings, randomness, topics, configs, self._deadlines)
+        self._changes = Changes(topics, configs, self._deadlines)
+        self._migration = Migration(settings, topics, self._groups, self._rebalance, self._changes)
+        self._consumers = ConsumerGroups(settings, randomness, configs, self._changes, self._migration, self._deadlines)
+        self._classic_members = ClassicMembers(
+            settings, randomness, topics, self._consumers, self._changes, self._migration, self._deadlines
+        )
+        self._questions = GroupQuestions(self._groups, self._consumers.groups, topics)
 
     # ---- members
 
@@ -86,8 +94,9 @@ class Groups:
         consumers = self._consumers.groups.get(request.group_id)
         if consumers is not None:
             if consumers.members:
-                return decision.refuse(caller, ErrorCode.INCONSISTENT_GROUP_PROTOCOL)
-            self._consumers.bury(consumers, decision)
+                self._classic_members.join(consumers, request, caller, now, decision)
+                return decision
+            self._changes.bury(consumers, decision)
         if group is None:
             if request.member_id:
                 return decision.refuse(caller, ErrorCode.UNKNOWN_MEMBER_ID)
@@ -98,6 +107,10 @@ class Groups:
 
     def sync(self, request: SyncGroupRequest, caller: Caller, now: Now) -> Decision:
         decision = Decision((request.group_id,))
+        consumers = self._consumers.groups.get(request.group_id)
+        if consumers is not None:
+            self._classic_members.sync(consumers, request, caller, now, decision)
+            return decision
         group = self._groups.get(request.group_id)
         if group is None:
             return decision.refuse(caller, _missing(request.group_id))
@@ -106,6 +119,10 @@ class Groups:
 
     def heartbeat(self, request: HeartbeatRequest, caller: Caller, now: Now) -> Decision:
         decision = Decision((request.group_id,))
+        consumers = self._consumers.groups.get(request.group_id)
+        if consumers is not None:
+            self._classic_members.heartbeat(consumers, request, caller, now, decision)
+            return decision
         group = self._groups.get(request.group_id)
         if group is None:
             return decision.refuse(caller, _missing(request.group_id))
@@ -117,6 +134,10 @@ class Groups:
         group = self._groups.get(request.group_id)
         if not request.group_id:
             return decision.refuse(caller, ErrorCode.INVALID_GROUP_ID)
+        consumers = self._consumers.groups.get(request.group_id)
+        if consumers is not None:
+            self._classic_members.leave(consumers, request, caller, now, decision)
+            return decision
         if group is None:
             outcomes = [(identity, ErrorCode.UNKNOWN_MEMBER_ID) for identity in leaving(request, caller.version)]
             decision.reply(caller, left(caller.version, outcomes))
@@ -129,30 +150,34 @@ class Groups:
 
     def consumer_heartbeat(self, request: ConsumerGroupHeartbeatRequest, caller: Caller, now: Now) -> Decision:
         decision = Decision((request.group_id,))
-        group = self._groups.get(request.group_id)
-        if group is not None and request.member_epoch == 0 and group.state is State.EMPTY and group.is_idle:
-            if group.persisted is not None:
-                decision.write(group.group_id, group_key(group.group_id), None)  # it becomes one of the new protocol
-        elif group is not None:
-            text = f"Group {request.group_id} is not a consumer group."
-            return decision.reply_with(caller, ConsumerGroupHeartbeatResponse(error_code=ErrorCode.GROUP_ID_NOT_FOUND, error_message=text))
-        outcome = self._consumers.heartbeat(request, caller, now, decision)
-        return outcome if len(outcome.records) > 1 or group is None else _without_records(outcome)
+        try:
+            self._consumers.check(request, caller.version)
+            self._consumer_heartbeat(self._groups.get(request.group_id), request, caller, now, decision)
+        except Refused as refused:
+            decision.records.clear()  # a group that was to migrate stays what it is
+            answer = ConsumerGroupHeartbeatResponse(error_code=refused.code, error_message=refused.message)
+            decision.reply(caller, answer)
+        return decision
 
-    def describe_consumer_groups(self, request: ConsumerGroupDescribeRequest, caller: Caller, now: Now) -> Decision:
-        decision = Decision(tuple(request.group_ids))
-        described = []
-        for group_id in request.group_ids:
-            group = self._consumers.groups.get(group_id)
-            if group is None:
-                text = f"Group {group_id} is not a consumer group." if group_id in self._groups else f"Group {group_id} not found."
-                found = DescribedConsumerGroup(
-                    group_id=group_id, error_code=ErrorCode.GROUP_ID_NOT_FOUND, error_message=text, members=[], group_state=""
-                )
-            else:
-                found = self._consumers.describe(group)
-            described.append(found)
-        return decision.reply_with(caller, ConsumerGroupDescribeResponse(groups=described))
+    def _consumer_heartbeat(
+        self, classic: ClassicGroup | None, request: ConsumerGroupHeartbeatRequest, caller: Caller, now: Now, decision: Decision
+    ) -> None:
+        """Whoever joins a classic group makes it one of the new protocol. Raises Refused."""
+        if classic is None:
+            self._consumers.heartbeat(self._consumers.groups.get(request.group_id), request, caller, now, decision)
+        elif request.member_epoch != 0:
+            raise Refused(ErrorCode.GROUP_ID_NOT_FOUND, f"Group {request.group_id} is not a consumer group.")
+        elif classic.state is State.EMPTY:
+            if classic.persisted is not None or classic.pending_members:
+                decision.write(classic.group_id, group_key(classic.group_id), None)
+            self._consumers.heartbeat(None, request, caller, now, decision)
+        else:
+            try:
+                group = self._migration.upgraded(classic, decision)
+            except CannotMigrate as problem:
+                raise Refused(ErrorCode.GROUP_ID_NOT_FOUND, str(problem)) from problem
+            self._consumers.heartbeat(group, request, caller, now, decision)
+            self._migration.call_back(classic, group, now, decision)
 
     # ---- offsets
 
@@ -225,28 +250,12 @@ class Groups:
     # ---- groups
 
     def describe_groups(self, request: DescribeGroupsRequest, caller: Caller, now: Now) -> Decision:
-        decision = Decision(tuple(request.groups))
-        described = [self._describe(group_id, caller.version) for group_id in request.groups]
-        decision.reply(caller, DescribeGroupsResponse(groups=described))
-        return decision
+        described = [self._questions.described_classic(each, caller.version) for each in request.groups]
+        return Decision(tuple(request.groups)).reply_with(caller, DescribeGroupsResponse(groups=described))
 
-    def _describe(self, group_id: str, version: int) -> DescribedGroup:
-        group = self._groups.get(group_id)
-        if group is None:
-            missing = DescribedGroup(group_id=group_id, group_state=State.DEAD, members=[])
-            if version >= 6:
-                missing.error_code = ErrorCode.GROUP_ID_NOT_FOUND
-                is_other = group_id in self._consumers.groups
-                missing.error_message = f"Group {group_id} is not a classic group." if is_other else f"Group {group_id} not found."
-            return missing
-        stable = group.state is State.STABLE
-        return DescribedGroup(
-            group_id=group_id,
-            group_state=group.state,
-            protocol_type=group.protocol_type or "",
-            protocol_data=(group.protocol or "") if stable else "",
-            members=[_described_member(group, member, stable) for member in group.members.values()],
-        )
+    def describe_consumer_groups(self, request: ConsumerGroupDescribeRequest, caller: Caller, now: Now) -> Decision:
+        described = [self._questions.described_consumer(each) for each in request.group_ids]
+        return Decision(tuple(request.group_ids)).reply_with(caller, ConsumerGroupDescribeResponse(groups=described))
 
     @property
     def count(self) -> int:
@@ -258,21 +267,8 @@ class Groups:
         yield from (group.state_name for group in self._consumers.groups.values())
 
     def list_groups(self, request: ListGroupsRequest, caller: Caller, now: Now) -> Decision:
-        decision = Decision(None)
-        states = {state.lower() for state in request.states_filter}
-        types = {kind.lower() for kind in request.types_filter}
-        listed = [
-            ListedGroup(group_id=group.group_id, protocol_type=group.protocol_type or "", group_state=group.state, group_type=CLASSIC_TYPE)
-            for group in self._groups.values()
-            if (not states or group.state.lower() in states) and (not types or CLASSIC_TYPE in types)
-        ]
-        listed += [
-            ListedGroup(group_id=each.group_id, protocol_type=CONSUMER_TYPE, group_state=each.state_name, group_type=CONSUMER_TYPE)
-            for each in self._consumers.groups.values()
-            if (not states or each.state_name.lower() in states) and (not types or CONSUMER_TYPE in types)
-        ]
-        decision.reply(caller, ListGroupsResponse(error_code=ErrorCode.NONE, groups=listed))
-        return decision
+        answer = ListGroupsResponse(error_code=ErrorCode.NONE, groups=self._questions.listed(request))
+        return Decision(None).reply_with(caller, answer)
 
     def delete_groups(self, request: DeleteGroupsRequest, caller: Caller, now: Now) -> Decision:
         decision = Decision(tuple(request.groups_names))
@@ -282,7 +278,7 @@ class Groups:
             results.append(DeletableGroupResult(group_id=group_id, error_code=error_code))
             if not error_code and group_id in self._consumers.groups:
                 self._offsets.forget_group(group_id, decision)
-                self._consumers.bury(self._consumers.groups[group_id], decision)
+                self._changes.bury(self._consumers.groups[group_id], decision)
             elif not error_code:
                 self._bury(self._groups[group_id], decision)
         decision.reply(caller, DeleteGroupsResponse(results=results))
@@ -313,8 +309,8 @@ class Groups:
         if due is None:
             return None
         decision = Decision((due.group_id,))
-        if due.kind in (SESSION, REVOCATION):
-            self._consumers.late(due, decision)
+        if due.kind in OF_MEMBERS:
+            self._consumers.late(due, now, decision)
             return decision
         consumers = self._consumers.groups.get(due.group_id)
         if consumers is not None:
@@ -384,9 +380,11 @@ class Groups:
     def _replay_consumer(self, about: ConsumerKey, value: bytes | None, now: Now) -> None:
         group_id = about.group_id
         self._consumers.replay(about, value)
-        if group_id in self._consumers.groups:
-            self._groups.pop(group_id, None)  # it held offsets only
-        elif self._offsets.of_group(group_id) and group_id not in self._groups:
+        consumers = self._consumers.groups.get(group_id)
+        if consumers is not None and value is not None:
+            if self._groups.pop(group_id, None) is not None:  # it held offsets only
+                self._expect_expiry(consumers, now)
+        elif consumers is None and self._offsets.of_group(group_id) and group_id not in self._groups:
             self._expect_expiry(self._groups.setdefault(group_id, ClassicGroup(group_id)), now)
 
     def _group(self, group_id: str) -> ClassicGroup | ConsumerGroup:
@@ -427,10 +425,12 @@ class Groups:
             generation=read.generation,
             protocol_type=read.protocol_type or None,
             protocol=read.protocol,
-            leader=read.leader,
+            leader=read.leader if read.leader is not None or not read.members else read.members[0].member_id,
             state_timestamp_ms=read.current_state_timestamp if read.current_state_timestamp >= 0 else None,
         )
         self._expect_expiry(group, now)
+        if read.leader is None and read.members:  # nobody has assigned this generation: the group has just changed its protocol
+            self._rebalance.prepare(group, now, Decision())
 
     def replay_pending(self, key: bytes, value: bytes | None, producer_id: int) -> None:
         """Take over one record that a transaction has written and that its end decides about. Raises MalformedError."""
@@ -476,7 +476,7 @@ class Groups:
         """Everything that the log must say of a group."""
         consumers = self._consumers.groups.get(group_id)
         if consumers is not None:
-            return self._offsets.records_of(group_id) + self._consumers.records_of(consumers)
+            return self._offsets.records_of(group_id) + self._changes.records_of(consumers)
         group = self._groups.get(group_id)
         if group is None:
             return []
@@ -496,7 +496,7 @@ class Groups:
         for consumers in self._consumers.groups.values():
             self._expect_expiry(consumers, now)
             self._offsets.forget_stale(consumers.group_id, decision)
-        self._consumers.loaded(now)
+            self._changes.start_sessions(consumers, now)
         return decision
 
     def refused(self, decision: Decision, error_code: int, now: Now) -> Decision:
@@ -511,11 +511,23 @@ class Groups:
             answer = ErrorCode.UNKNOWN_SERVER_ERROR if groups_hit else ErrorCode.INVALID_COMMIT_OFFSET_SIZE
         for reply in decision.replies:
             outcome.refuse(reply.caller, answer)
+        self._consumers.refused()
+        for group_id in dict.fromkeys(record.group_id for record in decision.records if is_consumer_key(record.key)):
+            self._fail_over_consumers(group_id, now)
         for group_id in groups_hit:
             if group_id in self._groups:
                 self._fail_over(self._groups[group_id], outcome, now)
-        self._consumers.refused()
         return outcome
+
+    def _fail_over_consumers(self, group_id: str, now: Now) -> None:
+        """The group is what the log says in any case; what was expected of its members is expected anew."""
+        consumers = self._consumers.groups.get(group_id)
+        if consumers is not None:
+            self._changes.start_sessions(consumers, now)
+            became = self._groups.pop(group_id, None)
+            if became is not None:
+                self._rebalance.forget(became)
+                self._expect_expiry(consumers, now)
 
     def _fail_over(self, group: ClassicGroup, outcome: Decision, now: Now) -> None:
         """Go back to what the log says of the group. Who waits is told to look for the coordinator again."""
@@ -544,22 +556,5 @@ class Groups:
             self._groups.pop(group.group_id, None)
 
 
-def _without_records(decision: Decision) -> Decision:
-    """The heartbeat was refused: the classic group stays what it is."""
-    decision.records.clear()
-    return decision
-
-
 def _missing(group_id: str) -> int:
     return ErrorCode.UNKNOWN_MEMBER_ID if group_id else ErrorCode.INVALID_GROUP_ID
-
-
-def _described_member(group: ClassicGroup, member: Member, stable: bool) -> DescribedGroupMember:
-    return DescribedGroupMember(
-        member_id=member.member_id,
-        group_instance_id=member.group_instance_id,
-        client_id=member.client_id,
-        client_host=member.client_host,
-        member_metadata=member.metadata(group.protocol) if stable else b"",
-        member_assignment=member.assignment if stable else b"",
-    )

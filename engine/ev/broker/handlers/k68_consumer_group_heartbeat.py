@@ -5,7 +5,7 @@ Versions 0-1. The broker assigns; the answer says what the member is to have whe
 - Epoch 0 joins, -1 leaves, -2 leaves for a while (static members).
 - Whoever subscribes to a topic by its name must be allowed to describe it; a regular expression finds only topics that the member is
   allowed to describe.
-- A classic group that is empty becomes one of the new protocol; one with members is refused (GROUP_ID_NOT_FOUND).
+- A classic group of consumers that somebody joins becomes one of the new protocol, with its members; see `ev.coordinators.migration`.
 
 v1 the member chooses its id, and may subscribe by a regular expression.
 """
