@@ -8,22 +8,15 @@ from typing import Any
 import pytest
 
 from ev.errors import ErrorCode
-from ev.wire.messages.k03_metadata import MetadataRequest, MetadataRequestTopic
-from ev.wire.messages.k08_offset_commit import OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic
-from ev.wire.messages.k09_offset_fetch import OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopics
 from ev.wire.messages.k11_join_group import JoinGroupRequest, JoinGroupRequestProtocol
 from ev.wire.messages.k15_describe_groups import DescribeGroupsRequest
 from ev.wire.messages.k16_list_groups import ListGroupsRequest
-from ev.wire.messages.k19_create_topics import CreatableTopic, CreateTopicsRequest
-from ev.wire.messages.k37_create_partitions import CreatePartitionsRequest, CreatePartitionsTopic
 from ev.wire.messages.k42_delete_groups import DeleteGroupsRequest
 from ev.wire.messages.k47_offset_delete import OffsetDeleteRequest, OffsetDeleteRequestPartition, OffsetDeleteRequestTopic
 from ev.wire.messages.k68_consumer_group_heartbeat import ConsumerGroupHeartbeatRequest, TopicPartitions
-from ev.wire.messages.k69_consumer_group_describe import ConsumerGroupDescribeRequest
+from support.raw_members import LEAVE, LEAVE_FOR_A_WHILE, Member, Topic, commit, described, fetch, group_name, settled
 from support.raw_transactions import Ask, TransactionalProducer, until_coordinators_are_there, until_settled
 from support.waiting import wait_for
-
-LEAVE, LEAVE_FOR_A_WHILE = -1, -2
 
 
 @pytest.fixture
@@ -33,132 +26,9 @@ def ask(ask: Ask) -> Ask:
     return ask
 
 
-class Topic:
-    """A topic of three partitions, its id, and what a group has of it."""
-
-    def __init__(self, ask: Ask, name: str = "", partitions: int = 3) -> None:
-        self.ask = ask
-        self.name = name or f"t-{uuid.uuid4().hex}"
-        asked = CreatableTopic(name=self.name, num_partitions=partitions, replication_factor=1)
-        assert ask(CreateTopicsRequest(topics=[asked], timeout_ms=10_000), 5).topics[0].error_code == 0
-        wanted = MetadataRequest(topics=[MetadataRequestTopic(name=self.name)])
-
-        def served() -> Any:
-            (found,) = ask(wanted, 12).topics
-            return found.error_code == 0 and len(found.partitions) == partitions and found
-
-        self.id = bytes(wait_for(served, f"{self.name} to be served").topic_id)
-        self.known(partitions)
-
-    def known(self, partitions: int) -> None:
-        """Wait until the coordinator knows it: in Kafka that is not the one who answers Metadata."""
-        probe = Member(self.ask, group_name())
-        probe.join(self)
-
-        def assigned() -> bool:
-            probe.settle()
-            return len(probe.has.get(self.id, ())) == partitions
-
-        wait_for(assigned, f"the coordinator to know {self.name}")
-        assert probe.leave() == 0
-
-    def grow(self, count: int) -> None:
-        asked = CreatePartitionsTopic(name=self.name, count=count, assignments=None)
-        assert self.ask(CreatePartitionsRequest(topics=[asked], timeout_ms=10_000), 3).results[0].error_code == 0
-
-
 @pytest.fixture
 def topic(ask: Ask) -> Topic:
     return Topic(ask)
-
-
-class Member:
-    """A member, heartbeat by heartbeat. It reports to have what it was told to have, unless told otherwise."""
-
-    def __init__(self, ask: Ask, group: str, *, instance: str | None = None, assignor: str | None = None) -> None:
-        self.ask = ask
-        self.group = group
-        self.id = str(uuid.uuid4())
-        self.instance = instance
-        self.assignor = assignor
-        self.epoch = 0
-        self.has: dict[bytes, list[int]] = {}
-
-    def beat(self, *topics: Topic, epoch: int | None = None, owned: dict[bytes, list[int]] | None = None, regex: str | None = None) -> Any:
-        """One heartbeat; joins when the epoch is 0."""
-        epoch = self.epoch if epoch is None else epoch
-        joins = epoch == 0
-        reported = {} if joins else owned
-        request = ConsumerGroupHeartbeatRequest(
-            group_id=self.group,
-            member_id=self.id,
-            member_epoch=epoch,
-            instance_id=self.instance,
-            rebalance_timeout_ms=60_000 if joins else -1,
-            subscribed_topic_names=[each.name for each in topics] if topics else None,
-            subscribed_topic_regex=regex,
-            server_assignor=self.assignor if joins else None,
-            topic_partitions=None if reported is None else [TopicPartitions(key, part) for key, part in reported.items()],
-        )
-        answer = until_settled(lambda: self.ask(request, 1), lambda answer: answer.error_code)
-        if answer.error_code == 0:
-            self.epoch = answer.member_epoch
-            if answer.assignment is not None:
-                self.has = {bytes(part.topic_id): sorted(part.partitions) for part in answer.assignment.topic_partitions}
-        return answer
-
-    def join(self, *topics: Topic, regex: str | None = None) -> Any:
-        answer = self.beat(*topics, epoch=0, regex=regex)
-        assert answer.error_code == 0, (answer.error_code, answer.error_message)
-        return answer
-
-    def settle(self) -> None:
-        """A heartbeat that says what it has."""
-        assert self.beat(owned=self.has).error_code == 0
-
-    def leave(self, epoch: int = LEAVE) -> int:
-        return int(self.beat(epoch=epoch).error_code)
-
-
-def settled(*members: Member) -> dict[int, int]:
-    """Let all report until nobody is told anything new; how many partitions each has."""
-    for _ in range(6):
-        for member in members:
-            member.settle()
-    return {number: sum(map(len, member.has.values())) for number, member in enumerate(members)}
-
-
-def group_name() -> str:
-    return f"g-{uuid.uuid4().hex}"
-
-
-def described(ask: Ask, group: str) -> Any:
-    """As its coordinator says it, which on Kafka may have to load it first."""
-    return until_settled(lambda: ask(ConsumerGroupDescribeRequest([group]), 1).groups[0], lambda found: found.error_code)
-
-
-def commit(ask: Ask, group: str, topic: Topic, offset: int, *, member: tuple[str, int] = ("", -1), version: int = 9) -> int:
-    partition = OffsetCommitRequestPartition(partition_index=0, committed_offset=offset, committed_metadata="")
-    request = OffsetCommitRequest(
-        group_id=group,
-        member_id=member[0],
-        generation_id_or_member_epoch=member[1],
-        topics=[OffsetCommitRequestTopic(name=topic.name, partitions=[partition])],
-    )
-    answer = ask(request, version)
-    return int(answer.topics[0].partitions[0].error_code)
-
-
-def fetch(ask: Ask, group: str, topic: Topic, *, member: tuple[str | None, int] = (None, -1)) -> tuple[int, int]:
-    """(offset, error code)."""
-    wanted = OffsetFetchRequestTopics(name=topic.name, partition_indexes=[0])
-    request = OffsetFetchRequest(
-        groups=[OffsetFetchRequestGroup(group_id=group, member_id=member[0], member_epoch=member[1], topics=[wanted])]
-    )
-    (found,) = ask(request, 9).groups
-    if found.error_code:
-        return -1, found.error_code
-    return found.topics[0].partitions[0].committed_offset, 0
 
 
 def test_one_member_has_everything_at_once(ask: Ask, topic: Topic) -> None:

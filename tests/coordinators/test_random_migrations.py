@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from coordinators.test_consumer_groups import GROUP, REBALANCE_MS, SESSION_MS, Client, Coordinator, Holding
 from ev.coordinators.classic_replies import join_refused, sync_refused
 from ev.coordinators.decision import Caller, Decision
 from ev.coordinators.subscriptions import assignment_value, read_assignment, read_subscription
@@ -23,6 +22,7 @@ from ev.wire.messages.k11_join_group import JoinGroupRequest, JoinGroupRequestPr
 from ev.wire.messages.k12_heartbeat import HeartbeatRequest, HeartbeatResponse
 from ev.wire.messages.k13_leave_group import LeaveGroupRequest, LeaveGroupResponse, MemberIdentity
 from ev.wire.messages.k14_sync_group import SyncGroupRequest, SyncGroupRequestAssignment
+from support.simulated_members import GROUP, REBALANCE_MS, SESSION_MS, Client, Coordinator, Holding
 
 CLASSIC_SESSION_MS = 30_000
 
