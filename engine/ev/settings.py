@@ -267,6 +267,27 @@ class Settings:
         "group.consumer.max.size", INT_MAX, "The most members that one group of the new protocol may have.", low=1, high=INT_MAX
     )
 
+    group_consumer_assignment_interval_ms = Number(
+        "group.consumer.assignment.interval.ms",
+        0,
+        "The least time between two assignments that the broker makes for a group; Kafka waits 1000, here members get theirs at once.",
+        high=INT_MAX,
+        unit="ms",
+    )
+    group_consumer_min_assignment_interval_ms = Number(
+        "group.consumer.min.assignment.interval.ms",
+        0,
+        "The shortest interval between assignments that may be set for one group.",
+        high=INT_MAX,
+        unit="ms",
+    )
+    group_consumer_max_assignment_interval_ms = Number(
+        "group.consumer.max.assignment.interval.ms",
+        15_000,
+        "The longest interval between assignments that may be set for one group.",
+        high=INT_MAX,
+        unit="ms",
+    )
     group_consumer_migration_policy = Choice(
         "group.consumer.migration.policy",
         "bidirectional",
@@ -537,6 +558,7 @@ RANGES: Final = (
     (Settings.group_min_session_timeout_ms, Settings.group_max_session_timeout_ms),
     (Settings.group_consumer_min_session_timeout_ms, Settings.group_consumer_max_session_timeout_ms),
     (Settings.group_consumer_min_heartbeat_interval_ms, Settings.group_consumer_max_heartbeat_interval_ms),
+    (Settings.group_consumer_min_assignment_interval_ms, Settings.group_consumer_max_assignment_interval_ms),
 )
 
 

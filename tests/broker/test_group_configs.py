@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from functools import partial
 from typing import Any
 
 import pytest
@@ -24,6 +25,7 @@ from support.waiting import wait_for
 
 SESSION = "consumer.session.timeout.ms"
 INTERVAL = "consumer.heartbeat.interval.ms"
+ASSIGNMENT = "consumer.assignment.interval.ms"
 DEFAULTS = {SESSION: "45000", INTERVAL: "5000"}
 
 
@@ -132,6 +134,27 @@ def test_members_are_told_their_groups_heartbeat_interval(ask: Ask) -> None:
     assert interval_ms(other) == 5000
     assert group.altered((INTERVAL, DELETE, None)) == (0, None)
     wait_for(lambda: interval_ms(group) == 5000, "the interval of the broker")
+
+
+def test_a_group_may_get_its_assignments_less_often(ask: Ask) -> None:
+    """Who joins within the interval after an assignment waits for the next one."""
+    wanted = FindCoordinatorRequest(key_type=0, coordinator_keys=["x"])
+    until_settled(lambda: ask(wanted, 4), lambda answer: answer.coordinators[0].error_code)
+
+    def epochs(group: Resource) -> tuple[int, int]:
+        """Of two members that join one after the other."""
+        requests = [heartbeat(group.name, member) for member in "ab"]
+        answers = [until_settled(partial(ask, request, 1), lambda answer: answer.error_code) for request in requests]
+        return answers[0].member_epoch, answers[1].member_epoch
+
+    first, second = epochs(group_of(ask))
+    assert second == first + 1
+    group = group_of(ask)
+    assert group.altered((ASSIGNMENT, SET, "15001"))[0] == ErrorCode.INVALID_CONFIG
+    assert group.altered((ASSIGNMENT, SET, "15000")) == (0, None)
+    group.becomes(ASSIGNMENT, "15000", DYNAMIC_GROUP)
+    first, second = epochs(group)
+    assert second == first
 
 
 def test_a_groups_configuration_survives_a_restart(start_engine: Any) -> None:

@@ -148,8 +148,9 @@ class Changes:
     def _target(
         self, group: ConsumerGroup, members: dict[str, ConsumerMember], epoch: int, now: Now, decision: Decision
     ) -> tuple[int, dict[str, Assignment]]:
-        """(epoch, parts) of the target assignment, made anew when the group's epoch has gone on."""
-        if epoch <= group.target_epoch:
+        """(epoch, parts) of the target assignment, made anew when the group's epoch has gone on, and the last one is old enough."""
+        age_ms = now.wall_ms - group.target_timestamp_ms
+        if epoch <= group.target_epoch or 0 <= age_ms < self._configs.assignment_interval_ms(group.group_id):
             return group.target_epoch, group.target
         metadata = self.metadata(group, members)
         subscriptions = {

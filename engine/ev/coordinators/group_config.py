@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 
 HEARTBEAT_INTERVAL: Final = ResourceSetting("consumer.heartbeat.interval.ms", Settings.group_consumer_heartbeat_interval_ms)
 SESSION_TIMEOUT: Final = ResourceSetting("consumer.session.timeout.ms", Settings.group_consumer_session_timeout_ms)
-GROUP_SETTINGS: Final = {setting.name: setting for setting in (HEARTBEAT_INTERVAL, SESSION_TIMEOUT)}
+ASSIGNMENT_INTERVAL: Final = ResourceSetting("consumer.assignment.interval.ms", Settings.group_consumer_assignment_interval_ms)
+GROUP_SETTINGS: Final = {setting.name: setting for setting in (ASSIGNMENT_INTERVAL, HEARTBEAT_INTERVAL, SESSION_TIMEOUT)}
 BOUNDS: Final[dict[str, tuple[Number, Number]]] = {
+    ASSIGNMENT_INTERVAL.name: (Settings.group_consumer_min_assignment_interval_ms, Settings.group_consumer_max_assignment_interval_ms),
     HEARTBEAT_INTERVAL.name: (Settings.group_consumer_min_heartbeat_interval_ms, Settings.group_consumer_max_heartbeat_interval_ms),
     SESSION_TIMEOUT.name: (Settings.group_consumer_min_session_timeout_ms, Settings.group_consumer_max_session_timeout_ms),
 }
@@ -84,6 +86,10 @@ class GroupConfigs:
     def heartbeat_interval_ms(self, group_id: str) -> int:
         """How often the group's members are told to report."""
         return self._value(group_id, HEARTBEAT_INTERVAL)
+
+    def assignment_interval_ms(self, group_id: str) -> int:
+        """How long after an assignment the group gets the next one at the earliest."""
+        return self._value(group_id, ASSIGNMENT_INTERVAL)
 
     def _value(self, group_id: str, setting: ResourceSetting) -> int:
         text = self.of(group_id).get(setting.name)
