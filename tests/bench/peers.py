@@ -65,12 +65,14 @@ class EvPeer:
 
 
 class KafkaPeer:
-    """Apache Kafka with its defaults: not synced."""
+    """Apache Kafka with its defaults: not synced. Only its groups need not wait, as the engine's do not."""
 
     name = "kafka"
 
     def __init__(self, directory: pathlib.Path) -> None:
-        self.kafka = apache_kafka.Kafka(directory=directory / "kafka", properties={"log.segment.delete.delay.ms": "1000"})
+        properties = {"log.segment.delete.delay.ms": "1000"}
+        properties |= {"group.consumer.min.assignment.interval.ms": "0", "group.consumer.assignment.interval.ms": "0"}
+        self.kafka = apache_kafka.Kafka(directory=directory / "kafka", properties=properties)
         self.kafka.format()
 
     @property

@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterator
 TOP = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:1] = [str(TOP / name) for name in ("tests", "engine", "cli")]
 
-from bench import lifecycle, small_requests, throughput, transactions, verification, whole_broker
+from bench import groups, lifecycle, small_requests, throughput, transactions, verification, whole_broker
 from bench.figure import Figure
 from bench.peers import EvPeer, KafkaPeer, compiled_load
 
@@ -39,6 +39,7 @@ GROUPS = (
     "partitions",
     "cold-reader",
     "compaction",
+    "groups",
     "cold-start",
     "idle",
     "unclean-start",
@@ -87,7 +88,7 @@ class Run:
         """The rows of one group. Peers that are not part of it do not run meanwhile."""
         if group in ("cold-reader", "compaction", "cold-start", "idle", "unclean-start", "connections", "verify"):
             self.close()
-        if not self.has_kcat and group not in ("requests", "end-to-end", "partitions", "compaction", "connections", "verify"):
+        if not self.has_kcat and group not in ("requests", "end-to-end", "partitions", "groups", "compaction", "connections", "verify"):
             self.left_out.append(f"{group}: kcat is missing")
             return
         if self.load is None and group == "requests":
@@ -109,6 +110,7 @@ class Run:
             "partitions": lambda: whole_broker.one_busy_partition(self.ev, self.kafka, 1000, 3 if quick else 10, self.rounds),
             "cold-reader": lambda: whole_broker.cold_reader(place, (1 << 28) if quick else (1 << 31), 2 * seconds, self.rounds),
             "compaction": lambda: whole_broker.compaction(place, 1 << (27 if quick else 30), 1_000_000 // (8 if quick else 1), 2 * seconds),
+            "groups": lambda: groups.groups(self.ev, self.kafka, self.rounds, 3 * seconds),
             "cold-start": lambda: lifecycle.cold_start(place, self.has_kafka, self.rounds),
             "idle": lambda: lifecycle.idle(place, 3 if quick else 10, self.rounds),
             "unclean-start": lambda: lifecycle.unclean_start(place, 1 if quick else 20, self.rounds),
