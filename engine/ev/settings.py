@@ -288,6 +288,14 @@ class Settings:
         high=INT_MAX,
         unit="ms",
     )
+    group_consumer_regex_refresh_interval_ms = Number(
+        "group.consumer.regex.refresh.interval.ms",
+        10 * MINUTE_MS,
+        "How long what the patterns of a group matched counts; topics that come and go are seen at once in any case.",
+        low=10_000,
+        high=INT_MAX,
+        unit="ms",
+    )
     group_consumer_migration_policy = Choice(
         "group.consumer.migration.policy",
         "bidirectional",

@@ -6,10 +6,26 @@ import pathlib
 from collections.abc import Iterator
 
 import pytest
+from confluent_kafka import Consumer
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.structs import OffsetAndMetadata
 
 from ev.coordinators.classic import ClassicGroup
+from ev.coordinators.consumer_group_records import (
+    ConsumerKey,
+    encode_key,
+    member_value,
+    pattern_value,
+    read_consumer_key,
+    read_group,
+    read_pattern,
+    read_target,
+    read_target_member,
+    target_member_value,
+    target_value,
+)
+from ev.coordinators.consumer_group_records import group_value as group_epoch_value
+from ev.coordinators.consumer_group_records import read_member as read_consumer_member
 from ev.coordinators.group_records import (
     GroupKey,
     OffsetKey,
@@ -87,3 +103,50 @@ def test_records_of_groups_are_kafkas_byte_for_byte(apache: Kafka) -> None:
     assert seen["offset"] >= 2, seen
     assert seen["members"] >= 2, seen
     assert seen["empty"] >= 1, seen
+
+
+def written_again_for_consumers(about: ConsumerKey, value: bytes) -> bytes:
+    """Our value for what the record says."""
+    match about.kind:
+        case 3:
+            return group_epoch_value(*read_group(value))
+        case 5:
+            return member_value(read_consumer_member(about.name, value))
+        case 6:
+            return target_value(*read_target(value))
+        case 7:
+            return target_member_value(read_target_member(value))
+        case 16:
+            return pattern_value(read_pattern(value))
+    return value
+
+
+def test_records_of_groups_of_the_new_protocol_are_kafkas_byte_for_byte(apache: Kafka) -> None:
+    """Members of both protocols, a pattern, epochs and targets, as Kafka 4.3 writes them; read and written again they are the same."""
+    producer = KafkaProducer(bootstrap_servers=apache.bootstrap)
+    producer.send("read-by-both", b"x").get(60)
+    producer.close()
+    shared = {"bootstrap.servers": apache.bootstrap, "group.id": "both", "auto.offset.reset": "earliest"}
+    one = Consumer(shared | {"group.protocol": "consumer"})
+    one.subscribe(["^read-by-bo.*"])
+    wait_for(lambda: one.poll(0.5), "a record read by the group", 60)
+    two = Consumer(shared | {"group.protocol": "classic"})
+    two.subscribe(["read-by-both"])
+    two.poll(0.5)
+    seen: set[tuple[int, bool]] = set()
+
+    def all_seen() -> bool:
+        one.poll(0.1)
+        two.poll(0.1)
+        for key, value in records_of(apache.data(1)):
+            about = read_consumer_key(key)
+            if about is None or value is None or about.group_id != "both":
+                continue
+            is_classic = about.kind == 5 and read_consumer_member(about.name, value).classic is not None
+            seen.add((about.kind, is_classic))
+            assert (encode_key(about), written_again_for_consumers(about, value)) == (key, value)
+        return seen >= {(3, False), (5, False), (5, True), (6, False), (7, False), (8, False), (16, False)}
+
+    wait_for(all_seen, "a record of every kind", 60)
+    one.close()
+    two.close()

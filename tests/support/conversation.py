@@ -42,7 +42,7 @@ from ev.broker.handlers import k09_offset_fetch as fetch_handler
 from ev.broker.handlers import k15_describe_groups as describe_handler
 from ev.broker.handlers import k42_delete_groups as delete_handler
 from ev.coordinators.classic_replies import join_refused, sync_refused
-from ev.coordinators.consumer_group_records import ConsumerKey, read_consumer_key, read_group, read_member
+from ev.coordinators.consumer_group_records import ConsumerKey, read_consumer_key, read_group, read_member, read_pattern
 from ev.coordinators.decision import Caller, Decision, Now, Record
 from ev.coordinators.group_config import GroupConfigs
 from ev.coordinators.group_records import GroupKey, OffsetKey, read_group_value, read_key, read_offset_value
@@ -312,6 +312,7 @@ class Conversation:
             instance_id=words.options.pop("instance", None),
             rebalance_timeout_ms=words.number("rebalance", 30_000) if epoch == 0 else -1,
             subscribed_topic_names=topics or None,
+            subscribed_topic_regex=words.options.pop("regex", None),
             topic_partitions=None
             if owned is None
             else [
@@ -534,10 +535,12 @@ class Conversation:
             case 3:
                 return " tombstone" if value is None else f" epoch={read_group(value)[0]}"
             case 5 if value is None:
-                return f" without={self.symbol(about.member_id)}"
+                return f" without={self.symbol(about.name)}"
             case 5 if value is not None:
-                kind = "consumer" if read_member(about.member_id, value).classic is None else "classic"
-                return f" {kind}={self.symbol(about.member_id)}"
+                kind = "consumer" if read_member(about.name, value).classic is None else "classic"
+                return f" {kind}={self.symbol(about.name)}"
+            case 16:
+                return f" {about.name}=" + ("nothing" if value is None else ",".join(sorted(read_pattern(value).topics)) or "no-topic")
         return ""
 
     def _record(self, key: bytes, value: bytes | None) -> str:

@@ -10,11 +10,12 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ev.coordinators.classic_rebalance import Deadline
-from ev.coordinators.consumer_group import ConsumerGroup, ConsumerMember, Current, MemberState, reconciled
+from ev.coordinators.consumer_group import ConsumerGroup, ConsumerMember, Current, MemberState, Resolved, reconciled
 from ev.coordinators.consumer_group_records import (
     CURRENT,
     GROUP,
     MEMBER,
+    PATTERN,
     TARGET,
     TARGET_MEMBER,
     ConsumerKey,
@@ -22,6 +23,7 @@ from ev.coordinators.consumer_group_records import (
     encode_key,
     group_value,
     member_value,
+    pattern_value,
     target_member_value,
     target_value,
 )
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from ev.coordinators.group_config import GroupConfigs
     from ev.coordinators.offsets import Topics
     from ev.coordinators.server_assignors import Assignment
+    from ev.settings import Settings
 
 DEFAULT_ASSIGNOR: Final = "uniform"
 SESSION: Final = "consumer session"
@@ -57,7 +60,8 @@ class Metadata(NamedTuple):
 
 
 class Changes:
-    def __init__(self, topics: Topics, configs: GroupConfigs, deadlines: Deadlines[Deadline]) -> None:
+    def __init__(self, settings: Settings, topics: Topics, configs: GroupConfigs, deadlines: Deadlines[Deadline]) -> None:
+        self._settings = settings
         self._topics = topics
         self._configs = configs
         self._deadlines = deadlines
@@ -73,6 +77,7 @@ class Changes:
         if member != before:
             decision.write(group.group_id, encode_key(ConsumerKey(MEMBER, group.group_id, member_id)), member_value(member))
         members = {**group.members, member_id: member}
+        self._resolve(group, members, now, decision)
         epoch = self._epoch(group, members, before, member, decision)
         target_epoch, target = self._target(group, members, epoch, now, decision)
         wanted = {topic_id for name in self._subscribed_names(group, member)[0] if (topic_id := self._topics.topic_id(name)) is not None}
@@ -105,6 +110,7 @@ class Changes:
         for member_id in member_ids:
             self._forget_member(group, member_id, decision)
         rest = {each: member for each, member in group.members.items() if each not in member_ids}
+        self._forget_patterns(group, rest, decision)
         key = encode_key(ConsumerKey(GROUP, group.group_id))
         decision.write(group.group_id, key, group_value(group.epoch + 1, self.metadata(group, rest).hash))
 
@@ -118,8 +124,40 @@ class Changes:
         """Tombstones for all that the log says of the group but its offsets."""
         for member_id in group.members:
             self._forget_member(group, member_id, decision)
+        self._forget_patterns(group, {}, decision)
         for kind in (TARGET, GROUP):
             decision.write(group.group_id, encode_key(ConsumerKey(kind, group.group_id)), None)
+
+    # ---- patterns
+
+    def _resolve(self, group: ConsumerGroup, members: dict[str, ConsumerMember], now: Now, decision: Decision) -> None:
+        """Write down which topics the members' patterns match, when that is new or was last looked at long ago."""
+        self._forget_patterns(group, members, decision)
+        refresh_ms = self._settings.group_consumer_regex_refresh_interval_ms
+        readers: dict[str, list[str]] = {}
+        for member_id, member in members.items():
+            if member.regex:
+                readers.setdefault(member.regex, []).append(member_id)
+        for text, member_ids in sorted(readers.items()):
+            known = group.resolved.get(text)
+            is_old = known is None or now.wall_ms - known.timestamp_ms > refresh_ms
+            if not is_old and group.topics_seen == self._topics.version:
+                continue
+            topics = frozenset(self._matching(text))
+            if self._topics.guarded:
+                topics = frozenset(name for name in topics if any(self._may_see(group, each, name) for each in member_ids))
+            if is_old or known is None or topics != known.topics:
+                value = pattern_value(Resolved(topics, self._topics.version, now.wall_ms))
+                decision.write(group.group_id, encode_key(ConsumerKey(PATTERN, group.group_id, text)), value)
+
+    def _forget_patterns(self, group: ConsumerGroup, members: dict[str, ConsumerMember], decision: Decision) -> None:
+        """Tombstones for those that nobody subscribes to any more."""
+        for text in group.resolved.keys() - {member.regex for member in members.values()}:
+            decision.write(group.group_id, encode_key(ConsumerKey(PATTERN, group.group_id, text)), None)
+
+    def _matching(self, text: str) -> set[str]:
+        pattern = self.pattern(text)
+        return {name for name in self._topics.names() if pattern.matches(name)}
 
     # ---- epochs and targets
 
@@ -170,8 +208,7 @@ class Changes:
         names = {name for name in member.subscribed if self._topics.topic_id(name) is not None}
         hidden: set[str] = set()
         if member.regex:
-            pattern = self.pattern(member.regex)
-            matching = {name for name in self._topics.names() if pattern.matches(name)}
+            matching = self._matching(member.regex)
             if self._topics.guarded:
                 hidden = {name for name in matching if not self._may_see(group, member.member_id, name)}
             names |= matching - hidden
@@ -260,6 +297,7 @@ class Changes:
         name = group.group_id
         found = [(ConsumerKey(MEMBER, name, each), member_value(member)) for each, member in group.members.items()]
         found.append((ConsumerKey(GROUP, name), group_value(group.epoch, group.metadata_hash)))
+        found += [(ConsumerKey(PATTERN, name, text), pattern_value(resolved)) for text, resolved in group.resolved.items()]
         found += [(ConsumerKey(TARGET_MEMBER, name, each), target_member_value(part)) for each, part in group.target.items()]
         found.append((ConsumerKey(TARGET, name), target_value(group.target_epoch, group.target_timestamp_ms)))
         found += [(ConsumerKey(CURRENT, name, each), current_value(current)) for each, current in group.current.items()]

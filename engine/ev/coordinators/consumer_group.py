@@ -80,6 +80,14 @@ class Current(NamedTuple):
     revoking: Assignment = {}  # noqa: RUF012
 
 
+class Resolved(NamedTuple):
+    """Which topics a pattern matched when it was last looked at."""
+
+    topics: frozenset[str]
+    version: int  # of the topics
+    timestamp_ms: int
+
+
 class ConsumerGroup:
     """Plain state; who decides is `ev.coordinators.consumer_groups`."""
 
@@ -99,6 +107,7 @@ class ConsumerGroup:
         self.target: dict[str, Assignment] = {}
         self.owners: dict[tuple[bytes, int], str] = {}  # who has, or still has to give up, each partition
         self.patterns: dict[str, Pattern] = {}
+        self.resolved: dict[str, Resolved] = {}
         self.topics_seen = -1  # the version of the topics that the metadata hash was last compared with
 
     @property
@@ -156,6 +165,7 @@ class ConsumerGroup:
         view = ConsumerGroup(self.group_id)
         view.epoch, view.metadata_hash, view.topics_seen = self.epoch, self.metadata_hash, self.topics_seen
         view.members, view.instances, view.patterns = dict(self.members), dict(self.instances), self.patterns
+        view.resolved = dict(self.resolved)
         view.current, view.owners = dict(self.current), dict(self.owners)
         view.target_epoch, view.target_timestamp_ms, view.target = self.target_epoch, self.target_timestamp_ms, dict(self.target)
         return view

@@ -5,9 +5,10 @@
     type 6   the target assignment       ->   the epoch that it was made for
     type 7   a member's part of that     ->   partitions
     type 8   what a member has           ->   epochs, state, partitions
+    type 16  a pattern                   ->   the topics that it matched, when, and at which version of the topics
 
-All keys begin with the group's name, then that of the member. Types 4 (replaced by the hash) and 16 (patterns, which are resolved
-again after a start) are not written, and passed over.
+All keys begin with the group's name, then that of the member or the pattern. Type 4 (replaced by the hash) is not written, and
+passed over.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ev.coordinators.classic import Protocol
-from ev.coordinators.consumer_group import ClassicMetadata, ConsumerMember, Current, MemberState
+from ev.coordinators.consumer_group import ClassicMetadata, ConsumerMember, Current, MemberState, Resolved
 from ev.errors import MalformedError
 from ev.wire.codec import decode, encode
 from ev.wire.messages.offsets_topic import (
@@ -27,6 +28,8 @@ from ev.wire.messages.offsets_topic import (
     ConsumerGroupMemberMetadataValue,
     ConsumerGroupMetadataKey,
     ConsumerGroupMetadataValue,
+    ConsumerGroupRegularExpressionKey,
+    ConsumerGroupRegularExpressionValue,
     ConsumerGroupTargetAssignmentMemberKey,
     ConsumerGroupTargetAssignmentMemberValue,
     ConsumerGroupTargetAssignmentMetadataKey,
@@ -43,6 +46,7 @@ MEMBER: Final = 5
 TARGET: Final = 6
 TARGET_MEMBER: Final = 7
 CURRENT: Final = 8
+PATTERN: Final = 16
 
 KEYS: Final[dict[int, Any]] = {
     GROUP: ConsumerGroupMetadataKey,
@@ -50,8 +54,8 @@ KEYS: Final[dict[int, Any]] = {
     TARGET: ConsumerGroupTargetAssignmentMetadataKey,
     TARGET_MEMBER: ConsumerGroupTargetAssignmentMemberKey,
     CURRENT: ConsumerGroupCurrentMemberAssignmentKey,
+    PATTERN: ConsumerGroupRegularExpressionKey,
 }
-OF_MEMBERS: Final = (MEMBER, TARGET_MEMBER, CURRENT)
 
 
 class ConsumerKey(NamedTuple):
@@ -59,11 +63,12 @@ class ConsumerKey(NamedTuple):
 
     kind: int
     group_id: str
-    member_id: str = ""
+    #: Of the member, or the pattern itself; empty when the record is about the group as a whole.
+    name: str = ""
 
 
 def encode_key(key: ConsumerKey) -> bytes:
-    message = KEYS[key.kind](key.group_id, key.member_id) if key.kind in OF_MEMBERS else KEYS[key.kind](key.group_id)
+    message = KEYS[key.kind](key.group_id) if key.kind in (GROUP, TARGET) else KEYS[key.kind](key.group_id, key.name)
     return key.kind.to_bytes(2, "big") + encode(message, 0)
 
 
@@ -77,7 +82,9 @@ def read_consumer_key(key: bytes) -> ConsumerKey | None:
     if len(key) < 2 or kind not in KEYS:
         return None
     read, _ = decode(KEYS[kind], 0, key, 2)
-    return ConsumerKey(kind, read.group_id, read.member_id if kind in OF_MEMBERS else "")
+    if kind in (GROUP, TARGET):
+        return ConsumerKey(kind, read.group_id)
+    return ConsumerKey(kind, read.group_id, read.regular_expression if kind == PATTERN else read.member_id)
 
 
 def group_value(epoch: int, metadata_hash: int) -> bytes:
@@ -98,7 +105,7 @@ def member_value(member: ConsumerMember) -> bytes:
             client_id=member.client_id,
             client_host=member.client_host,
             subscribed_topic_names=list(member.subscribed),
-            subscribed_topic_regex=member.regex,
+            subscribed_topic_regex=member.regex or "",
             rebalance_timeout_ms=member.rebalance_timeout_ms,
             server_assignor=member.server_assignor,
             classic_member_metadata=_classic_value(member.classic),
@@ -184,6 +191,15 @@ def read_current(value: bytes) -> Current:
         _assignment(read.assigned_partitions),
         _assignment(read.partitions_pending_revocation),
     )
+
+
+def pattern_value(resolved: Resolved) -> bytes:
+    return _encoded(ConsumerGroupRegularExpressionValue(sorted(resolved.topics), resolved.version, resolved.timestamp_ms))
+
+
+def read_pattern(value: bytes) -> Resolved:
+    read = _decoded(ConsumerGroupRegularExpressionValue, value)
+    return Resolved(frozenset(read.topics), read.version, read.timestamp)
 
 
 def _assignment(parts: list[Any]) -> Assignment:

@@ -20,6 +20,7 @@ from ev.coordinators.consumer_group_records import (
     read_current,
     read_group,
     read_member,
+    read_pattern,
     read_target,
     read_target_member,
 )
@@ -274,19 +275,24 @@ class ConsumerGroups:
                     group.epoch, group.metadata_hash = read_group(value)
             case 5:
                 if value is None:
-                    group.remove_member(about.member_id)
-                    self._changes.forget_identity(about.group_id, about.member_id)
+                    group.remove_member(about.name)
+                    self._changes.forget_identity(about.group_id, about.name)
                 else:
-                    self._put_member(group, read_member(about.member_id, value))
+                    self._put_member(group, read_member(about.name, value))
             case 6:
                 group.target_epoch, group.target_timestamp_ms = (0, 0) if value is None else read_target(value)
             case 7:
                 if value is None:
-                    group.target.pop(about.member_id, None)
+                    group.target.pop(about.name, None)
                 else:
-                    group.target[about.member_id] = read_target_member(value)
+                    group.target[about.name] = read_target_member(value)
+            case 16:
+                if value is None:
+                    group.resolved.pop(about.name, None)
+                else:
+                    group.resolved[about.name] = read_pattern(value)
             case _:
-                group.put_current(about.member_id, None if value is None else read_current(value))
+                group.put_current(about.name, None if value is None else read_current(value))
 
     def _put_member(self, group: ConsumerGroup, member: ConsumerMember) -> None:
         if member.regex and member.regex not in group.patterns:

@@ -73,7 +73,7 @@ class Groups:
         self._deadlines: Deadlines[Deadline] = Deadlines()
         self._rebalance = Rebalance(settings, self._deadlines)
         self._requests = ClassicRequests(settings, randomness, self._rebalance)
-        self._changes = Changes(topics, configs, self._deadlines)
+        self._changes = Changes(settings, topics, configs, self._deadlines)
         self._migration = Migration(settings, topics, self._groups, self._rebalance, self._changes)
         self._consumers = ConsumerGroups(settings, randomness, configs, self._changes, self._migration, self._deadlines)
         self._classic_members = ClassicMembers(
