@@ -230,6 +230,31 @@ def test_members_commit_in_their_epoch(ask: Ask, topic: Topic) -> None:
     assert fetch(ask, group, topic) == (7, 0)
 
 
+def test_a_member_commits_in_an_older_epoch_for_what_it_has_had_since(ask: Ask, topic: Topic) -> None:
+    """It has not heard of the newest yet (KIP-1251); not for what it had not then, and not for what it no longer has."""
+    group = group_name()
+    first, second = Member(ask, group), Member(ask, group)
+    first.join(topic)
+    before = first.epoch
+    second.join(topic)
+    assert settled(first, second) == {0: 2, 1: 1}
+    assert first.epoch > before
+    (kept, also_kept), (given_up,) = first.has[topic.id], second.has[topic.id]
+    for partition, code in ((kept, 0), (also_kept, 0), (given_up, ErrorCode.STALE_MEMBER_EPOCH)):
+        assert commit(ask, group, topic, 5, member=(first.id, before), partition=partition) == code
+    assert commit(ask, group, topic, 5, member=(second.id, before), partition=given_up) == ErrorCode.STALE_MEMBER_EPOCH
+    assert second.leave() == 0
+    assert settled(first) == {0: 3}
+    assert commit(ask, group, topic, 5, member=(first.id, before), partition=kept) == 0
+    assert commit(ask, group, topic, 5, member=(first.id, before), partition=given_up) == ErrorCode.STALE_MEMBER_EPOCH
+    assert commit(ask, group, topic, 5, member=(first.id, first.epoch), partition=given_up) == 0
+    producer = TransactionalProducer(ask, f"id-{uuid.uuid4().hex}")
+    assert producer.begin() == 0
+    assert producer.commit_offset(group, topic.name, given_up, 9, member=(first.id, before)) == ErrorCode.ILLEGAL_GENERATION
+    assert producer.commit_offset(group, topic.name, kept, 9, member=(first.id, before)) == 0
+    assert producer.end(commit=True) == 0
+
+
 def test_members_commit_in_transactions_too(ask: Ask, topic: Topic) -> None:
     """With their epoch in the place of the generation."""
     group = group_name()

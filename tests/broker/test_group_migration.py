@@ -100,6 +100,9 @@ def test_classic_members_commit_by_their_own_rules(ask: Ask, topic: Topic) -> No
     shared(classic, member)
     here, wrong = (classic.id, classic.generation), (classic.id, classic.generation + 1)
     assert commit(ask, group, topic, 6, member=here, version=7) == 0
+    kept, given_up = classic.has[0], member.has[topic.id][0]
+    assert commit(ask, group, topic, 6, member=(classic.id, 1), partition=kept) == 0
+    assert commit(ask, group, topic, 6, member=(classic.id, 1), partition=given_up) == ErrorCode.ILLEGAL_GENERATION
     assert commit(ask, group, topic, 7, member=wrong) == ErrorCode.ILLEGAL_GENERATION
     assert commit(ask, group, topic, 7, member=(member.id, member.epoch), version=8) == ErrorCode.UNSUPPORTED_VERSION
     assert commit(ask, group, topic, 7, member=(member.id, member.epoch + 1)) == ErrorCode.STALE_MEMBER_EPOCH

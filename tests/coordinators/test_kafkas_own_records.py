@@ -13,10 +13,12 @@ from kafka.structs import OffsetAndMetadata
 from ev.coordinators.classic import ClassicGroup
 from ev.coordinators.consumer_group_records import (
     ConsumerKey,
+    current_value,
     encode_key,
     member_value,
     pattern_value,
     read_consumer_key,
+    read_current,
     read_group,
     read_pattern,
     read_target,
@@ -116,9 +118,11 @@ def written_again_for_consumers(about: ConsumerKey, value: bytes) -> bytes:
             return target_value(*read_target(value))
         case 7:
             return target_member_value(read_target_member(value))
+        case 8:
+            return current_value(read_current(value))
         case 16:
             return pattern_value(read_pattern(value))
-    return value
+    raise AssertionError(f"a record of the kind {about.kind}")
 
 
 def test_records_of_groups_of_the_new_protocol_are_kafkas_byte_for_byte(apache: Kafka) -> None:

@@ -188,13 +188,15 @@ def described(ask: Ask, group: str) -> Any:
     return until_settled(lambda: ask(ConsumerGroupDescribeRequest([group]), 1).groups[0], lambda found: found.error_code)
 
 
-def commit(ask: Ask, group: str, topic: Topic, offset: int, *, member: tuple[str, int] = ("", -1), version: int = 9) -> int:
-    partition = OffsetCommitRequestPartition(partition_index=0, committed_offset=offset, committed_metadata="")
+def commit(
+    ask: Ask, group: str, topic: Topic, offset: int, *, member: tuple[str, int] = ("", -1), version: int = 9, partition: int = 0
+) -> int:
+    place = OffsetCommitRequestPartition(partition_index=partition, committed_offset=offset, committed_metadata="")
     request = OffsetCommitRequest(
         group_id=group,
         member_id=member[0],
         generation_id_or_member_epoch=member[1],
-        topics=[OffsetCommitRequestTopic(name=topic.name, partitions=[partition])],
+        topics=[OffsetCommitRequestTopic(name=topic.name, partitions=[place])],
     )
     answer = ask(request, version)
     return int(answer.topics[0].partitions[0].error_code)

@@ -29,11 +29,11 @@ from ev.coordinators.classic import State
 from ev.coordinators.subscriptions import CONSUMER_PROTOCOL_TYPE
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Mapping
 
     from ev.coordinators.classic import Protocol
     from ev.coordinators.patterns import Pattern
-    from ev.coordinators.server_assignors import Assignment
+    from ev.coordinators.server_assignors import Assignment, Place
 
 STATIC_LEAVE_EPOCH: Final = -2
 """The epoch of a static member that has left and may come back under the same instance id."""
@@ -78,6 +78,8 @@ class Current(NamedTuple):
     state: MemberState = MemberState.STABLE
     assigned: Assignment = {}  # noqa: RUF012  # never changed in place
     revoking: Assignment = {}  # noqa: RUF012
+    #: Of each of these partitions, the epoch in which the member got it: it may commit for it in any epoch since (KIP-1251).
+    since: dict[Place, int] = {}  # noqa: RUF012
 
 
 class Resolved(NamedTuple):
@@ -105,7 +107,7 @@ class ConsumerGroup:
         self.target_epoch = 0
         self.target_timestamp_ms = 0  # of the wall clock, when the target was made
         self.target: dict[str, Assignment] = {}
-        self.owners: dict[tuple[bytes, int], str] = {}  # who has, or still has to give up, each partition
+        self.owners: dict[Place, str] = {}  # who has, or still has to give up, each partition
         self.patterns: dict[str, Pattern] = {}
         self.resolved: dict[str, Resolved] = {}
         self.topics_seen = -1  # the version of the topics that the metadata hash was last compared with
@@ -193,7 +195,7 @@ class ConsumerGroup:
             self.owners |= dict.fromkeys(places_of(current), member_id)
 
 
-def places_of(current: Current) -> Iterator[tuple[bytes, int]]:
+def places_of(current: Current) -> Iterator[Place]:
     """Every partition that the member has, or still has to give up."""
     for assignment in (current.assigned, current.revoking):
         for topic_id, indexes in assignment.items():
@@ -219,7 +221,8 @@ def reconciled(
         case MemberState.UNREVOKED_PARTITIONS:
             epoch = min(current.epoch + 1, target_epoch)
             previous = current.epoch if epoch != current.epoch else current.previous_epoch
-            return _next(group, member_id, Current(epoch, previous, current.state, current.assigned), target, target_epoch, owned)
+            without = Current(epoch, previous, current.state, current.assigned, {}, current.since)
+            return _next(group, member_id, without, target, target_epoch, owned)
         case _:
             return _next(group, member_id, current, target, target_epoch, owned)
 
@@ -242,11 +245,16 @@ def _next(
         if free:
             gained[topic_id] = free
     if revoking and (owned is None or _overlap(owned, revoking)):
-        return Current(current.epoch, current.previous_epoch, MemberState.UNREVOKED_PARTITIONS, kept, revoking)
+        return with_epochs(Current(current.epoch, current.previous_epoch, MemberState.UNREVOKED_PARTITIONS, kept, revoking), current.since)
     assigned = {topic_id: kept.get(topic_id, frozenset()) | gained.get(topic_id, frozenset()) for topic_id in kept.keys() | gained.keys()}
     state = MemberState.UNRELEASED_PARTITIONS if waits else MemberState.STABLE
     previous = current.epoch if current.epoch != target_epoch else current.previous_epoch
-    return Current(target_epoch, previous, state, assigned, {})
+    return with_epochs(Current(target_epoch, previous, state, assigned), current.since)
+
+
+def with_epochs(current: Current, known: Mapping[Place, int]) -> Current:
+    """With the epochs in which the member got its partitions: those that are not known it gets now."""
+    return current._replace(since={place: known.get(place, current.epoch) for place in places_of(current)})
 
 
 def _overlap(one: Assignment, other: Assignment) -> bool:

@@ -16,7 +16,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ev.coordinators.classic import Protocol
-from ev.coordinators.consumer_group import ClassicMetadata, ConsumerMember, Current, MemberState, Resolved
+from ev.coordinators.consumer_group import ClassicMetadata, ConsumerMember, Current, MemberState, Resolved, with_epochs
 from ev.errors import MalformedError
 from ev.wire.codec import decode, encode
 from ev.wire.messages.offsets_topic import (
@@ -39,7 +39,9 @@ from ev.wire.messages.offsets_topic import (
 )
 
 if TYPE_CHECKING:
-    from ev.coordinators.server_assignors import Assignment
+    from collections.abc import Iterator
+
+    from ev.coordinators.server_assignors import Assignment, Place
 
 GROUP: Final = 3
 MEMBER: Final = 5
@@ -168,14 +170,17 @@ def current_value(current: Current) -> bytes:
             member_epoch=current.epoch,
             previous_member_epoch=current.previous_epoch,
             state=int(current.state),
-            assigned_partitions=_current_parts(current.assigned),
-            partitions_pending_revocation=_current_parts(current.revoking),
+            assigned_partitions=_current_parts(current.assigned, current.since),
+            partitions_pending_revocation=_current_parts(current.revoking, current.since),
         )
     )
 
 
-def _current_parts(assignment: Assignment) -> list[CurrentTopicPartitions]:
-    return [CurrentTopicPartitions(topic_id, sorted(indexes)) for topic_id, indexes in sorted(assignment.items())]
+def _current_parts(assignment: Assignment, since: dict[Place, int]) -> list[CurrentTopicPartitions]:
+    return [
+        CurrentTopicPartitions(topic_id, sorted(indexes), [since[topic_id, index] for index in sorted(indexes)])
+        for topic_id, indexes in sorted(assignment.items())
+    ]
 
 
 def read_current(value: bytes) -> Current:
@@ -184,13 +189,22 @@ def read_current(value: bytes) -> Current:
         state = MemberState(read.state)
     except ValueError:
         raise MalformedError(f"a member of a group has the unknown state {read.state}") from None
-    return Current(
+    parts = [*read.assigned_partitions, *read.partitions_pending_revocation]
+    current = Current(
         read.member_epoch,
         read.previous_member_epoch,
         state,
         _assignment(read.assigned_partitions),
         _assignment(read.partitions_pending_revocation),
     )
+    return with_epochs(current, {place: epoch for part in parts for place, epoch in _epochs(part)})
+
+
+def _epochs(part: CurrentTopicPartitions) -> Iterator[tuple[Place, int]]:
+    """None where the record was written before there were any."""
+    if len(part.assignment_epochs or ()) == len(part.partitions):
+        for index, epoch in zip(part.partitions, part.assignment_epochs or (), strict=True):
+            yield (bytes(part.topic_id), index), epoch
 
 
 def pattern_value(resolved: Resolved) -> bytes:

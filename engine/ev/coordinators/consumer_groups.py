@@ -31,14 +31,14 @@ from ev.wire.messages.k68_consumer_group_heartbeat import Assignment as SaidAssi
 from ev.wire.messages.k68_consumer_group_heartbeat import ConsumerGroupHeartbeatResponse, TopicPartitions
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection, Iterable
 
     from ev.coordinators.consumer_changes import Changes
     from ev.coordinators.deadlines import Deadlines
     from ev.coordinators.decision import Caller, Decision, Now
     from ev.coordinators.group_config import GroupConfigs
     from ev.coordinators.migration import Migration
-    from ev.coordinators.server_assignors import Assignment
+    from ev.coordinators.server_assignors import Assignment, Place
     from ev.randomness import Randomness
     from ev.settings import Settings
     from ev.wire.messages.k68_consumer_group_heartbeat import ConsumerGroupHeartbeatRequest
@@ -237,8 +237,20 @@ class ConsumerGroups:
 
     # ---- offsets
 
-    def commit_error(self, group: ConsumerGroup, member_id: str, epoch: int, version: int, *, in_transaction: bool = False) -> int:
-        """Why this caller may not commit for the group; NONE when it may."""
+    def commit_error(
+        self,
+        group: ConsumerGroup,
+        member_id: str,
+        epoch: int,
+        version: int,
+        places: Callable[[], Iterable[Place]],
+        *,
+        in_transaction: bool = False,
+    ) -> int:
+        """Why this caller may not commit for the group; NONE when it may.
+
+        A member that has not heard of its newest epoch yet commits for what it has had since the epoch that it knows.
+        """
         if epoch < 0 and not group.members:
             return ErrorCode.NONE  # simple consumers and administrators
         if in_transaction and epoch < 0 and not member_id:
@@ -247,6 +259,10 @@ class ConsumerGroups:
         if member is not None and member.classic is None and not in_transaction and version < MEMBER_EPOCHS_FROM:
             return ErrorCode.UNSUPPORTED_VERSION
         error_code = self.member_error(group, member_id, epoch)
+        if member is not None and 0 <= epoch < group.current_of(member_id).epoch:
+            since = group.current_of(member_id).since
+            if all(since.get(place, epoch + 1) <= epoch for place in places()):
+                return ErrorCode.NONE
         return ErrorCode.ILLEGAL_GENERATION if error_code == ErrorCode.STALE_MEMBER_EPOCH and in_transaction else error_code
 
     @staticmethod

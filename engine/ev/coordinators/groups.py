@@ -7,6 +7,7 @@ given up by `refused()` when the log refuses a decision (see `ev.coordinators.cl
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from ev.coordinators.classic import ClassicGroup, State
@@ -187,7 +188,9 @@ class Groups:
         consumers = self._consumers.groups.get(request.group_id)
         if consumers is not None:
             epoch = request.generation_id_or_member_epoch
-            error_code = self._consumers.commit_error(consumers, request.member_id, epoch, caller.version)
+            error_code = self._consumers.commit_error(
+                consumers, request.member_id, epoch, caller.version, partial(self._offsets.places_in, request.topics, caller.version)
+            )
         else:
             error_code = commit_error(group, request, caller.version)
         if error_code:
@@ -205,7 +208,8 @@ class Groups:
         consumers = self._consumers.groups.get(request.group_id)
         if consumers is not None:
             member_id, epoch = request.member_id, request.generation_id
-            error_code = self._consumers.commit_error(consumers, member_id, epoch, caller.version, in_transaction=True)
+            places = partial(self._offsets.places_in, request.topics)
+            error_code = self._consumers.commit_error(consumers, member_id, epoch, caller.version, places, in_transaction=True)
         else:
             error_code = transactional_commit_error(self._groups.get(request.group_id), request)
         if error_code:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ev.coordinators.classic import ClassicGroup, Member
-from ev.coordinators.consumer_group import ClassicMetadata, ConsumerGroup, ConsumerMember, Current, MemberState
+from ev.coordinators.consumer_group import ClassicMetadata, ConsumerGroup, ConsumerMember, Current, MemberState, with_epochs
 from ev.coordinators.group_records import group_key, group_value, read_group_value
 from ev.coordinators.subscriptions import CONSUMER_PROTOCOL_TYPE, assignment_value, read_assignment, read_subscription
 from ev.errors import ErrorCode
@@ -97,7 +97,8 @@ class Migration:
                 )
             )
             group.target[member.member_id] = assigned
-            group.put_current(member.member_id, Current(classic.generation, classic.generation, MemberState.STABLE, assigned))
+            current = Current(classic.generation, classic.generation, MemberState.STABLE, assigned)
+            group.put_current(member.member_id, with_epochs(current, {}))
         group.metadata_hash = self._changes.metadata(group, group.members).hash
         return group
 

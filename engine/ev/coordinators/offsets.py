@@ -34,6 +34,7 @@ from ev.wire.messages.k09_offset_fetch import (
     OffsetFetchResponseTopics,
 )
 from ev.wire.messages.k28_txn_offset_commit import (
+    TxnOffsetCommitRequestTopic,
     TxnOffsetCommitResponse,
     TxnOffsetCommitResponsePartition,
     TxnOffsetCommitResponseTopic,
@@ -45,10 +46,11 @@ from ev.wire.messages.k47_offset_delete import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from ev.coordinators.classic import ClassicGroup
     from ev.coordinators.decision import Decision, Now
+    from ev.coordinators.server_assignors import Place
     from ev.settings import Settings
     from ev.wire.messages.k08_offset_commit import OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic
     from ev.wire.messages.k09_offset_fetch import OffsetFetchRequest, OffsetFetchRequestGroup
@@ -204,6 +206,16 @@ class Offsets:
                 partitions.append(TxnOffsetCommitResponsePartition(partition_index=partition.partition_index, error_code=error_code))
             answer.topics.append(TxnOffsetCommitResponseTopic(name=topic.name, partitions=partitions))
         return answer
+
+    def places_in(self, topics: Sequence[OffsetCommitRequestTopic | TxnOffsetCommitRequestTopic], version: int = 0) -> Iterator[Place]:
+        """The partitions of topics that there are; from version 10 on they are named by their ids."""
+        for topic in topics:
+            if version < 10 or isinstance(topic, TxnOffsetCommitRequestTopic):
+                topic_id = self._topics.topic_id(topic.name)
+            else:
+                topic_id = bytes(topic.topic_id)
+            if topic_id is not None:
+                yield from ((topic_id, partition.partition_index) for partition in topic.partitions)
 
     def _commit_topic(
         self, group_id: str, topic: OffsetCommitRequestTopic, version: int, now_ms: int, expires_ms: int, decision: Decision
