@@ -2,6 +2,8 @@
 
     EvError
     ├── KafkaError                  a broker answered with an error code (or is about to)
+    │   ├── NotOneBatchError        what was to be appended is not exactly one record batch
+    │   └── RecordsRefusedError     some records of a batch are not what the topic takes; knows which
     ├── MalformedError              bytes from the wire or the disk that do not parse
     │   └── CorruptBatchError       a record batch whose checksum, counts or compressed payload lie
     ├── ClientError                 the client could not do what it was asked for
@@ -347,6 +349,21 @@ class KafkaError(EvError):
 
     def __str__(self) -> str:
         return f"{self.name}: {self.message}"
+
+
+class NotOneBatchError(KafkaError):
+    """What was to be appended is not exactly one record batch of format 2, and was not looked at further."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(ErrorCode.INVALID_RECORD, message)
+
+
+class RecordsRefusedError(KafkaError):
+    """A batch that is refused for some of its records: the index of each, with what is wrong with it."""
+
+    def __init__(self, code: int, message: str, records: dict[int, str]) -> None:
+        super().__init__(code, message)
+        self.records = records
 
 
 class MalformedError(EvError):

@@ -44,8 +44,8 @@ def changed(position: int, pattern: str, value: int) -> bytes:
 
 GOOD = encode_batch([b"a", b"b"], timestamps=1_700_000_000_000)
 REFUSED = {
-    "shorter than a header": (GOOD[:60], ErrorCode.CORRUPT_MESSAGE),
-    "cut off": (GOOD[:-1], ErrorCode.CORRUPT_MESSAGE),
+    "shorter than a header": (GOOD[:60], ErrorCode.INVALID_RECORD),
+    "cut off": (GOOD[:-1], ErrorCode.INVALID_RECORD),
     "two batches": (GOOD + GOOD, ErrorCode.INVALID_RECORD),
     "a wrong checksum": (GOOD[:-1] + b"\x01", ErrorCode.CORRUPT_MESSAGE),
     "an old format": (changed(16, ">b", 1), ErrorCode.INVALID_RECORD),
@@ -55,7 +55,7 @@ REFUSED = {
     "a last delta that lies": (changed(23, ">i", 7), ErrorCode.INVALID_RECORD),
     "control records": (changed(21, ">h", 0x20), ErrorCode.INVALID_RECORD),
     "log append time": (changed(21, ">h", 0x08), ErrorCode.INVALID_TIMESTAMP),
-    "a transaction of nobody": (changed(21, ">h", 0x10), ErrorCode.INVALID_RECORD),
+    "a transaction of nobody": (changed(21, ">h", 0x10), ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED),
     "a transaction that the request does not name": (
         encode_batch([b"a"], producer_id=9, producer_epoch=0, base_sequence=0, attributes=0x10),
         ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,

@@ -204,7 +204,7 @@ class QuickProduce:
         try:
             appended = partition.append(memoryview(frame)[position : position + size], now_ms, request_version=version, at_once=False)
         except KafkaError as error:
-            outcome = error
+            outcome = k00_produce.looked_at(error, partition)
         else:
             outcome = appended
             if appended.duplicate:

@@ -104,7 +104,7 @@ class PartitionAppends(PartitionState):
         if (
             max_timestamp > now_ms + self._after_max_ms or (base_timestamp < now_ms - self._before_max_ms and base_timestamp != -1)
         ) and not self.config.log_append_time:
-            raise timestamp_refusal(HEADER.unpack_from(batch), self.config, now_ms)
+            raise timestamp_refusal(batch, self.config, now_ms)
         if producer_id >= 0:
             producer = self.producers.by_id.get(producer_id)
             if sequence < 0 or producer is None or producer.epoch != producer_epoch or producer.next_sequence != sequence:
@@ -118,6 +118,8 @@ class PartitionAppends(PartitionState):
             if attributes & TRANSACTIONAL or self.transactions.open:
                 self._check_transaction(producer_id, producer_epoch, attributes, in_transaction)
         elif attributes & TRANSACTIONAL:
+            if in_transaction is None:
+                raise self._without_transactional_id()
             raise KafkaError(ErrorCode.INVALID_RECORD, "a transactional batch without a producer id")
         if self.damaged is not None or not (self.services.writable or self.internal):
             raise self._refuses_writes()
@@ -153,11 +155,14 @@ class PartitionAppends(PartitionState):
                     ErrorCode.INVALID_TXN_STATE, f"producer {producer_id} has a transaction open here; the batch does not belong to it"
                 )
         elif in_transaction is None:
-            raise KafkaError(
-                ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, "a transactional batch in a request without a transactional id"
-            )
+            raise self._without_transactional_id()
         elif not is_open:
             in_transaction(producer_id, epoch)
+
+    @staticmethod
+    def _without_transactional_id() -> KafkaError:
+        text = "a transactional batch in a request without a transactional id"
+        return KafkaError(ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, text)
 
     def append_records(
         self,
@@ -257,7 +262,7 @@ class PartitionAppends(PartitionState):
         segment.indexed(last_offset, position, size, max_timestamp, self._index_interval)
         if producer_id >= 0:
             if sequence >= 0:
-                self.producers.append(producer_id, producer_epoch, sequence, count, base_offset, last_offset, append_time_ms, now_ms)
+                self.producers.append(producer_id, producer_epoch, sequence, count, base_offset, last_offset, max_timestamp, now_ms)
             else:
                 self.producers.seen(producer_id, producer_epoch, now_ms)
             if transactional == TRANSACTIONAL:

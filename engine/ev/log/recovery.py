@@ -485,9 +485,8 @@ class Recovery:
         if fields[9] < 0:
             return
         if fields[11] >= 0:
-            append_time = fields[8] if fields[5] & 8 else -1
             count = fields[6] + 1  # compaction may have left fewer records, or none
-            self.producers.append(fields[9], fields[10], fields[11], count, fields[0], last_offset, append_time, self.now_ms)
+            self.producers.append(fields[9], fields[10], fields[11], count, fields[0], last_offset, fields[8], self.now_ms)
         elif fields[5] & TRANSACTIONAL:
             self.producers.seen(fields[9], fields[10], self.now_ms)
         if fields[5] & TRANSACTIONAL:

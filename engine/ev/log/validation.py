@@ -7,7 +7,7 @@ not is it asked here what was wrong.
 from __future__ import annotations
 
 from ev.disk import Buffer
-from ev.errors import ErrorCode, KafkaError, MalformedError
+from ev.errors import ErrorCode, KafkaError, MalformedError, NotOneBatchError, RecordsRefusedError
 from ev.log.config import TopicConfig
 from ev.log.scan import HEADER, Fields
 from ev.wire.checksum import crc32c
@@ -33,15 +33,15 @@ REFUSED_ATTRIBUTES = LOG_APPEND_TIME | CONTROL | DELETE_HORIZON
 def refusal(batch: Buffer, config: TopicConfig, request_version: int) -> KafkaError | None:
     """What is wrong with the header of a produced batch; None when nothing is."""
     if len(batch) < HEADER_SIZE:
-        return KafkaError(ErrorCode.CORRUPT_MESSAGE, f"a record batch begins with {HEADER_SIZE} bytes of header, {len(batch)} came")
+        return NotOneBatchError(f"a record batch begins with {HEADER_SIZE} bytes of header, {len(batch)} came")
     fields: Fields = HEADER.unpack_from(batch)
     size = fields[1] + LOG_OVERHEAD
     if fields[3] != MAGIC:
-        return KafkaError(ErrorCode.INVALID_RECORD, f"a batch of format {fields[3]}; format 2 is the only one")
+        return NotOneBatchError(f"a batch of format {fields[3]}; format 2 is the only one")
     if size > len(batch) or size < HEADER_SIZE:
-        return KafkaError(ErrorCode.CORRUPT_MESSAGE, f"a batch says it is {size} bytes long, {len(batch)} came")
+        return NotOneBatchError(f"a batch says it is {size} bytes long, {len(batch)} came")
     if size < len(batch):
-        return KafkaError(ErrorCode.INVALID_RECORD, "a Produce request holds exactly one batch per partition")
+        return NotOneBatchError("a Produce request holds exactly one batch per partition")
     return _size_refusal(size, config) or _content_refusal(fields, request_version)
 
 
@@ -73,12 +73,20 @@ def _content_refusal(fields: Fields, request_version: int) -> KafkaError | None:
     return None
 
 
-def timestamp_refusal(fields: Fields, config: TopicConfig, now_ms: int) -> KafkaError:
-    return KafkaError(
-        ErrorCode.INVALID_TIMESTAMP,
+def timestamp_refusal(batch: Buffer, config: TopicConfig, now_ms: int) -> KafkaError:
+    """Which records of a batch are too old or too new. Its header says that there are some; the records may say otherwise."""
+    fields: Fields = HEADER.unpack_from(batch)
+    text = (
         f"timestamps from {fields[7]} to {fields[8]}; allowed are {config.message_timestamp_before_max_ms} ms before and "
-        f"{config.message_timestamp_after_max_ms} ms after the broker's clock, which says {now_ms}",
+        f"{config.message_timestamp_after_max_ms} ms after the broker's clock, which says {now_ms}"
     )
+    try:
+        stamps = decode_batch(batch).timestamps
+    except MalformedError as problem:
+        return KafkaError(ErrorCode.INVALID_RECORD, str(problem))
+    low, high = now_ms - config.message_timestamp_before_max_ms, now_ms + config.message_timestamp_after_max_ms
+    refused = {index: f"the timestamp {stamp}" for index, stamp in enumerate(stamps) if stamp != -1 and not low <= stamp <= high}
+    return RecordsRefusedError(ErrorCode.INVALID_TIMESTAMP, text, refused)
 
 
 def rewritten(batch: Buffer, config: TopicConfig, now_ms: int) -> tuple[Buffer, int]:
@@ -91,7 +99,7 @@ def rewritten(batch: Buffer, config: TopicConfig, now_ms: int) -> tuple[Buffer, 
             columns = decode_batch(batch)
         except MalformedError as problem:
             raise KafkaError(ErrorCode.INVALID_RECORD, str(problem)) from problem
-        _check_records(columns, fields, config, now_ms)
+        _check_records(batch, columns, fields, config, now_ms)
         if target != codec:
             batch = _recompressed(columns, fields, target, config.compression_level)
             size_problem = _size_refusal(len(batch), config)
@@ -102,16 +110,17 @@ def rewritten(batch: Buffer, config: TopicConfig, now_ms: int) -> tuple[Buffer, 
     return _stamped(batch, now_ms), now_ms
 
 
-def _check_records(columns: Columns, fields: Fields, config: TopicConfig, now_ms: int) -> None:
+def _check_records(batch: Buffer, columns: Columns, fields: Fields, config: TopicConfig, now_ms: int) -> None:
     if list(columns.offsets) != list(range(fields[0], fields[0] + fields[12])):
         raise KafkaError(ErrorCode.INVALID_RECORD, "the offsets of the records in a batch do not follow one another")
     if config.compacted and None in columns.keys:
-        raise KafkaError(ErrorCode.INVALID_RECORD, f"a record without a key at {columns.keys.index(None)}; the topic is compacted")
+        refused = {index: "no key" for index, key in enumerate(columns.keys) if key is None}
+        raise RecordsRefusedError(ErrorCode.INVALID_RECORD, "a record without a key; the topic is compacted", refused)
     if config.log_append_time or not config.validate_deep:
         return
     low, high = now_ms - config.message_timestamp_before_max_ms, now_ms + config.message_timestamp_after_max_ms
     if any(stamp != -1 and not low <= stamp <= high for stamp in columns.timestamps):
-        raise timestamp_refusal(fields, config, now_ms)
+        raise timestamp_refusal(batch, config, now_ms)
     if max(columns.timestamps) != fields[8]:
         largest = max(columns.timestamps)
         raise KafkaError(ErrorCode.INVALID_TIMESTAMP, f"the batch says its largest timestamp is {fields[8]}, it is {largest}")

@@ -22,9 +22,10 @@ from functools import partial
 from struct import Struct
 from typing import TYPE_CHECKING
 
-from ev.errors import ErrorCode, KafkaError
+from ev.errors import ErrorCode, KafkaError, NotOneBatchError, RecordsRefusedError
 from ev.wire.acls import Operation, Resource
 from ev.wire.messages.k00_produce import (
+    BatchIndexAndErrorMessage,
     PartitionProduceResponse,
     ProduceRequest,
     ProduceResponse,
@@ -51,6 +52,12 @@ log = logging.getLogger(__name__)
 
 KEY = 0
 VERSIONS = (3, 13)
+LOOKED_AT = (
+    ErrorCode.INVALID_RECORD,
+    ErrorCode.INVALID_TIMESTAMP,
+    ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER,
+    ErrorCode.INVALID_PRODUCER_EPOCH,
+)
 INTERNAL_CLIENT_ID = "__admin_client"
 
 ATTRIBUTES = 22  # where the lower byte of a batch's attributes is
@@ -163,7 +170,7 @@ def append_all(
                 if outcome.duplicate:
                     log.info("%s: a resent batch was recognised at offset %d", partitions[index].name, outcome.base_offset)
         except KafkaError as error:
-            outcome = error
+            outcome = looked_at(error, partitions[index])
         outcomes.append((index, outcome))
     return outcomes
 
@@ -232,10 +239,29 @@ def answer(index: int, outcome: Outcome) -> PartitionProduceResponse:
     )
 
 
+class LookedAtError(KafkaError):
+    """Why a batch was refused that the log has looked at: Kafka says then where the log begins."""
+
+    def __init__(self, error: KafkaError, log_start_offset: int) -> None:
+        super().__init__(error.code, error.message)
+        self.log_start_offset = log_start_offset
+        self.records = error.records if isinstance(error, RecordsRefusedError) else {}
+
+
+def looked_at(error: KafkaError, partition: Partition) -> KafkaError:
+    if error.code not in LOOKED_AT or isinstance(error, NotOneBatchError):
+        return error
+    return LookedAtError(error, partition.log_start_offset)
+
+
 def refusal(index: int, error: KafkaError) -> PartitionProduceResponse:
-    return PartitionProduceResponse(
+    answer = PartitionProduceResponse(
         index=index, error_code=error.code, base_offset=-1, log_append_time_ms=-1, log_start_offset=-1, error_message=error.message
     )
+    if isinstance(error, LookedAtError):
+        answer.log_start_offset = error.log_start_offset
+        answer.record_errors = [BatchIndexAndErrorMessage(index, text) for index, text in error.records.items()]
+    return answer
 
 
 def timed_out(outcomes: list[TopicOutcomes]) -> ProduceResponse:
