@@ -27,7 +27,15 @@ from ev.errors import ErrorCode, KafkaError
 from ev.log.reading import Moved, Read, ReadLater
 from ev.wire.acls import Operation, Resource
 from ev.wire.codec import encoder
-from ev.wire.messages.k01_fetch import AbortedTransaction, FetchableTopicResponse, FetchRequest, FetchResponse, PartitionData
+from ev.wire.messages.k01_fetch import (
+    AbortedTransaction,
+    EpochEndOffset,
+    FetchableTopicResponse,
+    FetchPartition,
+    FetchRequest,
+    FetchResponse,
+    PartitionData,
+)
 
 if TYPE_CHECKING:
     from ev.broker.broker import Broker
@@ -144,14 +152,25 @@ class Fetch:
                     or forbidden
                     or not partition.log_start_offset <= offset <= partition.end_offset
                     or (epoch >= 0 and epoch != partition.leader_epoch)
+                    or wanted.last_fetched_epoch >= 0
                 ):
-                    answer.error_code = (
-                        ErrorCode.TOPIC_AUTHORIZATION_FAILED if forbidden else refusal(known is not None, partition, epoch, by_id)
-                    )
-                    self.failed = True
-                    partition = None
+                    code = ErrorCode.TOPIC_AUTHORIZATION_FAILED if forbidden else refusal(known is not None, partition, wanted, by_id)
+                    partition = self._doubtful(answer, partition, wanted, code)
                 asked.append(Asked(answer, partition, offset, wanted.partition_max_bytes))
             self.topics.append(FetchableTopicResponse(topic=topic.topic, topic_id=topic.topic_id, partitions=answers))
+
+    def _doubtful(self, answer: PartitionData, partition: Partition | None, wanted: FetchPartition, code: int) -> Partition | None:
+        """The partition, if it can be read from after all; else None, with what is wrong in its answer."""
+        answer.error_code = code
+        if partition is None:
+            answer.aborted_transactions = []
+        elif not code:
+            epoch, end_offset = partition.epoch_end_offset(wanted.last_fetched_epoch)
+            if epoch == wanted.last_fetched_epoch and end_offset >= wanted.fetch_offset:
+                return partition
+            answer.diverging_epoch = EpochEndOffset(epoch, end_offset)
+        self.failed = True
+        return None
 
     def _is_forbidden(self, name: str) -> bool:
         """Whether the client may not read the topic, or pretends to be a broker's replica. An id that nobody has has no name."""
@@ -348,12 +367,17 @@ def limits(request: FetchRequest) -> tuple[int, int, int, int]:
     return request.max_wait_ms, request.min_bytes, request.max_bytes, request.isolation_level
 
 
-def refusal(topic_is_known: bool, partition: Partition | None, epoch: int, by_id: bool) -> int:
-    """The error that a partition is answered with that cannot be read from."""
+def refusal(topic_is_known: bool, partition: Partition | None, wanted: FetchPartition, by_id: bool) -> int:
+    """The error that a partition is answered with that cannot be read from; NONE when it may be."""
+    epoch = wanted.current_leader_epoch
     if partition is None:
         return ErrorCode.UNKNOWN_TOPIC_ID if by_id and not topic_is_known else ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
     if 0 <= epoch < partition.leader_epoch:
         return ErrorCode.FENCED_LEADER_EPOCH
     if epoch > partition.leader_epoch:
         return ErrorCode.UNKNOWN_LEADER_EPOCH
+    if partition.log_start_offset <= wanted.fetch_offset <= partition.end_offset:
+        last = wanted.last_fetched_epoch
+        if last < 0 or partition.epoch_end_offset(last)[0] >= 0:
+            return ErrorCode.NONE
     return ErrorCode.OFFSET_OUT_OF_RANGE
