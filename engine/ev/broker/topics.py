@@ -74,6 +74,15 @@ def check_topic_name(name: str) -> None:
         raise KafkaError(ErrorCode.INVALID_TOPIC_EXCEPTION, f"Topic name is invalid: {problem}")
 
 
+def missing_code(name: str) -> int:
+    """The error code for a topic that is not there: whether there could be one of this name."""
+    try:
+        check_topic_name(name)
+    except KafkaError as error:
+        return error.code
+    return ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+
+
 def id_to_text(topic_id: bytes) -> str:
     """A topic id as Kafka prints it: base64url without padding."""
     return urlsafe_b64encode(topic_id).decode().rstrip("=")

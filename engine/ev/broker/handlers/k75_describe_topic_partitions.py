@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from ev.broker.handlers.k03_metadata import placement
+from ev.broker.topics import missing_code
 from ev.errors import ErrorCode
 from ev.wire.acls import Operation, Resource
 from ev.wire.messages.k75_describe_topic_partitions import (
@@ -33,11 +34,12 @@ PARTITIONS_MAX: Final = 2000
 def handle(broker: Broker, call: Call) -> None:
     request: DescribeTopicPartitionsRequest = call.request
     cursor: Cursor | None = request.cursor
-    if cursor is not None and cursor.partition_index < 0:
+    asked = {topic.name for topic in request.topics}
+    if cursor is not None and (cursor.partition_index < 0 or (asked and cursor.topic_name not in asked)):
         refused = [DescribeTopicPartitionsResponseTopic(error_code=ErrorCode.INVALID_REQUEST, name=topic.name) for topic in request.topics]
         call.reply(DescribeTopicPartitionsResponse(topics=refused))
         return
-    names = sorted({topic.name for topic in request.topics} or {topic.name for topic in broker.topics})
+    names = sorted(asked or {topic.name for topic in broker.topics})
     quiet = not request.topics
     unauthorized = {name for name in names if not broker.allows(call, Operation.DESCRIBE, Resource.TOPIC, name, quiet=quiet)}
     names = [name for name in names if name not in unauthorized]
@@ -68,7 +70,7 @@ def described(broker: Broker, name: str, first: int, limit: int) -> DescribeTopi
     """A topic with at most `limit` of its partitions, from `first` on."""
     known = broker.topics.get(name)
     if known is None:
-        return DescribeTopicPartitionsResponseTopic(error_code=ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, name=name, partitions=[])
+        return DescribeTopicPartitionsResponseTopic(error_code=missing_code(name), name=name, partitions=[])
     partitions = [
         DescribeTopicPartitionsResponsePartition(**placement(broker, name, index), eligible_leader_replicas=[], last_known_elr=[])
         for index in range(first, min(first + limit, known.partition_count))
