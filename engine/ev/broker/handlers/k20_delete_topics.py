@@ -36,17 +36,14 @@ def handle(broker: Broker, call: Call) -> None:
     results: list[DeletableTopicResult] = []
     doomed: list[Topic] = []
     mutations = broker.throttling.mutations(call, strict_from=KNOWS_THROTTLING_FROM)
-    counts = Counter(_resolved_name(broker, state) for state in asked)
     may_delete_any = broker.allows_on_cluster(call, Operation.DELETE, quiet=True)
-    for state in asked:
+    for state in _once(broker, asked, results):
         try:
             name = None if may_delete_any else _resolved_name(broker, state)
             if name is not None and not _may_delete(broker, call, state, name):
                 results.append(_unauthorized(broker, call, state, name))
                 continue
             topic = _topic(broker, call, state)
-            if counts[topic.name] > 1:
-                raise KafkaError(ErrorCode.INVALID_REQUEST, "Duplicate topic name.")
             mutations.take(topic.partition_count)
         except KafkaError as error:
             results.append(_refusal(state, error))
@@ -66,6 +63,25 @@ def handle(broker: Broker, call: Call) -> None:
         ids = {topic.id for topic in doomed}
         results = [_refusal(DeleteTopicState(name=r.name, topic_id=r.topic_id), error) if r.topic_id in ids else r for r in results]
         answer()
+
+
+def _once(broker: Broker, asked: list[DeleteTopicState], results: list[DeletableTopicResult]) -> list[DeleteTopicState]:
+    """The topics that are asked for once; what is asked for again, by whatever name, is refused, once each."""
+    counts = Counter((state.name, state.topic_id) for state in asked)
+    named = {topic.id: state for state in asked if state.name is not None and (topic := broker.topics.get(state.name)) is not None}
+    once = []
+    for state in {(state.name, state.topic_id): state for state in asked}.values():
+        other = named.get(state.topic_id)
+        if counts[state.name, state.topic_id] > 1:
+            results.append(_refusal(state, KafkaError(ErrorCode.INVALID_REQUEST, "The topic is asked for more than once.")))
+        elif state.name is None and other is not None:
+            both = DeleteTopicState(name=other.name, topic_id=state.topic_id)
+            results.append(_refusal(both, KafkaError(ErrorCode.INVALID_REQUEST, "The topic is asked for by its name and by its id.")))
+            named[state.topic_id] = state
+        else:
+            once.append(state)
+    refused = {result.name for result in results}
+    return [state for state in once if state.name is None or state.name not in refused]
 
 
 def _resolved_name(broker: Broker, state: DeleteTopicState) -> str | None:
