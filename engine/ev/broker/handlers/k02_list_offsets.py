@@ -84,7 +84,10 @@ class Lookups:
         self._answers = [
             ListOffsetsTopicResponse(
                 name=topic.name,
-                partitions=[self._begin(topic.name, asked, counts[topic.name, asked.partition_index] > 1) for asked in topic.partitions],
+                partitions=[
+                    self._begin(topic.name, asked, counts[topic.name, asked.partition_index] > 1)
+                    for asked in {asked.partition_index: asked for asked in topic.partitions}.values()
+                ],
             )
             for topic in request.topics
         ] + refused

@@ -11,7 +11,7 @@ v2 flexible, v3 the producer says which id and epoch it had, v4 PRODUCER_FENCED,
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ev.errors import ErrorCode, KafkaError
 from ev.wire.acls import Operation, Resource
@@ -24,10 +24,14 @@ if TYPE_CHECKING:
 KEY = 22
 VERSIONS = (0, 5)
 
+NONE: Final = -1
+
 
 def handle(broker: Broker, call: Call) -> None:
     request: InitProducerIdRequest = call.request
     refusal = _refusal(broker, call, request.transactional_id)
+    if not refusal and (request.producer_id == NONE) != (request.producer_epoch == NONE):
+        refusal = ErrorCode.INVALID_REQUEST
     if refusal:
         call.reply(refused(refusal))
         return
