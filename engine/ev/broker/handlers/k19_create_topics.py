@@ -77,7 +77,7 @@ def _checked(
             results[asked.name] = _refusal(asked.name, error)
         else:
             new.append(topic)
-            results[asked.name] = _result(broker, call, topic, shown_id=not request.validate_only)
+            results[asked.name] = _result(broker, call, topic)
     return results, new
 
 
@@ -127,20 +127,14 @@ def _refusal(name: str, error: KafkaError) -> CreatableTopicResult:
     return CreatableTopicResult(name=name, error_code=error.code, error_message=error.message, configs=[])
 
 
-def _result(broker: Broker, call: Call, topic: Topic, *, shown_id: bool) -> CreatableTopicResult:
+def _result(broker: Broker, call: Call, topic: Topic) -> CreatableTopicResult:
     if not broker.allows(call, Operation.DESCRIBE_CONFIGS, Resource.TOPIC, topic.name, quiet=True):
-        result = CreatableTopicResult(name=topic.name, error_message=None, configs=None)
-        result.topic_config_error_code = ErrorCode.TOPIC_AUTHORIZATION_FAILED
-        if shown_id:
-            result.topic_id = topic.id
-        return result
+        code = ErrorCode.TOPIC_AUTHORIZATION_FAILED
+        return CreatableTopicResult(topic.name, topic.id, error_message=None, topic_config_error_code=code, configs=None)
     configs = [
         CreatableTopicConfigs(name=entry.name, value=entry.value, read_only=False, config_source=entry.source, is_sensitive=False)
         for entry in describe_topic(broker.broker_configs, topic.config)
     ]
-    result = CreatableTopicResult(
-        name=topic.name, error_message=None, num_partitions=topic.partition_count, replication_factor=1, configs=configs
+    return CreatableTopicResult(
+        topic.name, topic.id, error_message=None, num_partitions=topic.partition_count, replication_factor=1, configs=configs
     )
-    if shown_id:
-        result.topic_id = topic.id
-    return result

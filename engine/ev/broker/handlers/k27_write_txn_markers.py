@@ -34,26 +34,23 @@ def handle(broker: Broker, call: Call) -> None:
     request: WriteTxnMarkersRequest = call.request
     allowed = broker.allows_on_cluster(call, Operation.ALTER, quiet=True) or broker.allows_on_cluster(call, Operation.CLUSTER_ACTION)
     rounds = [0]
-    results = [
-        WritableTxnMarkerResult(
-            marker.producer_id,
-            [
-                WritableTxnMarkerTopicResult(
-                    topic.name,
-                    [
-                        WritableTxnMarkerPartitionResult(
-                            index,
-                            written(broker, marker, (topic.name, index), rounds) if allowed else ErrorCode.CLUSTER_AUTHORIZATION_FAILED,
-                        )
-                        for index in topic.partition_indexes
-                    ],
-                )
-                for topic in marker.topics
-            ],
-        )
-        for marker in request.markers
-    ]
-    call.reply(WriteTxnMarkersResponse(results), max(rounds))
+    results: dict[int, WritableTxnMarkerResult] = {}  # one of each producer
+    for marker in request.markers:
+        result = results.setdefault(marker.producer_id, WritableTxnMarkerResult(marker.producer_id, []))
+        result.topics += [
+            WritableTxnMarkerTopicResult(
+                topic.name,
+                [
+                    WritableTxnMarkerPartitionResult(
+                        index,
+                        written(broker, marker, (topic.name, index), rounds) if allowed else ErrorCode.CLUSTER_AUTHORIZATION_FAILED,
+                    )
+                    for index in topic.partition_indexes
+                ],
+            )
+            for topic in marker.topics
+        ]
+    call.reply(WriteTxnMarkersResponse(list(results.values())), max(rounds))
 
 
 def written(broker: Broker, asked: WritableTxnMarker, place: tuple[str, int], rounds: list[int]) -> int:

@@ -32,7 +32,8 @@ def handle(broker: Broker, call: Call) -> None:
         call.reply(ElectLeadersResponse(error_code=code, replica_election_results=refused(request, code)))
         return
     if request.election_type not in (PREFERRED, UNCLEAN):
-        call.reply(ElectLeadersResponse(error_code=ErrorCode.INVALID_REQUEST))
+        code = ErrorCode.INVALID_REQUEST
+        call.reply(ElectLeadersResponse(error_code=code, replica_election_results=refused(request, code)))
         return
     if request.topic_partitions is None:
         results = [ReplicaElectionResult(topic=topic.name, partition_result=[]) for topic in broker.topics]

@@ -30,7 +30,7 @@ def handle(broker: Broker, call: Call) -> None:
         known = request.endpoint_type == CONTROLLERS
         code = ErrorCode.MISMATCHED_ENDPOINT_TYPE if known else ErrorCode.UNSUPPORTED_ENDPOINT_TYPE
         message = "The request was sent to an endpoint of brokers."
-        call.reply(DescribeClusterResponse(error_code=code, error_message=message, cluster_id=broker.cluster_id, brokers=[]))
+        call.reply(DescribeClusterResponse(error_code=code, error_message=message, cluster_id="", brokers=[]))
         return
     host, port = broker.advertised(call)
     response = DescribeClusterResponse(
