@@ -144,18 +144,29 @@ class Settings:
 
     # ---- producers
     producer_id_expiration_ms = Number(
-        "producer.id.expiration.ms", DAY_MS, "How long a producer's sequence numbers are remembered after its last batch.", low=1, unit="ms"
+        "producer.id.expiration.ms",
+        DAY_MS,
+        "How long a producer's sequence numbers are remembered after its last batch.",
+        low=1,
+        high=INT_MAX,
+        unit="ms",
     )
 
     # ---- transactions
     transaction_max_timeout_ms = Number(
-        "transaction.max.timeout.ms", 15 * MINUTE_MS, "The longest timeout that a transactional producer may ask for.", low=1, unit="ms"
+        "transaction.max.timeout.ms",
+        15 * MINUTE_MS,
+        "The longest timeout that a transactional producer may ask for.",
+        low=1,
+        high=INT_MAX,
+        unit="ms",
     )
     transactional_id_expiration_ms = Number(
         "transactional.id.expiration.ms",
         7 * DAY_MS,
         "How long a transactional id is remembered after its last transaction.",
         low=1,
+        high=INT_MAX,
         unit="ms",
     )
     transaction_state_log_num_partitions = Number(

@@ -67,6 +67,8 @@ class Plan:
                 raise KafkaError(ErrorCode.INVALID_REQUEST, f"Resources of type {change.resource_type} have no configuration here")
 
     def _add_topic(self, change: Change) -> None:
+        if not change.name:
+            raise KafkaError(ErrorCode.INVALID_REQUEST, "There are no defaults of all topics: those are the broker's settings.")
         check_topic_name(change.name)
         topic = self._broker.topics.get(change.name)
         if topic is None:

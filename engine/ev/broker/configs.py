@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ev.broker.broker_configs import DYNAMIC, THROTTLES
 from ev.coordinators.group_config import GROUP_SETTINGS
 from ev.errors import ErrorCode, KafkaError
+from ev.setting_types import Text
 from ev.settings import TOPIC_SETTINGS, rows
 from ev.wire.acls import Resource
 
@@ -50,6 +51,12 @@ def check_right(broker: Broker, call: Call, operation: int, resource_type: int, 
         allowed, code = broker.allows_on_cluster(call, operation), ErrorCode.CLUSTER_AUTHORIZATION_FAILED
     if not allowed:
         raise KafkaError(code)
+
+
+INT: Final = 3
+LIST: Final = 7
+PLACE_KINDS: Final = {"advertised.listeners": LIST, "log.dirs": LIST, "broker.id": INT, "node.id": INT}
+"""Kafka's numbers for the types of what is known only at run time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +131,7 @@ def describe_broker(brokers: BrokerConfigs, place: Mapping[str, str], names: Ite
             yield Entry(row.name, synonyms[0].value, synonyms[0].source, row.name not in DYNAMIC, row.KIND, row.doc, synonyms)
     for name, value in place.items():
         if wanted is None or name in wanted:
-            yield Entry(name, value, STATIC_BROKER, True, 2, "", (Synonym(name, value, STATIC_BROKER),))
+            yield Entry(name, value, STATIC_BROKER, True, PLACE_KINDS.get(name, Text.KIND), "", (Synonym(name, value, STATIC_BROKER),))
 
 
 def describe_all_brokers(brokers: BrokerConfigs, names: Iterable[str] | None = None) -> Iterator[Entry]:
