@@ -77,7 +77,7 @@ class GroupQuestions:
             client_id=member.client_id,
             client_host=member.client_host,
             subscribed_topic_names=list(member.subscribed),
-            subscribed_topic_regex=member.regex,
+            subscribed_topic_regex=member.regex or "",
             assignment=self._described_assignment(group.current_of(member.member_id).assigned),
             target_assignment=self._described_assignment(group.target.get(member.member_id, {})),
             member_type=SPEAKS_CONSUMER if member.classic is None else SPEAKS_CLASSIC,

@@ -113,7 +113,7 @@ class Groups:
             self._classic_members.sync(consumers, request, caller, now, decision)
             return decision
         group = self._groups.get(request.group_id)
-        if group is None:
+        if group is None or not request.group_id:
             return decision.refuse(caller, _missing(request.group_id))
         self._requests.sync(group, request, caller, now, decision)
         return decision
@@ -125,7 +125,7 @@ class Groups:
             self._classic_members.heartbeat(consumers, request, caller, now, decision)
             return decision
         group = self._groups.get(request.group_id)
-        if group is None:
+        if group is None or not request.group_id:
             return decision.refuse(caller, _missing(request.group_id))
         self._requests.heartbeat(group, request, caller, now, decision)
         return decision
@@ -227,12 +227,14 @@ class Groups:
     def _fetch_error(self, group: OffsetFetchRequestGroup, version: int) -> int:
         """Why a member of a group of the new protocol is not told its offsets; NONE when it is, or when nobody in particular asks."""
         consumers = self._consumers.groups.get(group.group_id)
-        if consumers is None or group.member_id is None or group.member_epoch < 0:
+        if consumers is None or (group.member_id is None and group.member_epoch < 0):
             return ErrorCode.NONE
-        return self._consumers.member_error(consumers, group.member_id, group.member_epoch)
+        return self._consumers.member_error(consumers, group.member_id or "", group.member_epoch)
 
     def delete_offsets(self, request: OffsetDeleteRequest, caller: Caller, now: Now) -> Decision:
         decision = Decision((request.group_id,))
+        if not request.group_id:
+            return decision.refuse(caller, ErrorCode.INVALID_GROUP_ID)
         consumers = self._consumers.groups.get(request.group_id)
         if consumers is not None:
             return decision.reply_with(caller, self._offsets.delete(consumers, request, decision))

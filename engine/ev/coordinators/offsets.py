@@ -349,17 +349,15 @@ class Offsets:
                 error_code = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
             elif group.is_subscribed(topic.name):
                 error_code = ErrorCode.GROUP_SUBSCRIBED_TO_TOPIC
-            partitions = [partition.partition_index for partition in topic.partitions]
-            if not error_code:
-                for partition in partitions:
-                    if partition in table.get(topic.name, {}):
-                        decision.write(group.group_id, offset_key(group.group_id, topic.name, partition), None)
-            answer.topics.append(
-                OffsetDeleteResponseTopic(
-                    name=topic.name,
-                    partitions=[OffsetDeleteResponsePartition(partition_index=each, error_code=error_code) for each in partitions],
-                )
-            )
+            deleted = OffsetDeleteResponseTopic(name=topic.name, partitions=[])
+            for partition in topic.partitions:
+                index = partition.partition_index
+                there = 0 <= index < self._topics.partition_count(topic.name)
+                code = error_code if there else ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+                deleted.partitions.append(OffsetDeleteResponsePartition(partition_index=index, error_code=code))
+                if not code and index in table.get(topic.name, {}):
+                    decision.write(group.group_id, offset_key(group.group_id, topic.name, index), None)
+            answer.topics.append(deleted)
         return answer
 
     def forget_topic(self, group_id: str, topic: str, topic_id: bytes, decision: Decision) -> None:

@@ -357,7 +357,7 @@ class Transactions:
             for transactional_id, known in self._transactions.items()
             if (not request.state_filters or STATE_NAMES[known.state] in request.state_filters)
             and (not request.producer_id_filters or known.producer_id in request.producer_id_filters)
-            and (request.duration_filter < 0 or (known.started_ms >= 0 and now.wall_ms - known.started_ms > request.duration_filter))
+            and (request.duration_filter < 0 or now.wall_ms - known.started_ms > request.duration_filter)
             and (pattern is None or pattern.matches(transactional_id))
         ]
         return TransactionDecision(None).reply(caller, ListTransactionsResponse(unknown_state_filters=unknown, transaction_states=listed))
