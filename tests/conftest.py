@@ -117,13 +117,6 @@ def engine(start_engine: StartEngine) -> Engine:
 
 @pytest.fixture(scope="session")
 def apache() -> Iterator[apache_kafka.Kafka]:
-    """One Apache Kafka broker for the session; a test that asks for it carries the java marker.
-
-    It has one thread that reads requests and one that handles them, so that requests of different connections keep their order; and
-    groups of the new protocol get their assignments at once, as they do here.
-    """
-    properties = {"num.network.threads": "1", "num.io.threads": "1"}
-    properties |= {"group.consumer.min.assignment.interval.ms": "0", "group.consumer.assignment.interval.ms": "0"}
-    properties |= {"group.consumer.assignor.offload.enable": "false"}
-    with apache_kafka.Kafka(properties=properties) as kafka:
+    """One Apache Kafka broker for the session; a test that asks for it carries the java marker."""
+    with apache_kafka.Kafka(properties=apache_kafka.ORDERLY) as kafka:
         yield kafka
