@@ -76,5 +76,6 @@ def guarded(request: pytest.FixtureRequest) -> Iterator[Guarded]:
     yield guarded
     guarded.close()
     cleaner = Guarded(guarded.address)  # the test may have left something unanswered
-    cleaner.forbid()
+    for host in {acl.host for acl in cleaner.described(host_filter=None)} - {cleaner.administrator}:
+        cleaner.forbid(host_filter=host)
     cleaner.close()

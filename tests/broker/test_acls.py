@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import uuid
 
 import pytest
@@ -13,7 +14,9 @@ from ev.wire.acls import CLUSTER_NAME, Operation, Pattern, Permission, Resource
 from ev.wire.messages.k29_describe_acls import DescribeAclsRequest
 from ev.wire.messages.k30_create_acls import AclCreation, CreateAclsRequest
 from ev.wire.messages.k31_delete_acls import DeleteAclsFilter, DeleteAclsRequest
+from support.acl_model import TOPIC_OPERATIONS, model_allows
 from support.guarded import ANONYMOUS, SETTINGS, USERS_HOST, Guarded, fields
+from support.guarded_requests import named, new_world
 from support.waiting import wait_for
 
 
@@ -181,3 +184,41 @@ def test_a_super_user_may_do_everything_whatever_the_acls_say(start_engine: Star
     ]
     assert guarded.user(DescribeAclsRequest(**fields({})), 3).error_code == 0
     guarded.close()
+
+
+def random_acl(chance: random.Random, topic: str) -> Acl:
+    """One that is about the topic, or nearly so, and about the user, or nearly so."""
+    pattern = chance.choice([Pattern.LITERAL, Pattern.PREFIXED])
+    names = [topic, topic, topic[:-1], topic + "x", "*"] if pattern == Pattern.LITERAL else [topic, topic[:3], topic[:-1], topic + "x"]
+    return Acl(
+        Resource.TOPIC,
+        chance.choice(names),
+        pattern,
+        chance.choice([ANONYMOUS, "User:*", "User:somebody"]),
+        chance.choice([USERS_HOST, USERS_HOST, "*", "10.9.9.9"]),
+        chance.choice([Operation.ALL, *TOPIC_OPERATIONS, Operation.READ, Operation.ALTER_CONFIGS]),
+        chance.choice([Permission.ALLOW, Permission.ALLOW, Permission.DENY]),
+    )
+
+
+def test_what_may_be_done_with_a_topic_is_what_the_rules_say(guarded: Guarded) -> None:
+    """Over many sets of ACLs at random: the bits that a client is told, and so the model that the authorizer is compared with elsewhere."""
+    chance = random.Random(19)
+    topic = new_world(guarded).topic
+    seen = 0
+    for _ in range(15):
+        acls = {random_acl(chance, topic) for _ in range(chance.randint(1, 5))}
+        assert set(guarded.created(*acls)) == {0}
+        everybody = {"host_filter": None, "resource_type_filter": Resource.TOPIC}
+        wait_for(lambda: acls <= guarded.described(**everybody), "the ACLs")  # noqa: B023
+        every = guarded.described(**everybody)
+        allowed = {op for op in TOPIC_OPERATIONS if model_allows(every, ANONYMOUS, USERS_HOST, op, Resource.TOPIC, topic, default=True)}
+        (answer,) = guarded.user(named(topic, include_topic_authorized_operations=True), 9).topics
+        if Operation.DESCRIBE in allowed:
+            seen += 1
+            assert {op for op in TOPIC_OPERATIONS if answer.topic_authorized_operations >> op & 1} == allowed, acls
+        else:
+            assert answer.error_code == ErrorCode.TOPIC_AUTHORIZATION_FAILED, acls
+        for host in (USERS_HOST, "*", "10.9.9.9"):
+            guarded.forbid(host_filter=host)
+    assert 2 < seen < 13
