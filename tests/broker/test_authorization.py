@@ -37,6 +37,7 @@ from support.guarded_requests import (
     add_partitions_as_a_broker,
     alter_configs,
     alter_quotas,
+    alter_user,
     change_configs,
     codes,
     commit,
@@ -49,6 +50,7 @@ from support.guarded_requests import (
     delete_records,
     describe_configs,
     describe_partitions,
+    describe_users,
     elect,
     end,
     epoch_end,
@@ -125,8 +127,8 @@ class Case(NamedTuple):
 
 CASES = [
     Case("produce", 9, produce, [on_topic(Op.WRITE)]),
-    Case("produce, older", 8, produce, [on_topic(Op.WRITE)]),
     Case("produce by id", 13, produce, [on_topic(Op.WRITE)]),
+    Case("produce, older", 8, produce, [on_topic(Op.WRITE)]),
     Case("produce to what is not there", 9, lambda w: produce(w, w.fresh), [on_fresh(Op.WRITE)], {ErrorCode.UNKNOWN_TOPIC_OR_PARTITION}),
     Case("produce in a transaction", 9, lambda w: produce(w, transactional=True), [on_id(Op.WRITE), on_topic(Op.WRITE)], None),
     Case("fetch", 11, lambda w: fetch(w.topic), [on_topic(Op.READ)]),
@@ -207,6 +209,8 @@ CASES = [
         [on_cluster(Op.DESCRIBE_CONFIGS)],
     ),
     Case("alter quotas", 1, lambda w: alter_quotas(), [on_cluster(Op.ALTER_CONFIGS)]),
+    Case("describe users", 0, lambda w: describe_users(), [on_cluster(Op.DESCRIBE)], None),
+    Case("alter users", 0, lambda w: alter_user(w.fresh), [on_cluster(Op.ALTER)]),
     Case("describe the quorum", 1, lambda w: quorum(), [on_cluster(Op.DESCRIBE)]),
     Case("describe producers", 0, producers, [on_topic(Op.READ)]),
     Case(

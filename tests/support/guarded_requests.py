@@ -37,6 +37,8 @@ from ev.wire.messages import (
     k46_list_partition_reassignments,
     k47_offset_delete,
     k49_alter_client_quotas,
+    k50_describe_user_scram_credentials,
+    k51_alter_user_scram_credentials,
     k55_describe_quorum,
     k61_describe_producers,
     k68_consumer_group_heartbeat,
@@ -67,7 +69,8 @@ class World(NamedTuple):
         configs = [ask(describe_configs(kind, name), 4).results[0] for kind, name in ((TOPIC, self.topic), (GROUP, self.group))]
         values = [(each.name, each.value) for config in configs for each in config.configs]
         topics = [(each.name, each.error_code, len(each.partitions)) for each in metadata.topics]
-        return sorted(topics), first, offsets, committed_offset(ask, self.group, self.topic, 0), sorted(values)
+        users = codes(ask(describe_users(self.fresh), 0))
+        return sorted(topics), first, offsets, users, committed_offset(ask, self.group, self.topic, 0), sorted(values)
 
 
 def new_world(guarded: Guarded) -> World:
@@ -292,6 +295,16 @@ def alter_quotas() -> Message:
     entity = [k49_alter_client_quotas.EntityData("user", "somebody")]
     entry = k49_alter_client_quotas.RequestEntryData(entity, [k49_alter_client_quotas.OpData("producer_byte_rate", 5.0)])
     return k49_alter_client_quotas.AlterClientQuotasRequest([entry], validate_only=True)
+
+
+def describe_users(*names: str) -> Message:
+    users = [k50_describe_user_scram_credentials.UserName(name) for name in names]
+    return k50_describe_user_scram_credentials.DescribeUserScramCredentialsRequest(users=users)
+
+
+def alter_user(name: str) -> Message:
+    credential = k51_alter_user_scram_credentials.ScramCredentialUpsertion(name, 1, 4096, b"salt of sixteen!", bytes(32))
+    return k51_alter_user_scram_credentials.AlterUserScramCredentialsRequest(upsertions=[credential])
 
 
 def quorum() -> Message:

@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 
     from ev.broker.broker import Broker
     from ev.broker.runtime import Call
-    from ev.wire.acls import Operation
-from ev.wire.messages.k48_describe_client_quotas import ComponentData
+    from ev.wire.messages.k48_describe_client_quotas import ComponentData
 
 KEY = 48
 VERSIONS = (0, 1)

@@ -25,8 +25,7 @@ if TYPE_CHECKING:
     from ev.broker.broker import Broker
     from ev.broker.client_quotas import ClientQuotas
     from ev.broker.runtime import Call
-    from ev.wire.acls import Operation
-from ev.wire.messages.k49_alter_client_quotas import OpData
+    from ev.wire.messages.k49_alter_client_quotas import OpData
 
 KEY = 49
 VERSIONS = (0, 1)

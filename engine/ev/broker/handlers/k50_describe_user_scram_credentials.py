@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from ev.errors import ErrorCode
+from ev.errors import ErrorCode, error_message
 from ev.security.scram import BY_NAME
+from ev.wire.acls import Operation
 from ev.wire.messages.k50_describe_user_scram_credentials import (
     CredentialInfo,
     DescribeUserScramCredentialsRequest,
@@ -27,6 +28,10 @@ VERSIONS = (0, 0)
 
 def handle(broker: Broker, call: Call) -> None:
     request: DescribeUserScramCredentialsRequest = call.request
+    if not broker.allows_on_cluster(call, Operation.DESCRIBE):
+        code = ErrorCode.CLUSTER_AUTHORIZATION_FAILED
+        call.reply(DescribeUserScramCredentialsResponse(error_code=code, error_message=error_message(code), results=[]))
+        return
     asked = Counter(user.name for user in request.users) if request.users else Counter(broker.scram_users.names())
     results = [_described(broker, name, count) for name, count in asked.items()]
     call.reply(DescribeUserScramCredentialsResponse(error_message=None, results=results), broker.metadata_round)

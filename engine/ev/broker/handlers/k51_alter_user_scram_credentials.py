@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ev.errors import ErrorCode, KafkaError
 from ev.security.scram import BY_NUMBER, ITERATIONS_MAX, ITERATIONS_MIN, Credential, Mechanism, credential_from
+from ev.wire.acls import Operation
 from ev.wire.messages.k51_alter_user_scram_credentials import (
     AlterUserScramCredentialsRequest,
     AlterUserScramCredentialsResponse,
@@ -37,6 +38,8 @@ def handle(broker: Broker, call: Call) -> None:
     changed: dict[str, ByMechanism] = {}
     errors: dict[str, KafkaError] = {}
     changes: list[Change] = [*request.deletions, *request.upsertions]
+    if not broker.allows_on_cluster(call, Operation.ALTER):
+        errors = {change.name: KafkaError(ErrorCode.CLUSTER_AUTHORIZATION_FAILED) for change in changes}
     for change in changes:
         if change.name in errors:
             continue
