@@ -18,6 +18,7 @@ from ev.wire.messages.k03_metadata import MetadataRequest, MetadataRequestTopic
 from ev.wire.messages.k09_offset_fetch import OffsetFetchRequest, OffsetFetchRequestGroup
 from ev.wire.messages.k15_describe_groups import DescribeGroupsRequest
 from ev.wire.messages.k16_list_groups import ListGroupsRequest
+from ev.wire.messages.k20_delete_topics import DeleteTopicsRequest, DeleteTopicState
 from ev.wire.messages.k60_describe_cluster import DescribeClusterRequest
 from ev.wire.messages.k65_describe_transactions import DescribeTransactionsRequest
 from ev.wire.messages.k66_list_transactions import ListTransactionsRequest
@@ -160,6 +161,17 @@ def test_who_may_not_delete_a_topic_does_not_learn_whether_it_exists(world: Worl
     assert codes(world.guarded.user(delete(world.fresh), 5)) == {UNKNOWN}
     (known,) = world.guarded.user(delete(topic_id=world.topic_id), 6).responses
     assert (known.error_code, known.name) == (NO_TOPIC, world.topic)
+
+
+def test_who_may_not_delete_a_topic_does_not_learn_its_id(world: World) -> None:
+    """Named both ways in one request it is two topics that may not be deleted; to whoever may, it is one that is named twice."""
+    states = [DeleteTopicState(name=world.topic), DeleteTopicState(name=None, topic_id=world.topic_id)]
+    both = DeleteTopicsRequest(topics=states, timeout_ms=10_000)
+    told = {(each.name, bytes(each.topic_id), each.error_code) for each in world.guarded.user(both, 6).responses}
+    assert told == {(world.topic, bytes(16), NO_TOPIC), (None, world.topic_id, NO_TOPIC)}
+    world.guarded.allow(Op.DELETE, Resource.TOPIC, world.topic)
+    assert codes(world.guarded.user(both, 6)) == {ErrorCode.INVALID_REQUEST}
+    assert codes(world.guarded.admin(named(world.topic), 9)) == set()
 
 
 # ---- requests about several topics

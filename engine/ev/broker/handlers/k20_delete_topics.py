@@ -37,7 +37,7 @@ def handle(broker: Broker, call: Call) -> None:
     doomed: list[Topic] = []
     mutations = broker.throttling.mutations(call, strict_from=KNOWS_THROTTLING_FROM)
     may_delete_any = broker.allows_on_cluster(call, Operation.DELETE, quiet=True)
-    for state in _once(broker, asked, results):
+    for state in _once(asked, _named(broker, call, asked, may_delete_any=may_delete_any), results):
         try:
             name = None if may_delete_any else _resolved_name(broker, state)
             if name is not None and not _may_delete(broker, call, state, name):
@@ -65,10 +65,19 @@ def handle(broker: Broker, call: Call) -> None:
         answer()
 
 
-def _once(broker: Broker, asked: list[DeleteTopicState], results: list[DeletableTopicResult]) -> list[DeleteTopicState]:
+def _named(broker: Broker, call: Call, asked: list[DeleteTopicState], *, may_delete_any: bool) -> dict[bytes, DeleteTopicState]:
+    """The topics that are asked for by name, by their ids; those that the client may not delete left out: it must not learn their ids."""
+    found = ((broker.topics.get(state.name), state) for state in asked if state.name is not None)
+    return {
+        topic.id: state for topic, state in found if topic is not None and (may_delete_any or _may_delete(broker, call, state, topic.name))
+    }
+
+
+def _once(
+    asked: list[DeleteTopicState], named: dict[bytes, DeleteTopicState], results: list[DeletableTopicResult]
+) -> list[DeleteTopicState]:
     """The topics that are asked for once; what is asked for again, by whatever name, is refused, once each."""
     counts = Counter((state.name, state.topic_id) for state in asked)
-    named = {topic.id: state for state in asked if state.name is not None and (topic := broker.topics.get(state.name)) is not None}
     once = []
     for state in {(state.name, state.topic_id): state for state in asked}.values():
         other = named.get(state.topic_id)
