@@ -46,6 +46,7 @@ from ev.broker.topics import (
     check_topic_name,
     config_record,
     deletion_record,
+    format_of,
     quota_record,
     read_record,
     topic_record,
@@ -186,6 +187,7 @@ class Broker:
     def _replay_metadata(self) -> None:
         for key, value in replayed(self.store.metadata):
             self._replay(key or b"", value)
+            self.store.require_format(format_of(key or b""))
 
     def _replay(self, key: bytes, value: bytes | None) -> None:
         kind, name, state = read_record(key, value)
@@ -211,6 +213,10 @@ class Broker:
 
     def _append(self, records: Sequence[Record], now_ms: int) -> int:
         """Append metadata records and replay them; returns their round. Raises KafkaError, and then nothing has changed."""
+        try:
+            self.store.require_format(max((format_of(key) for key, _ in records), default=0))
+        except OSError as error:
+            raise KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, f"The format of the data directory could not be noted: {error}") from error
         appended = self.store.metadata.append_records(records, now_ms)
         for key, value in records:
             self._replay(key, value)

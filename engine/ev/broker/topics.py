@@ -15,6 +15,9 @@ one thing, under a key that names the thing, so that the newest record of a key 
     {"kind":"producer_ids"}               {"v":1,"next":2000}: every id below `next` may have been handed out
     {"kind":"scram_user","name":"jo"}     see `ev.broker.scram_users`, and {"kind":"scram_secret"} too
 
+Records of other kinds than topics and producer ids are known since format 2 of the data directory, which is noted before the first of
+them is written.
+
 State changes in `replay()` and nowhere else: a change is a record, appended and then replayed like any other, so that a
 restart is only a longer replay.
 
@@ -52,6 +55,7 @@ SCRAM_USER: Final = "scram_user"
 SCRAM_SECRET: Final = "scram_secret"
 CLIENT_QUOTA: Final = "client_quota"
 KINDS: Final = frozenset({TOPIC, PRODUCER_IDS, GROUP_CONFIG, BROKER_CONFIG, ACL, SCRAM_USER, SCRAM_SECRET, CLIENT_QUOTA})
+FORMAT_1_KEYS: Final = (b'{"kind":"topic",', b'{"kind":"producer_ids"')
 ZERO_ID: Final = bytes(16)
 
 Record = tuple[bytes, bytes | None]
@@ -223,6 +227,11 @@ def read_record(key: bytes, value: bytes | None) -> tuple[str, str, dict[str, An
             f"the metadata log holds a record ({kind!r}, version {version}) that a newer version of ev wrote; start that version"
         )
     return kind, name, state
+
+
+def format_of(key: bytes) -> int:
+    """The lowest format of a data directory whose engines know such a record (see `ev.log.upgrade`)."""
+    return 1 if key.startswith(FORMAT_1_KEYS) else 2
 
 
 def _topic_key(name: str) -> bytes:

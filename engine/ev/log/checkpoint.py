@@ -57,8 +57,9 @@ CLEAN_SHUTDOWN_TEXT = b'{"version":0,"brokerEpoch":-1}'
 OWN_CHECKPOINT = "ev.checkpoint"
 STATE = "ev.state"
 
-FORMAT = 1
-"""The version of the data directory as a whole. A directory of a higher one is refused."""
+FORMAT = 2
+"""The newest version of the data directory as a whole that this engine reads; a higher one is refused (see `ev.log.upgrade`)."""
+FIRST_FORMAT = 1
 
 MAGIC = b"evP1"
 HEAD = Struct(">16sqqqqqqqii")

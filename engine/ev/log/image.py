@@ -22,7 +22,6 @@ from ev.log.checkpoint import (
     CLEAN_SHUTDOWN,
     CLEAN_SHUTDOWN_TEXT,
     CLEANER_OFFSETS,
-    FORMAT,
     HIGH_WATERMARKS,
     LEADER_EPOCHS,
     LOG_STARTS,
@@ -76,7 +75,7 @@ def image_of(store: Store) -> Iterator[Entry]:
     for partition in everything:
         yield from (_as_it_is if partition.damaged is not None else _partition)(store.disk, partition)
     yield Written(META_PROPERTIES, store.disk.read(f"{store.directory}/{META_PROPERTIES}"))
-    yield Written(STATE, State(FORMAT, store.epoch).encode())
+    yield Written(STATE, State(store.format, store.epoch).encode())
     ends = encode_offsets({(each.topic, each.index): each.end_offset for each in everything})
     yield Written(RECOVERY_POINTS, ends)
     yield Written(HIGH_WATERMARKS, ends)

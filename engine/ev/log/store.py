@@ -30,7 +30,6 @@ from ev.log.checkpoint import (
     CLEAN_SHUTDOWN,
     CLEAN_SHUTDOWN_TEXT,
     CLEANER_OFFSETS,
-    FORMAT,
     LOG_STARTS,
     META_PROPERTIES,
     RECOVERY_POINTS,
@@ -49,6 +48,7 @@ from ev.log.partition import Partition
 from ev.log.recovery import Found, KafkaCheckpoints, Recovery, create, examine
 from ev.log.store_topics import NODE_ID, OPEN_FILES_MAX, StoredTopic
 from ev.log.store_upkeep import StoreUpkeep
+from ev.log.upgrade import upgrade
 from ev.randomness import Randomness
 from ev.settings import Settings
 
@@ -66,6 +66,7 @@ class Store(StoreUpkeep):
         self._kafka = KafkaCheckpoints()
         self._entries: dict[tuple[bytes, int], list[Entry]] = {}
         self._clean = False
+        self._state_noted = False  # whether ev.state says of this run what it has to
         self._deleted: frozenset[bytes] = frozenset()
         self._epoch_max: int | None = None  # the newest leader epoch so far, where it is known
 
@@ -120,6 +121,8 @@ class Store(StoreUpkeep):
         if state is None:
             self._report(f"{STATE} is damaged; the leader epoch is taken from the partitions")
         else:
+            state = upgrade(self.disk, self.directory, state)
+            self.format = state.format
             self._epoch_max = state.epoch
             self.epoch = state.epoch + 1
 
@@ -163,9 +166,17 @@ class Store(StoreUpkeep):
         """A new leader epoch for everything, on disk before the first batch carries it."""
         everything = self.partitions()
         self.epoch = max(self.epoch, *(max(partition.leader_epoch, partition.epochs.latest) + 1 for partition in everything))
-        self.disk.replace(f"{self.directory}/{STATE}", State(FORMAT, self.epoch).encode())
+        self.disk.replace(f"{self.directory}/{STATE}", State(self.format, self.epoch).encode())
+        self._state_noted = True
         for partition in everything:
             partition.begin_epoch(self.epoch)
+
+    def require_format(self, number: int) -> None:
+        """What is about to be written, or was found, is understood by engines of this format only. Raises OSError."""
+        if number > self.format:
+            if self._state_noted:
+                self.disk.replace(f"{self.directory}/{STATE}", State(number, self.epoch).encode())
+            self.format = number
 
     def _begin_journal(self) -> None:
         """Everything that the journal had is in the partitions now."""

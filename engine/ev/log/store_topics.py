@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from ev.clock import Clock
 from ev.disk import Disk, File
+from ev.log.checkpoint import FIRST_FORMAT
 from ev.log.commit import Committer
 from ev.log.config import TopicConfig
 from ev.log.layout import NAME_BYTES_MAX
@@ -46,6 +47,7 @@ class StoreTopics:
         self.topics: dict[str, StoredTopic] = {}
         self.reports: list[str] = []
         self.epoch = 0
+        self.format = FIRST_FORMAT
         self.on_chores: Callable[[], None] | None = None  # told when there is a chore earlier than was said before
         self.cluster_id = ""
         self.node_id = NODE_ID

@@ -47,6 +47,7 @@ from ev.broker.topics import (
     TRANSACTIONS_TOPIC,
     Topic,
     Topics,
+    format_of,
     read_record,
     topic_record,
 )
@@ -369,6 +370,7 @@ class Import:
         if self.next_producer_id > self.target.next_producer_id:
             state = {"v": RECORD_VERSION, "next": self.next_producer_id}
             records.append((PRODUCER_IDS_KEY, json.dumps(state, separators=(",", ":")).encode()))
+        self.store.require_format(max(format_of(key) for key, _ in records))
         self.store.metadata.append_records(records, self.store.clock.wall_ms())
         self._settle("topics")
 
