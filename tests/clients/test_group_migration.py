@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import pathlib
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +16,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Produ
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
+from support import apache_kafka
 from support.apache_kafka import Kafka
 from support.engine import Engine
 from support.waiting import wait_for
@@ -21,6 +24,7 @@ from support.waiting import wait_for
 pytestmark = pytest.mark.slow
 
 TOPIC, GROUP, PARTITIONS = "orders", "billing", 4
+HEARTBEATS = {"group.consumer.min.heartbeat.interval.ms": "300", "group.consumer.heartbeat.interval.ms": "300"}
 NOT_COMMITTED = (
     KafkaError.ILLEGAL_GENERATION,
     KafkaError.REBALANCE_IN_PROGRESS,
@@ -108,6 +112,42 @@ class Worker:
         assert self.failure is None, self.failure
 
 
+class JavaWorker:
+    """Apache Kafka's own consumer, in its VerifiableConsumer: it tells what it has, and what it has read before it commits."""
+
+    def __init__(self, address: str, protocol: str, handled: set[int]) -> None:
+        words = ["--topic", TOPIC, "--group-id", GROUP, "--group-protocol", protocol, "--reset-policy", "earliest"]
+        if protocol == "classic":
+            words += ["--session-timeout", "6000"]
+        command = apache_kafka.tool_command(apache_kafka.LATEST, "verifiable-consumer", "--bootstrap-server", address, *words)
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
+        self._handled = handled
+        self.assigned: set[int] = set()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            event = json.loads(line)
+            parts = [part["partition"] for part in event.get("partitions", [])]
+            if event["name"] == "partitions_assigned":
+                self.assigned |= set(parts)
+            elif event["name"] == "partitions_revoked":
+                self.assigned -= set(parts)
+            elif event["name"] == "records_consumed":
+                for part in event["partitions"]:
+                    offsets = range(part["minOffset"], part["maxOffset"] + 1)
+                    self._handled |= {offset * PARTITIONS + part["partition"] for offset in offsets}
+
+    def stop(self) -> None:
+        self._process.terminate()
+        self._process.wait(30)
+        self._thread.join(10)
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+
+
 @contextlib.contextmanager
 def suppressed_if_not_committed() -> Iterator[None]:
     try:
@@ -117,7 +157,7 @@ def suppressed_if_not_committed() -> Iterator[None]:
             raise
 
 
-def shared(*workers: Worker) -> Callable[[], bool]:
+def shared(*workers: Worker | JavaWorker) -> Callable[[], bool]:
     """Whether these have all partitions among them, each one some."""
 
     def done() -> bool:
@@ -127,14 +167,13 @@ def shared(*workers: Worker) -> Callable[[], bool]:
     return done
 
 
-@pytest.fixture(params=["ev", pytest.param("kafka", marks=pytest.mark.java)])
+@pytest.fixture
 def address(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> Iterator[str]:
-    settings = {"group.consumer.min.heartbeat.interval.ms": "300", "group.consumer.heartbeat.interval.ms": "300"}
     if request.param == "kafka":
-        with Kafka(properties=settings) as kafka:
+        with Kafka(properties=HEARTBEATS) as kafka:
             yield kafka.bootstrap
     else:
-        with Engine(tmp_path / "data", settings=settings) as engine:
+        with Engine(tmp_path / "data", settings=HEARTBEATS) as engine:
             yield engine.address
 
 
@@ -152,7 +191,11 @@ def committed(address: str) -> list[int]:
     return ends
 
 
-@pytest.mark.parametrize("strategy", ["range", "cooperative-sticky"])
+@pytest.mark.parametrize(
+    ("address", "strategy"),
+    [("ev", "range"), ("ev", "cooperative-sticky"), pytest.param("kafka", "cooperative-sticky", marks=pytest.mark.java)],
+    indirect=["address"],
+)
 def test_a_group_is_rolled_to_the_new_protocol_and_back_under_load(address: str, strategy: str) -> None:
     """One member after the other; every record is handled, and what was committed ends at the end."""
     admin = AdminClient({"bootstrap.servers": address})
@@ -192,10 +235,38 @@ def test_a_group_is_rolled_to_the_new_protocol_and_back_under_load(address: str,
     assert sum(committed(address)) == len(load.written)
 
 
+@pytest.mark.java
+@pytest.mark.parametrize(("java", "other"), [("classic", "consumer"), ("consumer", "classic")])
+def test_kafkas_own_consumer_shares_a_group_with_one_of_the_other_protocol(tmp_path: pathlib.Path, java: str, other: str) -> None:
+    """Whichever of the two speaks which; first they are two, then either is alone."""
+    with Engine(tmp_path / "data", settings=HEARTBEATS) as engine, contextlib.ExitStack() as stack:
+        admin = AdminClient({"bootstrap.servers": engine.address})
+        admin.create_topics([NewTopic(TOPIC, PARTITIONS, 1)])[TOPIC].result(20)
+        handled: set[int] = set()
+        load = Load(engine.address)
+        javas = JavaWorker(engine.address, java, handled)
+        stack.callback(javas.stop)
+        wait_for(shared(javas), "Kafka's consumer alone", 60)
+        one = Worker(engine.address, other, handled)
+        wait_for(shared(javas, one), "both", 60)
+        assert kind_of_group(admin) == "CONSUMER"
+        javas.stop()
+        wait_for(shared(one), "the other alone", 60)
+        again = JavaWorker(engine.address, java, handled)
+        stack.callback(again.stop)
+        wait_for(shared(again, one), "both again", 60)
+        one.stop()
+        wait_for(shared(again), "Kafka's consumer alone again", 60)
+        assert kind_of_group(admin) == java.upper()
+        load.stop()
+        wait_for(lambda: load.written <= handled, "every record to be handled", 60)
+        again.stop()
+        assert sum(committed(engine.address)) == len(load.written)
+
+
 def test_the_engine_is_killed_while_a_group_changes_its_protocol(tmp_path: pathlib.Path) -> None:
     """Again and again, in the middle of it: the group is there, and every record is handled."""
-    settings = {"group.consumer.min.heartbeat.interval.ms": "300", "group.consumer.heartbeat.interval.ms": "300"}
-    with Engine(tmp_path / "data", settings=settings) as engine:
+    with Engine(tmp_path / "data", settings=HEARTBEATS) as engine:
         admin = AdminClient({"bootstrap.servers": engine.address})
         admin.create_topics([NewTopic(TOPIC, PARTITIONS, 1)])[TOPIC].result(20)
         handled: set[int] = set()

@@ -80,8 +80,11 @@ class Changes:
         self._resolve(group, members, now, decision)
         epoch = self._epoch(group, members, before, member, decision)
         target_epoch, target = self._target(group, members, epoch, now, decision)
-        wanted = {topic_id for name in self._subscribed_names(group, member)[0] if (topic_id := self._topics.topic_id(name)) is not None}
-        current = reconciled(group, member_id, target.get(member_id, {}), target_epoch, owned, wanted)
+        current = group.current_of(member_id)
+        if member != before or current.state is not MemberState.STABLE or current.epoch != target_epoch:
+            names, _ = self._subscribed_names(group, member)
+            wanted = {topic_id for name in names if (topic_id := self._topics.topic_id(name)) is not None}
+            current = reconciled(group, member_id, target.get(member_id, {}), target_epoch, owned, wanted)
         if current != group.current.get(member_id):
             decision.write(group.group_id, encode_key(ConsumerKey(CURRENT, group.group_id, member_id)), current_value(current))
         self.expect(group.group_id, member, current, now)
