@@ -346,6 +346,8 @@ class Engine:
     def _take_signals(self, loop: asyncio.AbstractEventLoop) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop, number)
+        if any(listener.security is not None for listener in self.listeners) and not os.isatty(0):
+            loop.add_signal_handler(signal.SIGHUP, self._load_again)  # at a terminal it means that the terminal has gone
         loop.add_signal_handler(signal.SIGUSR1, self._make_image)
         if any(listener.security is not None for listener in self.listeners) and not os.isatty(0):
             loop.add_signal_handler(signal.SIGHUP, self._load_again)  # at a terminal it means that the terminal has gone
