@@ -31,7 +31,7 @@ Listen = Annotated[
     str | None,
     typer.Option(
         "--listen",
-        metavar="HOST:PORT",
+        metavar="[NAME://]HOST:PORT",
         help="Where a local engine shall listen, several with commas; port 0 is any.",
         rich_help_panel=ENGINE,
     ),

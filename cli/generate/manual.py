@@ -30,7 +30,7 @@ ENVIRONMENT = (
     ("EV_BOOTSTRAP", "Addresses of the cluster to speak to, as -b."),
     ("EV_CONTEXT", "The context to speak to, as -C."),
     ("EV_DATA_DIR", "The local engine's data directory. With EV_LISTEN and EV_CONFIG it isolates an engine completely."),
-    ("EV_LISTEN", "Where the local engine shall listen, HOST:PORT; port 0 is any."),
+    ("EV_LISTEN", "Where the local engine shall listen, [NAME://]HOST:PORT; port 0 is any."),
     ("EV_INSECURE", "1 lets the local engine listen where others reach it, as --insecure."),
     ("EV_CONFIG", "The configuration file."),
     ("EV_AUTOSTART", "0 forbids to start the local engine on first use."),

@@ -163,6 +163,23 @@ def test_a_stranger_produces_nothing(broker: SecureBroker) -> None:
         assert client.ask(0, 9, request).responses[0].partition_responses[0].base_offset == 2
 
 
+def test_what_a_user_may_do_is_asked_of_the_authorizer(tmp_path: pathlib.Path) -> None:
+    """By the name that was authenticated: the super user sees the topic, another user does not, and nor does a stranger."""
+    settings = {
+        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        "super.users": f"User:{USER};User:ANONYMOUS",
+    }
+    with secure_engine(tmp_path / "data", settings) as broker:
+        add_user(broker.open, "bob", "secret")
+        request = MetadataRequest(topics=[MetadataRequestTopic(name="t")], allow_auto_topic_creation=True)
+        codes = []
+        for name, password in ((USER, PASSWORD), ("bob", "secret")):
+            with RawClient(broker.sasl) as client:
+                log_in(client, "SCRAM-SHA-512", name, password)
+                codes.append(client.ask(3, 9, request).topics[0].error_code)
+        assert codes == [ErrorCode.NONE, ErrorCode.TOPIC_AUTHORIZATION_FAILED]
+
+
 @pytest.mark.slow
 def test_who_takes_too_long_is_closed(broker: SecureBroker) -> None:
     """Ten seconds for all of it, whether something has come or not."""

@@ -13,7 +13,7 @@ app = typer.Typer(help="Run, start, stop and look at the local engine.", no_args
 NOT_HERE = ("bootstrap", "context", "set", "timeout")
 
 Advertise = Annotated[
-    str | None, typer.Option("--advertise", metavar="HOST:PORT", help="The address that clients are told, one for each --listen.")
+    str | None, typer.Option("--advertise", metavar="[NAME://]HOST:PORT", help="The address that clients are told, one for each --listen.")
 ]
 EngineSettings = Annotated[
     list[str] | None, typer.Option("--set", "-X", metavar="NAME=VALUE", help="A setting of the engine, like log.segment.bytes=1048576.")
