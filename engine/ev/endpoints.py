@@ -9,8 +9,7 @@ A name that is no security protocol stands for one in `listener.security.protoco
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ev.errors import SettingError
 
@@ -28,8 +27,7 @@ EVERYWHERE: Final = "0.0.0.0"
 Address = tuple[str, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
+class Endpoint(NamedTuple):
     """One listener: its address, and the one that its clients are told (None: the one at which they found it)."""
 
     name: str

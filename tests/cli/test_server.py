@@ -14,7 +14,10 @@ import time
 import pytest
 
 import ev as package
+from ev.wire.messages.k03_metadata import MetadataRequest
 from support.command_line import MODULE, CommandLine
+from support.ports import free_ports
+from support.raw_client import RawClient
 from support.waiting import wait_for
 
 
@@ -312,3 +315,20 @@ def test_insecure_in_the_configuration_is_true_or_false(ev: CommandLine) -> None
     """A word that looks like an answer is not taken for one."""
     (ev.directory / "config.toml").write_text('[server]\ninsecure = "no"\n')
     assert "write true or false" in ev("up", status=2).err
+
+
+def test_listeners_of_the_configuration_have_names(ev: CommandLine) -> None:
+    """As in Kafka's server.properties; the commands use the one that is open. --listen, with names or without, comes before."""
+    secure, plain, other = free_ports(3)
+    settings = f'listeners = "SECURE://127.0.0.1:{secure},INSIDE://127.0.0.1:{plain}"\n'
+    settings += 'listener.security.protocol.map = "SECURE:SASL_PLAINTEXT,INSIDE:PLAINTEXT"\n'
+    (ev.directory / "config.toml").write_text(f"[server.settings]\n{settings}")
+    del ev.variables["EV_LISTEN"]
+    ev("up")
+    assert ev.address == f"127.0.0.1:{plain}"
+    assert ev("topic", "list").err == ""
+    with RawClient(f"127.0.0.1:{secure}") as client:
+        client.send(client.frame(3, 9, MetadataRequest(topics=[])))
+        assert client.closed()
+    ev("server", "restart", "--listen", f"sasl_plaintext://127.0.0.1:{secure},127.0.0.1:{other}")
+    assert ev.address == f"127.0.0.1:{other}"

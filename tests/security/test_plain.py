@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from ev.security.credentials import SCRAM_SHA_256, SCRAM_SHA_512, Shape, credential_from, made_up_credential, salted_password
 from ev.security.exchange import Authenticated, RefusedError, Step, Work
 from ev.security.plain import REMEMBERED_MAX, Known, Passwords, Plain
-from ev.security.scram import SCRAM_SHA_256, SCRAM_SHA_512, Shape, credential_from, made_up_credential, salted_password
 from support.sasl import plain
 
 

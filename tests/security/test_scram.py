@@ -8,19 +8,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ev.security.exchange import Authenticated, Challenge, RefusedError
-from ev.security.scram import (
+from ev.security.credentials import (
     BY_NAME,
     SCRAM_SHA_256,
     Credential,
     Mechanism,
-    Scram,
     Shape,
     credential_from,
     fits,
     made_up_credential,
     salted_password,
 )
+from ev.security.exchange import Authenticated, Challenge, RefusedError
+from ev.security.scram import Scram
 from support.sasl import ScramClient
 
 SECRET = bytes(32)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from ev.security.scram import SCRAM_SHA_256, credential_from
+from ev.security.credentials import SCRAM_SHA_256, credential_from
 from ev.wire.messages.k03_metadata import MetadataRequest
 from support.certificates import Authority
 from support.engine import Engine, NotReadyError

@@ -12,7 +12,7 @@ import hmac
 from base64 import b64decode, b64encode
 from typing import Any
 
-from ev.security.scram import BY_NAME
+from ev.security.credentials import BY_NAME
 from ev.wire.messages.k17_sasl_handshake import SaslHandshakeRequest
 from ev.wire.messages.k36_sasl_authenticate import SaslAuthenticateRequest
 from ev.wire.messages.k51_alter_user_scram_credentials import AlterUserScramCredentialsRequest, ScramCredentialUpsertion

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from ev.broker.topics import RECORD_VERSION, SCRAM_SECRET, SCRAM_USER, metadata_record
-from ev.security.scram import BY_NAME, ORDINARY, SCRAM_SHA_256, Credential, Mechanism, Shape, made_up_credential
+from ev.security.credentials import BY_NAME, ORDINARY, SCRAM_SHA_256, Credential, Mechanism, Shape, made_up_credential
 
 if TYPE_CHECKING:
     from ev.broker.topics import Record

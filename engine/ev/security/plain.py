@@ -12,8 +12,8 @@ import hmac
 from collections import OrderedDict
 from typing import Final, Protocol
 
+from ev.security.credentials import Credential, Mechanism, fits
 from ev.security.exchange import OTHER_AUTHORIZATION_ID, Authenticated, RefusedError, Step, Work
-from ev.security.scram import Credential, Mechanism, fits
 
 REMEMBERED_MAX: Final = 1000
 WRONG: Final = "Authentication failed: Invalid username or password"

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Final
 
 from ev.endpoints import PLAINTEXT, format_address
 from ev.loopback import exposed, is_loopback
-from ev.server.authentication import Authentication
 from ev.server.budget import Budget
 from ev.server.connection import Connection
 from ev.server.traffic import Traffic
@@ -170,8 +169,7 @@ class Listener:
     def _protocol(self) -> asyncio.Protocol:
         """What a new client talks to."""
         connection = Connection(self.broker, self)
-        sasl = None if self.security is None else self.security.sasl
-        return connection if sasl is None else Authentication(connection, sasl)
+        return connection if self.security is None else self.security.protocol(connection)
 
     def stop_taking(self) -> None:
         """No new connections, no new requests; what was taken is still answered."""

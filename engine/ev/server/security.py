@@ -13,10 +13,12 @@ from urllib.parse import unquote, urlsplit
 from ev.broker.runtime import ANONYMOUS
 from ev.broker.sasl import SaslRules
 from ev.errors import SettingError
+from ev.security.credentials import BY_NAME
 from ev.security.oauth_bearer import OAuthBearer
 from ev.security.plain import Passwords, Plain
-from ev.security.scram import BY_NAME, NONCE_BYTES, Scram
+from ev.security.scram import NONCE_BYTES, Scram
 from ev.security.tokens import TokenRules, parse_keys
+from ev.server.authentication import Authentication
 
 if TYPE_CHECKING:
     import asyncio
@@ -24,9 +26,10 @@ if TYPE_CHECKING:
 
     from ev.broker.broker import Broker
     from ev.endpoints import Endpoint
+    from ev.security.credentials import Mechanism
     from ev.security.exchange import Exchange
-    from ev.security.scram import Mechanism
     from ev.security.tokens import Key
+    from ev.server.connection import Connection
     from ev.server.tls import Tls
     from ev.settings import Settings
 
@@ -52,6 +55,10 @@ class Security:
         self._name = endpoint.name
         self._clock = broker.clock
         self._looked_ms = 0
+
+    def protocol(self, connection: Connection) -> asyncio.Protocol:
+        """What a new client talks to: the connection, or what stands before it."""
+        return connection if self.sasl is None else Authentication(connection, self.sasl)
 
     def principal_of(self, transport: asyncio.BaseTransport) -> str:
         """Who a client is that has not said so with SASL. Raises MalformedError."""

@@ -9,7 +9,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from ev.errors import ErrorCode, error_message
-from ev.security.scram import BY_NAME
+from ev.security.credentials import BY_NAME
 from ev.wire.acls import Operation
 from ev.wire.messages.k50_describe_user_scram_credentials import (
     CredentialInfo,

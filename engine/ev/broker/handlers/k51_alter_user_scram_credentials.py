@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ev.errors import ErrorCode, KafkaError
-from ev.security.scram import BY_NUMBER, ITERATIONS_MAX, ITERATIONS_MIN, Credential, Mechanism, credential_from
+from ev.security.credentials import BY_NUMBER, ITERATIONS_MAX, ITERATIONS_MIN, Credential, Mechanism, credential_from
 from ev.wire.acls import Operation
 from ev.wire.messages.k51_alter_user_scram_credentials import (
     AlterUserScramCredentialsRequest,
