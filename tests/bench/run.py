@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterator
 TOP = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:1] = [str(TOP / name) for name in ("tests", "engine", "cli")]
 
-from bench import groups, lifecycle, small_requests, throughput, transactions, verification, whole_broker
+from bench import groups, lifecycle, security, small_requests, throughput, transactions, verification, whole_broker
 from bench.figure import Figure
 from bench.peers import EvPeer, KafkaPeer, compiled_load
 
@@ -37,6 +37,7 @@ GROUPS = (
     "transactions",
     "producers",
     "partitions",
+    "security",
     "cold-reader",
     "compaction",
     "groups",
@@ -86,7 +87,7 @@ class Run:
 
     def figures(self, group: str) -> Iterator[Figure]:
         """The rows of one group. Peers that are not part of it do not run meanwhile."""
-        if group in ("cold-reader", "compaction", "cold-start", "idle", "unclean-start", "connections", "verify"):
+        if group in ("security", "cold-reader", "compaction", "cold-start", "idle", "unclean-start", "connections", "verify"):
             self.close()
         if not self.has_kcat and group not in ("requests", "end-to-end", "partitions", "groups", "compaction", "connections", "verify"):
             self.left_out.append(f"{group}: kcat is missing")
@@ -108,6 +109,7 @@ class Run:
             "transactions": lambda: transactions.transactions(self.ev, self.kafka, place, lines, self.rounds, seconds),
             "producers": lambda: whole_broker.producers(self.ev, self.kafka, place, 32 if quick else 256, self.rounds),
             "partitions": lambda: whole_broker.one_busy_partition(self.ev, self.kafka, 1000, 3 if quick else 10, self.rounds),
+            "security": lambda: security.security(place, self.has_kafka, lines, self.rounds),
             "cold-reader": lambda: whole_broker.cold_reader(place, (1 << 28) if quick else (1 << 31), 2 * seconds, self.rounds),
             "compaction": lambda: whole_broker.compaction(place, 1 << (27 if quick else 30), 1_000_000 // (8 if quick else 1), 2 * seconds),
             "groups": lambda: groups.groups(self.ev, self.kafka, self.rounds, 3 * seconds),

@@ -77,22 +77,26 @@ def tls_settings(authority: Authority, name: str = "server") -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def secure_kafka() -> Iterator[SecureBroker]:
-    """Apache Kafka, without TLS. PLAIN knows other users than SCRAM there: here it knows this one too."""
-    plaintext, controller, sasl, sessions = free_ports(4)
-    addresses = f"PLAINTEXT://127.0.0.1:{plaintext},SASL://127.0.0.1:{sasl},SESSIONS://127.0.0.1:{sessions}"
-    properties = {
+def secure_kafka(authority: Authority | None = None) -> Iterator[SecureBroker]:
+    """Apache Kafka. PLAIN knows other users than SCRAM there: here it knows this one too."""
+    plaintext, controller, sasl, sessions, sasl_tls = free_ports(5)
+    protocols = {"PLAINTEXT": ("PLAINTEXT", plaintext), "SASL": ("SASL_PLAINTEXT", sasl), "SESSIONS": ("SASL_PLAINTEXT", sessions)}
+    properties = {"sasl.enabled.mechanisms": MECHANISMS, "listener.name.sessions.connections.max.reauth.ms": str(SESSION_MS)}
+    if authority is not None:
+        protocols["SECURE"] = ("SASL_SSL", sasl_tls)
+        properties |= {f"listener.name.secure.{name}": value for name, value in tls_settings(authority).items()}
+        properties["listener.name.secure.ssl.client.auth"] = "none"
+    addresses = ",".join(f"{name}://127.0.0.1:{port}" for name, (_, port) in protocols.items())
+    properties |= {
         "controller.quorum.voters": f"1@127.0.0.1:{controller}",
         "listeners": f"{addresses},CONTROLLER://127.0.0.1:{controller}",
         "advertised.listeners": addresses,
-        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL:SASL_PLAINTEXT,SESSIONS:SASL_PLAINTEXT",
-        "sasl.enabled.mechanisms": MECHANISMS,
-        "listener.name.sessions.connections.max.reauth.ms": str(SESSION_MS),
+        "listener.security.protocol.map": ",".join(["CONTROLLER:PLAINTEXT", *(f"{name}:{kind}" for name, (kind, _) in protocols.items())]),
     }
-    for name in ("sasl", "sessions"):
+    for name in (name.lower() for name in protocols if name != "PLAINTEXT"):
         properties[f"listener.name.{name}.plain.sasl.jaas.config"] = LOGIN.format("plain.Plain") + f' user_{USER}="{PASSWORD}";'
         for mechanism in ("scram-sha-256", "scram-sha-512"):
             properties[f"listener.name.{name}.{mechanism}.sasl.jaas.config"] = LOGIN.format("scram.Scram") + ";"
     with Kafka(properties=properties, port=plaintext) as kafka:
         add_user(kafka.bootstrap, USER, PASSWORD)
-        yield SecureBroker(kafka.bootstrap, f"127.0.0.1:{sasl}", f"127.0.0.1:{sessions}")
+        yield SecureBroker(kafka.bootstrap, f"127.0.0.1:{sasl}", f"127.0.0.1:{sessions}", f"127.0.0.1:{sasl_tls}")
