@@ -174,6 +174,21 @@ def test_kafkas_own_producer_heeds_what_it_is_told(address: str, topic: str) -> 
     tool(*client, "--alter", "--delete-config", "producer_byte_rate")
 
 
+def test_subscriptions_to_metrics_and_levels_of_loggers_are_kept_for_the_tools(address: str, topic: str) -> None:
+    """A subscription is set, described and deleted; a logger is given a level."""
+    tool = runner(apache_kafka.LATEST)
+    metrics = ("client-metrics", "--bootstrap-server", address)
+    tool(*metrics, "--alter", "--name", topic, "--metrics", "org.apache.kafka.producer.", "--interval", "30000", "--match", "client_id=a.*")
+    described = tool(*metrics, "--describe", "--name", topic)
+    assert "interval.ms=30000" in described
+    assert "metrics=org.apache.kafka.producer." in described
+    tool(*metrics, "--delete", "--name", topic)
+    loggers = ("configs", "--bootstrap-server", address, "--entity-type", "broker-loggers", "--entity-name", "1")
+    tool(*loggers, "--alter", "--add-config", "ev.broker=DEBUG")
+    assert "ev.broker=DEBUG" in tool(*loggers, "--describe")
+    tool(*loggers, "--alter", "--delete-config", "ev.broker")
+
+
 def test_a_reassignment_is_throttled_and_the_throttle_is_taken_back(tool: Tool, address: str, topic: str, tmp_path: pathlib.Path) -> None:
     """The tool sets it on the broker and on the topic, and deletes it when it verifies that the reassignment is over."""
     server = ("--bootstrap-server", address)

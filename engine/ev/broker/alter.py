@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 from ev.broker import configs
 from ev.broker.broker_configs import ALL_BROKERS
+from ev.broker.client_metrics import ClientMetricsRules
 from ev.broker.config_rules import BrokerRules, GroupRules, Rules, TopicRules
+from ev.broker.loggers import LoggerRules, check_broker, levels
 from ev.broker.topics import check_topic_name
 from ev.errors import ErrorCode, KafkaError, SettingError
 from ev.settings import topic_values
@@ -50,9 +52,11 @@ class Plan:
         self.topics: dict[str, Topic] = {}
         self.groups: dict[str, dict[str, str]] = {}
         self.brokers: dict[str, dict[str, str]] = {}
+        self.client_metrics: dict[str, dict[str, str]] = {}
+        self.loggers: dict[str, str] = {}
 
     def __bool__(self) -> bool:
-        return bool(self.topics or self.groups or self.brokers)
+        return bool(self.topics or self.groups or self.brokers or self.client_metrics or self.loggers)
 
     def add(self, change: Change) -> None:
         """Plan one change more. Raises KafkaError, and then nothing of it is planned."""
@@ -63,6 +67,11 @@ class Plan:
                 self._add_group(change)
             case configs.BROKER:
                 self._add_broker(change)
+            case configs.CLIENT_METRICS:
+                self._add_client_metrics(change)
+            case configs.BROKER_LOGGER:
+                check_broker(change.name, self._broker.node_id)
+                self.loggers = change.compute(LoggerRules(self._settings), levels())
             case _:
                 raise KafkaError(ErrorCode.INVALID_REQUEST, f"Resources of type {change.resource_type} have no configuration here")
 
@@ -79,6 +88,12 @@ class Plan:
         if not change.name:
             raise KafkaError(ErrorCode.INVALID_REQUEST, "Default group resources are not allowed.")
         self.groups[change.name] = change.compute(GroupRules(self._settings), self._broker.group_configs.of(change.name))
+
+    def _add_client_metrics(self, change: Change) -> None:
+        if not change.name:
+            raise KafkaError(ErrorCode.INVALID_REQUEST, "Subscription name can't be empty")
+        rules = ClientMetricsRules(self._settings)
+        self.client_metrics[change.name] = change.compute(rules, self._broker.client_metrics.of(change.name))
 
     def _add_broker(self, change: Change) -> None:
         """A change for the broker is one for every topic: none of them may end up with settings that contradict each other."""

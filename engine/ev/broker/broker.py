@@ -20,11 +20,13 @@ from ev.broker.acls import ACLS_MAX, CHANGES_MAX, Acls, read_acl_key
 from ev.broker.apis import load
 from ev.broker.authorizer import SUPPORTED, Authorizer
 from ev.broker.broker_configs import BrokerConfigs
+from ev.broker.client_metrics import SUBSCRIPTIONS_MAX, ClientMetrics
 from ev.broker.client_quotas import ENTITIES_MAX, ClientQuotas
 from ev.broker.config_rules import NewTopicRules
 from ev.broker.directories import DirectoryMaking
 from ev.broker.fetch_sessions import FetchSessions
 from ev.broker.group_runtime import GroupRuntime
+from ev.broker.loggers import change_levels
 from ev.broker.producer_ids import ProducerIds
 from ev.broker.quick_produce import QuickProduce
 from ev.broker.replay import replayed
@@ -34,6 +36,7 @@ from ev.broker.throttling import Throttling
 from ev.broker.topics import (
     ACL,
     BROKER_CONFIG,
+    CLIENT_METRICS_CONFIG,
     CLIENT_QUOTA,
     GROUP_CONFIG,
     OFFSETS_TOPIC,
@@ -102,6 +105,7 @@ class Broker:
         self.acls = Acls()
         self.authorizer = Authorizer.configured(settings, self.acls)
         self.scram_users = ScramUsers()
+        self.client_metrics = ClientMetrics()
         self.client_quotas = ClientQuotas()
         self.throttling = Throttling(self.client_quotas, settings, clock)
         self._case_matters = not store.disk.exists(f"{store.directory}/{LOCK.upper()}")
@@ -204,6 +208,8 @@ class Broker:
             self.scram_users.replay(name, state)
         elif kind == SCRAM_SECRET and state is not None:
             self.scram_users.replay_secret(state)
+        elif kind == CLIENT_METRICS_CONFIG:
+            self.client_metrics.replay(name, None if state is None else state["config"])
         elif kind == CLIENT_QUOTA:
             self.client_quotas.replay(name, None if state is None else state["quotas"])
             self.throttling.quotas_changed()
@@ -330,10 +336,15 @@ class Broker:
         added = sum(1 for name, config in plan.groups.items() if config and not self.group_configs.of(name))
         if added and len(self.group_configs) + added > CONFIGURED_GROUPS_MAX:
             raise KafkaError(ErrorCode.POLICY_VIOLATION, f"At most {CONFIGURED_GROUPS_MAX} groups may have a configuration of their own.")
+        new = sum(1 for name, config in plan.client_metrics.items() if config and not self.client_metrics.of(name))
+        if new and len(self.client_metrics) + new > SUBSCRIPTIONS_MAX:
+            raise KafkaError(ErrorCode.POLICY_VIOLATION, f"There may be at most {SUBSCRIPTIONS_MAX} subscriptions to metrics of clients.")
         records = [topic_record(topic) for topic in plan.topics.values()]
         records += [config_record(GROUP_CONFIG, name, config) for name, config in plan.groups.items()]
         records += [config_record(BROKER_CONFIG, name, config) for name, config in plan.brokers.items()]
-        written = self._append(records, now_ms)
+        records += [config_record(CLIENT_METRICS_CONFIG, name, config) for name, config in plan.client_metrics.items()]
+        written = self._append(records, now_ms) if records else self.metadata_round
+        change_levels(plan.loggers)
         for topic in self.topics if plan.brokers else plan.topics.values():
             if self.store.partition(topic.name, 0) is not None:
                 self.store.set_config(topic.name, self.config_of(topic))

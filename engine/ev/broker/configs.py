@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from ev.broker.broker_configs import DYNAMIC, THROTTLES
+from ev.broker.client_metrics import CLIENT_METRICS_SETTINGS
+from ev.broker.loggers import levels
 from ev.coordinators.group_config import GROUP_SETTINGS
 from ev.errors import ErrorCode, KafkaError
 from ev.setting_types import Text
@@ -38,6 +40,8 @@ DYNAMIC_BROKER: Final = 2
 DYNAMIC_DEFAULT_BROKER: Final = 3
 STATIC_BROKER: Final = 4
 DEFAULT: Final = 5
+DYNAMIC_BROKER_LOGGER: Final = 6
+DYNAMIC_CLIENT_METRICS: Final = 7
 DYNAMIC_GROUP: Final = 8
 
 
@@ -89,6 +93,19 @@ def describe_topic(brokers: BrokerConfigs, config: Mapping[str, str], names: Ite
 def describe_group(brokers: BrokerConfigs, config: Mapping[str, str], names: Iterable[str] | None = None) -> Iterator[Entry]:
     """The same for a group, whether there is one of this name or not."""
     yield from _described(brokers, GROUP_SETTINGS, config, DYNAMIC_GROUP, names)
+
+
+def describe_client_metrics(brokers: BrokerConfigs, config: Mapping[str, str], names: Iterable[str] | None = None) -> Iterator[Entry]:
+    """The same for a subscription to metrics of clients."""
+    yield from _described(brokers, CLIENT_METRICS_SETTINGS, config, DYNAMIC_CLIENT_METRICS, names)
+
+
+def describe_loggers(names: Iterable[str] | None = None) -> Iterator[Entry]:
+    """Every logger of the engine with its level."""
+    wanted = None if names is None else set(names)
+    for name, level in levels().items():
+        if wanted is None or name in wanted:
+            yield Entry(name, level, DYNAMIC_BROKER_LOGGER, False, 0, "", ())
 
 
 def _described(

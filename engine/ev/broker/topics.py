@@ -11,6 +11,7 @@ one thing, under a key that names the thing, so that the newest record of a key 
     {"kind":"broker_config","name":"1"}   {"v":1,"config":{"log.retention.ms":"1000"}}: what was set at run time for this broker
     {"kind":"broker_config","name":""}    the same for all brokers; null: nothing is
     {"kind":"acl","resource":"topic", …}  {"v":1}: this ACL is there; null: it is not (see `ev.broker.acls`)
+    {"kind":"client_metrics_config",…}    {"v":1,"config":{"interval.ms":"1000"}}: likewise for a subscription to metrics of clients
     {"kind":"client_quota","name":"users/u"} {"v":1,"quotas":{"producer_byte_rate":1024.0}}: see ev.broker.client_quotas; null: none is set
     {"kind":"producer_ids"}               {"v":1,"next":2000}: every id below `next` may have been handed out
     {"kind":"scram_user","name":"jo"}     see `ev.broker.scram_users`, and {"kind":"scram_secret"} too
@@ -53,8 +54,21 @@ BROKER_CONFIG: Final = "broker_config"
 ACL: Final = "acl"
 SCRAM_USER: Final = "scram_user"
 SCRAM_SECRET: Final = "scram_secret"
+CLIENT_METRICS_CONFIG: Final = "client_metrics_config"
 CLIENT_QUOTA: Final = "client_quota"
-KINDS: Final = frozenset({TOPIC, PRODUCER_IDS, GROUP_CONFIG, BROKER_CONFIG, ACL, SCRAM_USER, SCRAM_SECRET, CLIENT_QUOTA})
+KINDS: Final = frozenset(
+    {
+        TOPIC,
+        PRODUCER_IDS,
+        GROUP_CONFIG,
+        BROKER_CONFIG,
+        ACL,
+        SCRAM_USER,
+        SCRAM_SECRET,
+        CLIENT_METRICS_CONFIG,
+        CLIENT_QUOTA,
+    }
+)
 FORMAT_1_KEYS: Final = (b'{"kind":"topic",', b'{"kind":"producer_ids"')
 ZERO_ID: Final = bytes(16)
 

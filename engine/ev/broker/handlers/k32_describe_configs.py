@@ -1,7 +1,7 @@
-"""DescribeConfigs (32): the configuration of topics, of groups and of the broker, complete, with defaults and where each value comes from.
+"""DescribeConfigs (32): the configuration of topics, groups, the broker, its loggers and subscriptions to metrics of clients.
 
-Versions 1-4. No list of names, or an empty one, means all of them. A broker's name is its id; the empty name stands for
-what was set for all brokers at run time.
+Versions 1-4. It is complete, with defaults and where each value comes from. No list of names, or an empty one, means all of them. A
+broker's name is its id; the empty name stands for what was set for all brokers at run time.
 
 v3 types and documentation, v4 flexible.
 """
@@ -73,7 +73,25 @@ def _entries(broker: Broker, call: Call, resource: DescribeConfigsResource) -> I
             expected = f"expected {broker.node_id} or empty string, but received {name}"
             raise KafkaError(ErrorCode.INVALID_REQUEST, f"Unexpected broker id, {expected}")
         return configs.describe_broker(broker.broker_configs, _place(broker, call), names)
+    if resource.resource_type == configs.CLIENT_METRICS:
+        if not name:
+            raise KafkaError(ErrorCode.INVALID_REQUEST, "Client metrics subscription name must not be empty")
+        return configs.describe_client_metrics(broker.broker_configs, broker.client_metrics.of(name), names)
+    if resource.resource_type == configs.BROKER_LOGGER:
+        _check_loggers(name, broker.node_id)
+        return configs.describe_loggers(names)
     raise KafkaError(ErrorCode.INVALID_REQUEST, f"Resources of type {resource.resource_type} have no configuration here")
+
+
+def _check_loggers(name: str, node_id: int) -> None:
+    """Whether these are the loggers of this broker. Raises KafkaError."""
+    digits = name.removeprefix("-")
+    if not name:
+        raise KafkaError(ErrorCode.INVALID_REQUEST, "Broker id must not be empty")
+    if not (digits.isascii() and digits.isdigit()):
+        raise KafkaError(ErrorCode.INVALID_REQUEST, f"Broker id must be an integer, but it is: {name}")
+    if int(name) != node_id:
+        raise KafkaError(ErrorCode.INVALID_REQUEST, f"Unexpected broker id, expected {node_id} but received {name}")
 
 
 def _place(broker: Broker, call: Call) -> dict[str, str]:

@@ -1,7 +1,8 @@
-"""IncrementalAlterConfigs (44): set, delete, append to and subtract from single settings of a topic, a group or the broker.
+"""IncrementalAlterConfigs (44): set, delete, append to and subtract from single settings of what has a configuration.
 
 Versions 0-1. Append and subtract work on lists. A setting may be named once per resource. The broker's settings may be
-changed by its id, or for all brokers by the empty name, as far as they can be put in force at once.
+changed by its id, or for all brokers by the empty name, as far as they can be put in force at once; the levels of its loggers by its
+id, until it ends.
 
 v1 flexible.
 """

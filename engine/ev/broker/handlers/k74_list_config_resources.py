@@ -1,8 +1,8 @@
 """ListConfigResources (74): the names of what has a configuration, by kind: topics, the broker, its loggers, groups, client metrics.
 
 Versions 0-1. The broker and its loggers are one resource each, whether or not anything is set for them; topics likewise; groups are
-listed while something is set for them, and client metrics, which are not gathered here, never. A kind that is unknown makes the
-whole answer UNSUPPORTED_VERSION, as in Kafka.
+listed while something is set for them, and so are subscriptions to metrics of clients. A kind that is unknown makes the whole answer
+UNSUPPORTED_VERSION, as in Kafka.
 
 v0 client metrics only; v1 the kinds that are asked for, all when none is.
 """
@@ -45,7 +45,7 @@ def _names(broker: Broker) -> dict[int, Iterable[str]]:
     node = str(broker.node_id)
     return {
         configs.GROUP: broker.group_configs,
-        configs.CLIENT_METRICS: (),
+        configs.CLIENT_METRICS: broker.client_metrics,
         configs.BROKER_LOGGER: (node,),
         configs.BROKER: (node,),
         configs.TOPIC: (topic.name for topic in broker.topics),
