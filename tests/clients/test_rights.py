@@ -4,15 +4,27 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator
+from typing import Any
 
 import confluent_kafka
 import pytest
+from confluent_kafka.admin import (
+    AclBinding,
+    AclBindingFilter,
+    AclOperation,
+    AclPermissionType,
+    AdminClient,
+    ResourcePatternType,
+    ResourceType,
+)
 
 from ev.wire.acls import Operation as Op
 from ev.wire.acls import Pattern, Resource
 from support import apache_kafka
 from support.engine import Engine
-from support.guarded import SETTINGS, USERS_HOST, Guarded
+from support.guarded import ANONYMOUS, SETTINGS, USERS_HOST, Guarded
+from support.sasl import add_user
+from support.secure_brokers import PASSWORD, USER, SecureBroker, secure_engine
 
 
 class Clients(Guarded):
@@ -84,6 +96,40 @@ def test_librdkafka_says_what_it_was_refused_and_goes_on_when_allowed(guarded: C
     refused = consume("another").error()
     assert refused is not None
     assert refused.code() == confluent_kafka.KafkaError.GROUP_AUTHORIZATION_FAILED
+
+
+def test_users_who_said_who_they_are_have_rights_of_their_own(tmp_path_factory: pytest.TempPathFactory, topic: str) -> None:
+    """What librdkafka's admin client allows to alice it does not allow to bob, nor to whoever does not say who it is."""
+    settings = {**SETTINGS, "allow.everyone.if.no.acl.found": "false", "super.users": f"{ANONYMOUS};User:{USER}"}
+    with secure_engine(tmp_path_factory.mktemp("engine") / "data", settings) as broker:
+        add_user(broker.open, "bob", "bob-secret")
+        add_user(broker.open, "carol", "carol-secret")
+        admin = AdminClient(logged_in(broker, USER, PASSWORD))
+        for operation in (AclOperation.CREATE, AclOperation.WRITE):
+            right = AclBinding(ResourceType.TOPIC, topic, ResourcePatternType.LITERAL, "User:bob", "*", operation, AclPermissionType.ALLOW)
+            for future in admin.create_acls([right]).values():
+                future.result(20)
+        fields: tuple[Any, ...] = (ResourcePatternType.ANY, "User:bob", None, AclOperation.ANY, AclPermissionType.ANY)
+        anything = AclBindingFilter(ResourceType.ANY, *(None, *fields))
+        assert len(admin.describe_acls(anything).result(20)) == 2
+
+        def produced(name: str) -> int:
+            told: list[int] = []
+            settings = {**logged_in(broker, name, f"{name}-secret"), "message.timeout.ms": 3000}
+            producer = confluent_kafka.Producer(settings)
+            producer.produce(topic, b"value", on_delivery=lambda error, _: told.append(0 if error is None else error.code()))
+            producer.flush(10)
+            return told[-1]
+
+        assert produced("bob") == 0
+        assert produced("carol") == confluent_kafka.KafkaError.TOPIC_AUTHORIZATION_FAILED
+        assert len(admin.delete_acls([anything])[anything].result(20)) == 2
+        assert produced("bob") == confluent_kafka.KafkaError.TOPIC_AUTHORIZATION_FAILED
+
+
+def logged_in(broker: SecureBroker, name: str, password: str) -> dict[str, Any]:
+    settings = {"bootstrap.servers": broker.sasl, "security.protocol": "SASL_PLAINTEXT", "sasl.mechanism": "SCRAM-SHA-256"}
+    return {**settings, "sasl.username": name, "sasl.password": password, "log_level": 0}
 
 
 @pytest.mark.java
