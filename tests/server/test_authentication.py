@@ -12,6 +12,7 @@ import pytest
 from ev.errors import ErrorCode
 from ev.wire.messages.k00_produce import PartitionProduceData, ProduceRequest, TopicProduceData
 from ev.wire.messages.k03_metadata import MetadataRequest, MetadataRequestTopic
+from ev.wire.messages.k36_sasl_authenticate import SaslAuthenticateRequest
 from ev.wire.records import encode_batch
 from support.raw_client import RawClient
 from support.sasl import ScramClient, add_user, authenticate, handshake, log_in, plain
@@ -161,6 +162,18 @@ def test_a_stranger_produces_nothing(broker: SecureBroker) -> None:
             assert client.closed()
     with RawClient(broker.open) as client:
         assert client.ask(0, 9, request).responses[0].partition_responses[0].base_offset == 2
+
+
+def test_whoever_begins_again_waits_for_the_answer(broker: SecureBroker) -> None:
+    """A second token before the first is checked ends the connection, and what the first comes to then counts for nothing."""
+    add_user(broker.open, "again", "secret", "SCRAM-SHA-512", iterations=16384)
+    add_user(broker.open, "again", "other", "SCRAM-SHA-256", iterations=16384)
+    with RawClient(broker.sessions) as client:
+        assert log_in(client, "PLAIN", "again", "secret").error_code == 0
+        assert handshake(client, "PLAIN").error_code == 0
+        client.send(client.frame(36, 2, SaslAuthenticateRequest(plain("again", "other"))) * 2)
+        client.send(client.frame(3, 9, MetadataRequest(topics=[])))
+        assert client.closed()
 
 
 def test_what_a_user_may_do_is_asked_of_the_authorizer(tmp_path: pathlib.Path) -> None:

@@ -153,7 +153,6 @@ class Sasl:
         arrived_ms = self._rules.clock.monotonic_ms()
         exchange = self._exchange
         assert exchange is not None
-
         if self.busy:
             self._refuse(arrived_ms, "it did not wait for the answer to its last token", None)
             return
@@ -180,14 +179,14 @@ class Sasl:
         self.busy = True
 
         def ended(result: Any) -> None:
-            self.busy = False
-            if self._closed:
+            if self._closed or self.state is State.REFUSED:
                 return
+            self.busy = False
             done(result)
             if not self.busy:
                 self.on_moved()
 
-        self._rules.runtime.world.digest(run, ended)
+        self._rules.runtime.world.digest(lambda: None if self._closed else run(), ended)
 
     @property
     def _what(self) -> str:
@@ -236,7 +235,7 @@ class Sasl:
         self._refuse(self._rules.clock.monotonic_ms(), reason, None)
 
     def _refuse(self, arrived_ms: int, reason: str, reply: Callable[[], None] | None) -> None:
-        log.info("%s from %s failed: %s", self._what, self._peer.client_host, reason)
+        log.info("%s from %s failed: %.200s", self._what, self._peer.client_host, reason)
         self.state = State.REFUSED
         self.busy = True
         self._peer.stop_reading()
