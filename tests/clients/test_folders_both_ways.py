@@ -22,6 +22,7 @@ pytestmark = [pytest.mark.kcat, pytest.mark.java, pytest.mark.slow, pytest.mark.
 CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
 SAVED_AT_ONCE = {"log.flush.start.offset.checkpoint.interval.ms": "100"}
 """Where logs start: what Kafka itself would not know after a kill cannot be imported."""
+NEW_PROTOCOL = {"group.protocol": "consumer", "auto.offset.reset": "earliest", "enable.auto.commit": False, "log_level": 0}
 FORMAT = "%p %o %T %k %h %s\n"
 
 
@@ -71,6 +72,11 @@ def fill(address: str) -> None:
         assert producer.flush(60) == 0
     for name, ends in (("commits", True), ("aborts", False)):
         transacts(address, name, commits=ends)
+    reader = Consumer({**NEW_PROTOCOL, "bootstrap.servers": address, "group.id": "new-protocol"})
+    reader.subscribe(["keys"])
+    wait_for(lambda: (message := reader.poll(1)) is not None and message.error() is None and reader.assignment(), "the first record", 60)
+    reader.commit(offsets=[TopicPartition("keys", 0, 7000)], asynchronous=False)
+    reader.close()
     kcat(address, "-C", "-G", "half-way", "plain", "-c", "2000", "-q", "-o", "beginning", "-X", "auto.offset.reset=earliest")
 
 
@@ -141,6 +147,14 @@ def test_a_kafka_directory_becomes_the_engines(tmp_path: pathlib.Path, ev: Comma
     assert committed(address, "group-aborts", "transactions", 1)[0] < 0
     assert committed(address, "group-open", "transactions", 1)[0] < 0
     assert len(resumed(address, "half-way", "plain")) == 15_000 - 2000
+    assert committed(address, "new-protocol", "keys", 1) == [7000]
+    reader = Consumer({**NEW_PROTOCOL, "bootstrap.servers": address, "group.id": "new-protocol"})
+    reader.subscribe(["keys"])
+    first = wait_for(lambda: reader.poll(1), "a record for a member of the new protocol", 60)
+    assert first is not None
+    assert first.error() is None
+    assert (first.offset() or 0) >= 7000
+    reader.close()
     resource = ConfigResource(ConfigResource.Type.TOPIC, "plain")
     admin = AdminClient({"bootstrap.servers": address})
     config = admin.describe_configs([resource])[resource].result(30)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import pathlib
 import threading
 import time
+import urllib.request
 from collections.abc import Iterator
 
 import pytest
@@ -202,3 +204,15 @@ def test_who_takes_too_long_is_closed(broker: SecureBroker) -> None:
         assert silent.closed()
         assert slow.closed()
     assert 9.5 < time.monotonic() - started < 15
+
+
+def test_failed_attempts_are_counted(tmp_path: pathlib.Path) -> None:
+    """For who watches the figures."""
+    with secure_engine(tmp_path / "data", {"ev.metrics.listen": "127.0.0.1:0"}) as broker:
+        assert broker.engine is not None
+        place = json.loads((broker.engine.directory / "engine.json").read_text())["metrics"]
+        for number in range(3):
+            with RawClient(broker.sasl) as client:
+                assert bool(log_in(client, "SCRAM-SHA-256", USER, PASSWORD if number else "wrong").error_code) == (not number)
+        with urllib.request.urlopen(f"http://{place}/metrics", timeout=10) as answer:
+            assert b"\nkafka_server_socket_server_metrics_failed_authentication_total 1\n" in answer.read()

@@ -208,6 +208,34 @@ def test_a_backup_that_is_killed_leaves_nothing_that_could_be_taken_for_one(star
     assert verified(tmp_path / "saved") == ""
 
 
+def test_the_engine_may_end_once_its_image_is_made(start_engine: StartEngine, tmp_path: pathlib.Path) -> None:
+    """And start again: what is copied is not taken away. A second backup beside the first is refused."""
+    engine = start_engine()
+    producer = Producer({"bootstrap.servers": engine.address, "log_level": 0})
+    for number in range(300):
+        producer.produce("events", b"x" * 100_000, partition=0, key=b"%d" % number)
+        producer.poll(0)
+    assert producer.flush(60) == 0
+    command = [sys.executable, "-P", "-m", "ev.server.backup", "--data-dir", str(engine.directory), str(tmp_path / "saved")]
+    with subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE) as running:
+        assert running.stdout is not None
+        assert b"total" in running.stdout.readline()
+        running.send_signal(signal.SIGSTOP)
+        try:
+            assert (engine.directory / ".ev-image").exists()
+            assert "another backup" in run("backup", engine.directory, tmp_path / "second", status=1)
+            engine.kill()
+            engine.start()
+        finally:
+            running.send_signal(signal.SIGCONT)
+        assert b"saved" in running.stdout.read()
+        assert running.wait(60) == 0
+    assert not (engine.directory / ".ev-image").exists()
+    assert verified(tmp_path / "saved") == ""
+    restored = start_engine(tmp_path / "saved")
+    assert len(read(restored.address, "events", 0)) == 300
+
+
 def test_what_is_no_backup_or_not_whole_is_refused(start_engine: StartEngine, tmp_path: pathlib.Path) -> None:
     """So is a target that holds something; nothing is changed then."""
     engine = start_engine()

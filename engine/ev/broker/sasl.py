@@ -66,6 +66,9 @@ class Peer(Protocol):
     def admit(self) -> None:
         """The client is who it says: serve it."""
 
+    def not_who_it_says(self) -> None:
+        """Count a client that was refused."""
+
     def session_ended(self) -> None:
         """Serve nothing but another authentication."""
 
@@ -238,6 +241,7 @@ class Sasl:
         log.info("%s from %s failed: %.200s", self._what, self._peer.client_host, reason)
         self.state = State.REFUSED
         self.busy = True
+        self._peer.not_who_it_says()
         self._peer.stop_reading()
 
         def end() -> None:

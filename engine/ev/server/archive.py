@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Any, Final, Protocol
 
 from ev.errors import EvError
 from ev.log.layout import LOCK
-from ev.server.copying import STEP_BYTES, copy_file, sync_directory
+from ev.server.copying import LARGE_BYTES, STEP_BYTES, copy_file, sync_all_below, sync_directory
 from ev.server.image import IMAGE_LOCK, ImageFile
 
 if TYPE_CHECKING:
@@ -78,20 +78,17 @@ class DirectoryArchive:
             os.mkdir(f"{self._part}/{folder}", 0o700)
             self._folders.add(folder)
         target = f"{self._part}/{file.name}"
-        if file.path and copy_file(file.path, target, progress, size=file.size) != file.size:
+        is_large = file.size >= LARGE_BYTES
+        if file.path and copy_file(file.path, target, progress, size=file.size, synced=is_large) != file.size:
             raise BackupError(f"{file.name} is shorter than it was")
         if file.rest or not file.path:
             with open(os.open(target, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600), "ab") as written:
                 written.write(file.rest)
-                written.flush()
-                os.fsync(written.fileno())
             progress(len(file.rest))
 
     def finish(self, facts: dict[str, Any]) -> None:
         self.add(ImageFile(BACKUP, "", 0, _encoded(facts)), _unseen)
-        for folder in self._folders:
-            sync_directory(f"{self._part}/{folder}")
-        sync_directory(self._part)
+        sync_all_below(self._part)
         os.rename(self._part, self._target)
         sync_directory(os.path.dirname(self._target))
 
@@ -151,7 +148,7 @@ class Backup(Protocol):
     def read(self, name: str) -> bytes: ...
 
     def copy(self, name: str, target: str, progress: Callable[[int], None]) -> None:
-        """Bring one file to `target`, on disk."""
+        """Bring one file to `target`; large ones are on disk then."""
 
 
 @contextlib.contextmanager
@@ -207,7 +204,8 @@ class DirectoryBackup:
             return file.read()
 
     def copy(self, name: str, target: str, progress: Callable[[int], None]) -> None:
-        copy_file(f"{self._source}/{name}", target, progress)
+        source = f"{self._source}/{name}"
+        copy_file(source, target, progress, synced=os.lstat(source).st_size >= LARGE_BYTES)
 
 
 class TarBackup:
@@ -234,8 +232,9 @@ class TarBackup:
             while data := source.read(STEP_BYTES):
                 written.write(data)
                 progress(len(data))
-            written.flush()
-            os.fsync(written.fileno())
+            if self._members[name].size >= LARGE_BYTES:
+                written.flush()
+                os.fsync(written.fileno())
 
 
 def _encoded(facts: dict[str, Any]) -> bytes:

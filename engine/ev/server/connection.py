@@ -307,6 +307,10 @@ class Connection(asyncio.Protocol):
         if not self._held_until_ms:
             self._take_quickly = self.broker.quick_produce.take
 
+    def not_who_it_says(self) -> None:
+        """Count a client whose authentication failed."""
+        self._traffic.authentications_failed += 1
+
     def session_ended(self) -> None:
         """Nothing is served until the client has said again who it is."""
         self._apis = {key: served for key, served in self.broker.apis.items() if key in SASL_APIS}

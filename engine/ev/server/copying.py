@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import fcntl
 import os
@@ -12,22 +13,26 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 STEP_BYTES: Final = 16 << 20
+LARGE_BYTES: Final = 1 << 20
+"""Who copies many files syncs those of this size as it goes, so that not everything is left for the end."""
 SHARE_BLOCKS: Final = 0x40049409
 """FICLONE: the copy shares the blocks of the source until one of them is written to."""
 NOT_HERE: Final = (errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTTY, errno.EBADF, errno.EPERM, errno.ETXTBSY)
 
 
-def copy_file(source: str, target: str, progress: Callable[[int], None], *, size: int | None = None) -> int:
-    """A new file `target` with the first `size` bytes of `source` (None: all that it has now), on disk. Returns how many those are."""
+def copy_file(source: str, target: str, progress: Callable[[int], None], *, size: int | None = None, synced: bool = True) -> int:
+    """A new file `target` with the first `size` bytes of `source` (None: all that it has now). Returns how many those are.
+
+    It is on disk if `synced`; else who copies many small files sees to that, for all of them at once.
+    """
     read = os.open(source, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
-        return copy_open_file(read, target, progress, size=size)
+        return _copy(read, target, progress, size, synced)
     finally:
         os.close(read)
 
 
-def copy_open_file(read: int, target: str, progress: Callable[[int], None], *, size: int | None = None) -> int:
-    """The same from an open descriptor; the source may have lost its name by now."""
+def _copy(read: int, target: str, progress: Callable[[int], None], size: int | None, synced: bool) -> int:
     wanted = os.fstat(read).st_size if size is None else size
     written = os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
@@ -37,7 +42,8 @@ def copy_open_file(read: int, target: str, progress: Callable[[int], None], *, s
             progress(copied)
         else:
             copied = _copied(read, written, wanted, progress)
-        os.fsync(written)
+        if synced:
+            os.fsync(written)
     finally:
         os.close(written)
     return copied
@@ -83,6 +89,28 @@ def _step(read: int, written: int, size: int, position: int) -> int:
     while done < len(data):
         done += os.pwrite(written, data[done:], position + done)
     return len(data)
+
+
+def sync_all_below(directory: str) -> None:
+    """Put everything in a directory on disk: its whole file system in one call where there is such a call, else file by file."""
+    opened = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        if sys.platform == "linux":
+            if ctypes.CDLL(None, use_errno=True).syncfs(opened) == 0:
+                return
+            problem = ctypes.get_errno()
+            if problem not in NOT_HERE:
+                raise OSError(problem, os.strerror(problem), directory)
+    finally:
+        os.close(opened)
+    for above, _, names in os.walk(directory, topdown=False):
+        for name in names:
+            written = os.open(f"{above}/{name}", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            try:
+                os.fsync(written)
+            finally:
+                os.close(written)
+        sync_directory(above)
 
 
 def sync_directory(path: str) -> None:

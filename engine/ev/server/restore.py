@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 from ev.errors import EvError
 from ev.log.checkpoint import STATE, State
 from ev.server.archive import BACKUP, Backup, BackupError, opened_for_reading
-from ev.server.copying import sync_directory
+from ev.server.copying import sync_all_below, sync_directory
 from ev.server.lines import Progress, say
 
 if TYPE_CHECKING:
@@ -64,9 +64,7 @@ def restore(backup: Backup, part: str) -> None:
             os.mkdir(f"{part}/{folder}", 0o700)
             folders.add(folder)
         backup.copy(name, f"{part}/{name}", progress)
-    for folder in folders:
-        sync_directory(f"{part}/{folder}")
-    sync_directory(part)
+    sync_all_below(part)
     progress.end()
     say(restored=[len(files), sum(files.values())])
 
