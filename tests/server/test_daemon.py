@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pathlib
@@ -293,7 +294,11 @@ class Detached:
 
 def descriptors(pid: int) -> dict[int, str]:
     folder = f"/proc/{pid}/fd"
-    return {int(name): os.readlink(f"{folder}/{name}") for name in os.listdir(folder)}
+    found = {}
+    for name in os.listdir(folder):
+        with contextlib.suppress(FileNotFoundError):  # closed since
+            found[int(name)] = os.readlink(f"{folder}/{name}")
+    return found
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
