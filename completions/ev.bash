@@ -59,6 +59,20 @@ _ev() {
             values="--principal --host --operation --topic -t --group -g --transactional-id --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout" ;;
         acl|acls)
             verbs="list add remove" ;;
+        "user list"*|"users list"*)
+            options="--output -o --json --no-headers --bootstrap-server -b --context -C --data-dir --listen --insecure --config-file -F --set -X --timeout --quiet -q --verbose -v -h --help"
+            values="--output -o --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout" ;;
+        "user add"*|"users add"*)
+            options="--mechanism --iterations --password-stdin --password-command --bootstrap-server -b --context -C --data-dir --listen --insecure --config-file -F --set -X --timeout --quiet -q --verbose -v -h --help"
+            values="--mechanism --iterations --password-command --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout" ;;
+        "user alter"*|"users alter"*)
+            options="--mechanism --iterations --password-stdin --password-command --bootstrap-server -b --context -C --data-dir --listen --insecure --config-file -F --set -X --timeout --quiet -q --verbose -v -h --help"
+            values="--mechanism --iterations --password-command --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout" ;;
+        "user remove"*|"users remove"*)
+            options="--mechanism --yes -y --bootstrap-server -b --context -C --data-dir --listen --insecure --config-file -F --set -X --timeout --quiet -q --verbose -v -h --help"
+            values="--mechanism --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout" ;;
+        user|users)
+            verbs="list add alter remove" ;;
         "server run"*)
             options="--advertise --set -X --ephemeral --data-dir --listen --insecure --config-file -F --quiet -q --verbose -v -h --help"
             values="--advertise --set -X --data-dir --listen --config-file -F" ;;
@@ -101,7 +115,7 @@ _ev() {
             options="--json --quiet -q --verbose -v -h --help"
             values="" ;;
         *)
-            options="-V --version -h --help" verbs="produce consume topic group acl server up down version topics groups acls" ;;
+            options="-V --version -h --help" verbs="produce consume topic group acl user server up down version topics groups acls users" ;;
     esac
     case " $values " in
         *" $previous "*) COMPREPLY=($(compgen -f -- "$current")); return ;;

@@ -30,6 +30,8 @@ NOUNS = {
     "groups": "group",
     "acl": "acl",
     "acls": "acl",
+    "user": "user",
+    "users": "user",
     "server": "server",
 }
 VERBS = {"ls": "list", "rm": "delete"}

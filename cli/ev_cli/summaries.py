@@ -8,6 +8,7 @@ COMMANDS = {
     "topic": "Create, list, describe, alter and delete topics.",
     "group": "List, describe and delete consumer groups, with their lag.",
     "acl": "List, add and remove the rights of principals.",
+    "user": "List, add, alter and remove users, who authenticate with a password.",
     "server": "Run, start, stop and look at the local engine.",
     "up": "Start the local engine (server start).",
     "down": "Stop the local engine (server stop).",
@@ -15,8 +16,8 @@ COMMANDS = {
 }
 
 # Plural nouns are the noun; `ev topics` alone is `ev topic list` (see __main__).
-ALIASES = {"topics": "topic", "groups": "group", "acls": "acl"}
+ALIASES = {"topics": "topic", "groups": "group", "acls": "acl", "users": "user"}
 
 # Nouns, whose second word is a verb; the aliases of those verbs.
-NOUNS = ("topic", "group", "acl", "server")
+NOUNS = ("topic", "group", "acl", "user", "server")
 VERB_ALIASES = {"ls": "list", "rm": "delete"}

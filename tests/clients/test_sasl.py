@@ -127,6 +127,9 @@ def test_kafkas_own_tools_make_a_user_and_produce_as_this_user(broker: SecureBro
         added = tool(*users, "--alter", "--add-config", f"{scram}=[iterations=8192,password=secret]")
         assert f"Completed updating config for user {topic}" in added
     assert credentials() == {1: 8192, 2: 8192}
+    described = tool(*users, "--describe")
+    assert f"SCRAM credential configs for user-principal '{topic}' are " in described
+    assert all(f"{scram}=iterations=8192" in described for scram in SCRAMS)
     for mechanism in ("PLAIN", *SCRAMS):
         login = "plain.Plain" if mechanism == "PLAIN" else "scram.Scram"
         config = tmp_path / f"{mechanism}.properties"

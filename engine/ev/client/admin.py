@@ -42,6 +42,7 @@ from ev.client.results import (
     TopicPartitionDescription,
 )
 from ev.client.routing import ask_controller, ask_coordinator, ask_leaders
+from ev.client.users import ITERATIONS, MECHANISMS, UserDescription, upsertion, user_description
 from ev.errors import ErrorCode, KafkaError, UnsupportedApiError
 
 TYPE_CHECKING = False
@@ -330,6 +331,34 @@ class Admin:
         if response.error_code:
             raise KafkaError(response.error_code)
         return {(topic.name, row.partition_index): error_of(row.error_code) for topic in response.topics for row in topic.partitions}
+
+    # ---- users ----
+
+    def users(self) -> list[UserDescription]:
+        """All users that have SCRAM credentials, by name."""
+        from ev.wire.messages.k50_describe_user_scram_credentials import DescribeUserScramCredentialsRequest  # noqa: PLC0415
+
+        answer = self._call(DescribeUserScramCredentialsRequest(users=None), None)
+        return sorted((user_description(row) for row in answer.results), key=lambda user: user.name)
+
+    def set_password(self, name: str, password: bytes, mechanism: str, iterations: int = ITERATIONS) -> Outcome:
+        """Give a user, who need not be there, this password for one mechanism. What travels is salted."""
+        from ev.wire.messages.k51_alter_user_scram_credentials import AlterUserScramCredentialsRequest  # noqa: PLC0415
+
+        return self._alter_user(name, AlterUserScramCredentialsRequest(upsertions=[upsertion(name, password, mechanism, iterations)]))
+
+    def remove_password(self, name: str, mechanism: str) -> Outcome:
+        """Take a user's password for one mechanism away; without any there is no such user."""
+        from ev.wire.messages.k51_alter_user_scram_credentials import (  # noqa: PLC0415
+            AlterUserScramCredentialsRequest,
+            ScramCredentialDeletion,
+        )
+
+        return self._alter_user(name, AlterUserScramCredentialsRequest(deletions=[ScramCredentialDeletion(name, MECHANISMS[mechanism][0])]))
+
+    def _alter_user(self, name: str, request: Any) -> Outcome:
+        (row,) = ask_controller(self._cluster, request, lambda answer: [row.error_code for row in answer.results], self.timeout_ms).results
+        return Outcome(name, error_of(row.error_code, row.error_message))
 
     # ---- the cluster ----
 

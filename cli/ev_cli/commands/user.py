@@ -1,0 +1,57 @@
+"""ev user: how its verbs are spelled."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ev_cli.options import declare
+
+app = typer.Typer(help="List, add, alter and remove users, who authenticate with a password.", no_args_is_help=True, add_completion=False)
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The user.")]
+Mechanism = Annotated[
+    list[str] | None, typer.Option("--mechanism", metavar="NAME", help="SCRAM-SHA-256 or SCRAM-SHA-512; both if none is given.")
+]
+Iterations = Annotated[int, typer.Option("--iterations", metavar="N", help="How often the password is hashed, 4096 to 16384.")]
+PasswordStdin = Annotated[bool, typer.Option("--password-stdin", help="The password is the first line of stdin.")]
+PasswordCommand = Annotated[
+    str | None, typer.Option("--password-command", metavar="COMMAND", help="The password is the first line that this command prints.")
+]
+
+
+@declare(app, "list", "user:list_users", tabular=True)
+def list_users(patterns: Annotated[list[str] | None, typer.Argument(metavar="GLOB…", help="Only these names.")] = None) -> None:
+    """List users with the mechanisms that they may authenticate with."""
+
+
+@declare(app, "add", "user:add_user")
+def add_user(
+    name: Name,
+    mechanism: Mechanism = None,
+    iterations: Iterations = 16384,
+    password_stdin: PasswordStdin = False,
+    password_command: PasswordCommand = None,
+) -> None:
+    """Add a user. At a terminal the password is asked for."""
+
+
+@declare(app, "alter", "user:alter_user")
+def alter_user(
+    name: Name,
+    mechanism: Mechanism = None,
+    iterations: Iterations = 16384,
+    password_stdin: PasswordStdin = False,
+    password_command: PasswordCommand = None,
+) -> None:
+    """Give a user another password. At a terminal it is asked for."""
+
+
+@declare(app, "remove", "user:remove_users")
+def remove_users(
+    names: Annotated[list[str], typer.Argument(metavar="NAME…", help="Users.")],
+    mechanism: Mechanism = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Remove users, or take single mechanisms from them. Connections that are there stay."""
