@@ -25,6 +25,7 @@ from ev.wire.messages import (
     k35_describe_log_dirs,
     k42_delete_groups,
     k48_describe_client_quotas,
+    k64_unregister_broker,
     k65_describe_transactions,
     k69_consumer_group_describe,
     k74_list_config_resources,
@@ -72,6 +73,7 @@ from support.guarded_requests import (
     quorum,
     reassign,
     reassignments,
+    update_features,
 )
 from support.raw_transactions import KEYS
 from support.waiting import wait_for
@@ -211,6 +213,14 @@ CASES = [
     Case("alter quotas", 1, lambda w: alter_quotas(), [on_cluster(Op.ALTER_CONFIGS)]),
     Case("describe users", 0, lambda w: describe_users(), [on_cluster(Op.DESCRIBE)], None),
     Case("alter users", 0, lambda w: alter_user(w.fresh), [on_cluster(Op.ALTER)]),
+    Case("update features", 2, lambda w: update_features(), [on_cluster(Op.ALTER)]),
+    Case(
+        "unregister a broker",
+        0,
+        lambda w: k64_unregister_broker.UnregisterBrokerRequest(77),
+        [on_cluster(Op.ALTER)],
+        {ErrorCode.BROKER_ID_NOT_REGISTERED},
+    ),
     Case("describe the quorum", 1, lambda w: quorum(), [on_cluster(Op.DESCRIBE)]),
     Case("describe producers", 0, producers, [on_topic(Op.READ)]),
     Case(

@@ -174,6 +174,16 @@ def test_kafkas_own_producer_heeds_what_it_is_told(address: str, topic: str) -> 
     tool(*client, "--alter", "--delete-config", "producer_byte_rate")
 
 
+def test_features_are_described_and_changed(address: str) -> None:
+    """Downgraded and upgraded again; the tool prints the release that the metadata version stands for."""
+    tool = runner(apache_kafka.LATEST)
+    features = ("features", "--bootstrap-server", address)
+    described = tool(*features, "describe")
+    assert re.search(r"metadata.version\s+SupportedMinVersion: 3.3-IV3\s.*FinalizedVersionLevel: 4.3-IV0", described), described
+    assert "was downgraded to 1" in tool(*features, "downgrade", "--feature", "transaction.version=1")
+    assert "was upgraded to 2" in tool(*features, "upgrade", "--feature", "transaction.version=2")
+
+
 def test_subscriptions_to_metrics_and_levels_of_loggers_are_kept_for_the_tools(address: str, topic: str) -> None:
     """A subscription is set, described and deleted; a logger is given a level."""
     tool = runner(apache_kafka.LATEST)

@@ -40,6 +40,7 @@ from ev.wire.messages import (
     k50_describe_user_scram_credentials,
     k51_alter_user_scram_credentials,
     k55_describe_quorum,
+    k57_update_features,
     k61_describe_producers,
     k68_consumer_group_heartbeat,
     k75_describe_topic_partitions,
@@ -305,6 +306,11 @@ def describe_users(*names: str) -> Message:
 def alter_user(name: str) -> Message:
     credential = k51_alter_user_scram_credentials.ScramCredentialUpsertion(name, 1, 4096, b"salt of sixteen!", bytes(32))
     return k51_alter_user_scram_credentials.AlterUserScramCredentialsRequest(upsertions=[credential])
+
+
+def update_features() -> Message:
+    update = k57_update_features.FeatureUpdateKey(feature="group.version", max_version_level=1)
+    return k57_update_features.UpdateFeaturesRequest(feature_updates=[update], validate_only=True)
 
 
 def quorum() -> Message:

@@ -24,6 +24,7 @@ from ev.broker.client_metrics import SUBSCRIPTIONS_MAX, ClientMetrics
 from ev.broker.client_quotas import ENTITIES_MAX, ClientQuotas
 from ev.broker.config_rules import NewTopicRules
 from ev.broker.directories import DirectoryMaking
+from ev.broker.features import Features
 from ev.broker.fetch_sessions import FetchSessions
 from ev.broker.group_runtime import GroupRuntime
 from ev.broker.loggers import change_levels
@@ -38,6 +39,7 @@ from ev.broker.topics import (
     BROKER_CONFIG,
     CLIENT_METRICS_CONFIG,
     CLIENT_QUOTA,
+    FEATURE,
     GROUP_CONFIG,
     OFFSETS_TOPIC,
     SCRAM_SECRET,
@@ -49,6 +51,7 @@ from ev.broker.topics import (
     check_topic_name,
     config_record,
     deletion_record,
+    feature_record,
     format_of,
     quota_record,
     read_record,
@@ -105,6 +108,8 @@ class Broker:
         self.acls = Acls()
         self.authorizer = Authorizer.configured(settings, self.acls)
         self.scram_users = ScramUsers()
+        self.features = Features()
+        self.features_round = 0  # the round that holds the newest change of them
         self.client_metrics = ClientMetrics()
         self.client_quotas = ClientQuotas()
         self.throttling = Throttling(self.client_quotas, settings, clock)
@@ -208,6 +213,9 @@ class Broker:
             self.scram_users.replay(name, state)
         elif kind == SCRAM_SECRET and state is not None:
             self.scram_users.replay_secret(state)
+        elif kind == FEATURE:
+            if state is not None:
+                self.features.replay(name, state["level"], state["epoch"])
         elif kind == CLIENT_METRICS_CONFIG:
             self.client_metrics.replay(name, None if state is None else state["config"])
         elif kind == CLIENT_QUOTA:
@@ -382,6 +390,11 @@ class Broker:
         if added and len(self.client_quotas) + added > ENTITIES_MAX:
             raise KafkaError(ErrorCode.POLICY_VIOLATION, f"At most {ENTITIES_MAX} entities may have quotas.")
         self._append([quota_record(entity.path(), quotas) for entity, quotas in changed.items()], now_ms)
+
+    def set_features(self, levels: Mapping[str, int], now_ms: int) -> None:
+        """Put features at other levels in force. Raises KafkaError, and then nothing has changed."""
+        records = [feature_record(name, level, self.features.epoch + 1) for name, level in levels.items()]
+        self.features_round = self._append(records, now_ms)
 
     # Producer ids.
 

@@ -13,6 +13,7 @@ one thing, under a key that names the thing, so that the newest record of a key 
     {"kind":"acl","resource":"topic", …}  {"v":1}: this ACL is there; null: it is not (see `ev.broker.acls`)
     {"kind":"client_metrics_config",…}    {"v":1,"config":{"interval.ms":"1000"}}: likewise for a subscription to metrics of clients
     {"kind":"client_quota","name":"users/u"} {"v":1,"quotas":{"producer_byte_rate":1024.0}}: see ev.broker.client_quotas; null: none is set
+    {"kind":"feature","name":…}           {"v":1,"level":1,"epoch":2}: the level of a feature (see `ev.broker.features`)
     {"kind":"producer_ids"}               {"v":1,"next":2000}: every id below `next` may have been handed out
     {"kind":"scram_user","name":"jo"}     see `ev.broker.scram_users`, and {"kind":"scram_secret"} too
 
@@ -56,6 +57,7 @@ SCRAM_USER: Final = "scram_user"
 SCRAM_SECRET: Final = "scram_secret"
 CLIENT_METRICS_CONFIG: Final = "client_metrics_config"
 CLIENT_QUOTA: Final = "client_quota"
+FEATURE: Final = "feature"
 KINDS: Final = frozenset(
     {
         TOPIC,
@@ -67,6 +69,7 @@ KINDS: Final = frozenset(
         SCRAM_SECRET,
         CLIENT_METRICS_CONFIG,
         CLIENT_QUOTA,
+        FEATURE,
     }
 )
 FORMAT_1_KEYS: Final = (b'{"kind":"topic",', b'{"kind":"producer_ids"')
@@ -225,6 +228,11 @@ def metadata_record(kind: str, name: str, state: dict[str, Any] | None) -> Recor
 def quota_record(path: str, quotas: Mapping[str, float]) -> Record:
     """The record that says which quotas an entity has."""
     return _json({"kind": CLIENT_QUOTA, "name": path}), _json({"v": RECORD_VERSION, "quotas": dict(quotas)}) if quotas else None
+
+
+def feature_record(name: str, level: int, epoch: int) -> Record:
+    """The record that says which level a feature has, since which epoch of features."""
+    return _json({"kind": FEATURE, "name": name}), _json({"v": RECORD_VERSION, "level": level, "epoch": epoch})
 
 
 def read_record(key: bytes, value: bytes | None) -> tuple[str, str, dict[str, Any] | None]:

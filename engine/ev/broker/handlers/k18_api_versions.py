@@ -4,8 +4,7 @@ Versions 0-4. A version that we do not know is answered in the form of version 0
 this API alone; the client then asks again (the connection layer passes such a request as None).
 
 Produce is advertised from version 0, though 0-2 are not served: librdkafka takes the range for the codecs that it may use and
-would stop compressing (KAFKA-18659). The finalised features tell clients what they may do: transactions of
-version 2 (KIP-890), groups of the new protocol (KIP-848).
+would stop compressing (KAFKA-18659). The finalised features tell clients what they may do (see `ev.broker.features`).
 
 v3 flexible, and the client says its name and version; v4 lets supported features begin at 0.
 """
@@ -14,6 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from ev.broker.features import SUPPORTED
 from ev.errors import ErrorCode
 from ev.wire.messages.k18_api_versions import (
     ApiVersion,
@@ -32,8 +32,6 @@ VERSIONS = (0, 4)
 
 PRODUCE: Final = 0
 SOFTWARE_CHARACTERS: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-")
-FEATURES: Final = {"group.version": 1, "transaction.version": 2}
-FEATURES_EPOCH: Final = 1
 ZERO_MINIMUM_FROM: Final = 4
 """Before this version clients take a feature that begins with level 0 for an error (KAFKA-17492)."""
 
@@ -50,11 +48,14 @@ def handle(broker: Broker, call: Call) -> None:
             ApiVersionsResponse(
                 api_keys=_served(broker),
                 supported_features=[
-                    SupportedFeatureKey(name, 0, level) for name, level in FEATURES.items() if call.version >= ZERO_MINIMUM_FROM
+                    SupportedFeatureKey(name, low, high)
+                    for name, (low, high) in SUPPORTED.items()
+                    if low > 0 or call.version >= ZERO_MINIMUM_FROM
                 ],
-                finalized_features=[FinalizedFeatureKey(name, level, level) for name, level in FEATURES.items()],
-                finalized_features_epoch=FEATURES_EPOCH,
-            )
+                finalized_features=[FinalizedFeatureKey(name, level, level) for name, level in broker.features],
+                finalized_features_epoch=broker.features.epoch,
+            ),
+            broker.features_round,
         )
 
 
