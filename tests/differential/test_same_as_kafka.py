@@ -42,7 +42,10 @@ NO_ERRORS = {  # up to this version there is nothing to refuse to whoever may do
     66: (1, "states that are not known are listed apart"),
     74: (0, "it asks nothing"),
 }
-NO_SUCCESS = {29: "without an authorizer there are no ACLs, which Kafka says of the whole"}
+NO_SUCCESS = {
+    29: "without an authorizer there are no ACLs, which Kafka says of the whole",
+    64: "the only broker stays: Kafka would have nobody left who leads",
+}
 recorded_of = cache(transcripts.read)
 
 
