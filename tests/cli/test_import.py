@@ -12,6 +12,7 @@ import sys
 import time
 
 import pytest
+from confluent_kafka import Producer
 
 from ev.client import Admin
 from support.command_line import CommandLine
@@ -156,3 +157,28 @@ def test_a_consumer_goes_on_where_it_was(ev: CommandLine, source: pathlib.Path) 
     ev("server", "start")
     (line,) = ev("consume", "keys", "-g", "readers", "-n", "1", "-f", "%o\\n").lines
     assert line == "10000"
+
+
+def test_what_kafka_has_kept_is_not_lost_at_the_first_start(ev: CommandLine, source: pathlib.Path) -> None:
+    """Its server.properties may have said to keep all; a topic that says nothing itself is told so when it has older records."""
+    other = source.parent / "other" / "data"
+    old = CommandLine(source.parent / "other")
+    try:
+        old("topic", "create", "old", "-c", "retention.ms=-1", "-c", "segment.bytes=65536")
+        long_ago_ms = int((time.time() - 90 * 86400) * 1000)
+        producer = Producer({"bootstrap.servers": old.address, "batch.num.messages": 100, "log_level": 0})
+        for number in range(2000):
+            producer.produce("old", b"x" * 100, timestamp=long_ago_ms + number)
+        assert producer.flush(20) == 0
+    finally:
+        old.close()
+    (source / "old-0").mkdir()
+    for path in (other / "old-0").iterdir():
+        if KAFKAS.fullmatch(path.name):
+            shutil.copy2(path, source / "old-0" / path.name)
+    said = ev("server", "import", str(source), "--topic", "old").err
+    assert "topic old has records that are older than this engine keeps them" in said
+    ev("server", "start", "-X", "log.retention.check.interval.ms=50")
+    assert ev("consume", "old", "-q", "-e").out.count(b"\n") == 2000
+    time.sleep(0.3)  # some looks at what is too old
+    assert ev("consume", "old", "-q", "-e").out.count(b"\n") == 2000

@@ -72,7 +72,7 @@ from ev.server.metadata_log import metadata_records
 from ev.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from ev.log.partition import Partition
 
@@ -161,6 +161,17 @@ def chosen_config(topic: SourceTopic, settings: Settings) -> tuple[dict[str, str
         else:
             config[name] = value
     return config, remarks
+
+
+def kept_for_ever(resolved: TopicConfig, config: Mapping[str, str], newest_ms: int, now_ms: int) -> str:
+    """Why a topic gets retention.ms=-1; empty when it needs none.
+
+    What Kafka was told in its server.properties is not known. A topic that says nothing itself must not lose at the first start what
+    Kafka has kept: whoever wants it gone says so.
+    """
+    if "retention.ms" in config or not resolved.deleted_by_age or now_ms - newest_ms <= resolved.retention_ms:
+        return ""
+    return "records that are older than this engine keeps them (log.retention.ms): it was given retention.ms=-1, which keeps all"
 
 
 class Target:
@@ -254,11 +265,17 @@ class Import:
     def _copy_topic(self, topic: SourceTopic) -> None:
         config, remarks = chosen_config(topic, self.target.settings)
         offsets = 0
+        newest_ms = FOR_EVER_MS  # of the oldest segment: all its records are at least as old
         for index, folder in sorted(topic.folders.items()):
             staged, partition = self._recovered(topic.name, index, topic.id, folder, TopicConfig.build(self.target.settings, config))
             offsets += partition.end_offset - partition.log_start_offset
+            newest_ms = min([newest_ms, *(each.max_timestamp for each in partition.segments if each.max_timestamp >= 0)])
             self._keep(partition)
             self.staged.append((staged, f"{self.store.directory}/{topic.name}-{index}"))
+        kept = kept_for_ever(TopicConfig.build(self.target.settings, config), config, newest_ms, self.store.clock.wall_ms())
+        if kept:
+            config["retention.ms"] = "-1"
+            remarks.append(f"topic {topic.name} has {kept}")
         self.new.append(Topic(topic.name, topic.id, topic.partition_count, config))
         for remark in remarks:
             say(remark=remark)
