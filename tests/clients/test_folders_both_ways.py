@@ -6,13 +6,14 @@ import hashlib
 import pathlib
 import shutil
 import signal
+import subprocess
 from collections.abc import Iterator
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic
 
-from support.apache_kafka import Kafka
+from support.apache_kafka import LATEST, Kafka, tool_command
 from support.command_line import CommandLine
 from support.engine import Engine
 from support.kcat import kcat
@@ -36,6 +37,13 @@ def ev(tmp_path: pathlib.Path) -> Iterator[CommandLine]:
 def read(address: str, topic: str, *arguments: str) -> list[bytes]:
     """Every record of the topic, in an order that does not depend on who reads."""
     return sorted(kcat(address, "-C", "-t", topic, "-o", "beginning", "-e", "-q", "-f", FORMAT, *arguments).splitlines())
+
+
+def tool(name: str, *arguments: str) -> str:
+    """What one of Kafka's tools prints; it must succeed."""
+    done = subprocess.run(tool_command(LATEST, name, *arguments), capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
 def fingerprint(directory: pathlib.Path) -> dict[str, tuple[str, int]]:
@@ -110,6 +118,28 @@ def resumed(address: str, group: str, topic: str) -> list[bytes]:
     return sorted(kcat(address, "-C", "-G", group, topic, "-e", "-q", "-f", FORMAT, "-X", "auto.offset.reset=earliest").splitlines())
 
 
+def give_rights(kafka: Kafka) -> None:
+    """A user with credentials, and quotas: some set, one taken back."""
+    for arguments in (
+        ("users", "--entity-name", "jo", "--add-config", "SCRAM-SHA-256=[iterations=8192,password=secret]"),
+        ("users", "--entity-name", "jo", "--add-config", "producer_byte_rate=1048576,request_percentage=50.5"),
+        ("clients", "--entity-default", "--add-config", "consumer_byte_rate=2097152,producer_byte_rate=1"),
+        ("clients", "--entity-default", "--delete-config", "producer_byte_rate"),
+    ):
+        tool("configs", "--bootstrap-server", kafka.bootstrap, "--alter", "--entity-type", *arguments)
+
+
+def rights_are_there(address: str) -> None:
+    describe = ("configs", "--bootstrap-server", address, "--describe", "--entity-type")
+    described = tool(*describe, "users", "--entity-name", "jo")
+    assert "SCRAM-SHA-256=iterations=8192" in described
+    assert "producer_byte_rate=1048576" in described
+    assert "request_percentage=50.5" in described
+    described = tool(*describe, "clients", "--entity-default")
+    assert "consumer_byte_rate=2097152" in described
+    assert "producer_byte_rate" not in described
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["stopped", "killed"])
 def test_a_kafka_directory_becomes_the_engines(tmp_path: pathlib.Path, ev: CommandLine, number: signal.Signals) -> None:
     """Stopped or killed: records, offsets, groups, what was set, what was aborted; a client goes on where it was. The source stays."""
@@ -123,6 +153,8 @@ def test_a_kafka_directory_becomes_the_engines(tmp_path: pathlib.Path, ev: Comma
         positions = committed(kafka.bootstrap, "half-way", "plain", 3)
         starts = kafka.data(1) / "log-start-offset-checkpoint"
         wait_for(lambda: "cut 0 3" in starts.read_text(), "Kafka to note where the log starts")
+        if number == signal.SIGTERM:
+            give_rights(kafka)
         kafka.kill(1, number)
         del still_open
         source = kafka.data(1)
@@ -155,6 +187,8 @@ def test_a_kafka_directory_becomes_the_engines(tmp_path: pathlib.Path, ev: Comma
     assert first.error() is None
     assert (first.offset() or 0) >= 7000
     reader.close()
+    if number == signal.SIGTERM:
+        rights_are_there(address)
     resource = ConfigResource(ConfigResource.Type.TOPIC, "plain")
     admin = AdminClient({"bootstrap.servers": address})
     config = admin.describe_configs([resource])[resource].result(30)

@@ -9,7 +9,7 @@ Then, each step on disk before the next:
 
     groups and transactional ids    appended to the engine's own internal topics: commits on topics that do not exist yet say nothing
     the partitions                  renamed to their own names; without a record of their topic they are served to nobody
-    topics, ACLs, producer ids      one batch in the metadata log: from here on everything is there
+    topics, ACLs, users, quotas     one batch in the metadata log: from here on everything is there
 
 An import that was stopped before the last step is simply made again. The source is only ever read.
 
@@ -39,15 +39,19 @@ from typing import TYPE_CHECKING, Final
 from ev.broker.internal_topic import partition_for
 from ev.broker.producer_ids import KEY as PRODUCER_IDS_KEY
 from ev.broker.replay import Newest, newest, replayed
+from ev.broker.scram_users import user_record
 from ev.broker.topics import (
+    CLIENT_QUOTA,
     OFFSETS_TOPIC,
     PRODUCER_IDS,
     RECORD_VERSION,
+    SCRAM_USER,
     TOPIC,
     TRANSACTIONS_TOPIC,
     Topic,
     Topics,
     format_of,
+    quota_record,
     read_record,
     topic_record,
 )
@@ -126,10 +130,14 @@ def show(source: Source, directory: str, settings: Settings) -> None:
 
 def remarks_on(source: Source) -> list[str]:
     """What somebody should know of the source, beyond its topics."""
-    if not source.acls:
-        return source.remarks
-    text = f"ACLs: {len(source.acls)} are taken over, and count when authorizer.class.name is set; see ev-config(5)"
-    return [*source.remarks, text]
+    remarks = list(source.remarks)
+    if source.acls:
+        remarks.append(f"ACLs: {len(source.acls)} are taken over, and count when authorizer.class.name is set; see ev-config(5)")
+    if source.users:
+        remarks.append(f"users with SCRAM credentials: {len(source.users)} are taken over; they log in at listeners with SASL")
+    if source.quotas:
+        remarks.append(f"quotas: those of {len(source.quotas)} users, clients or addresses are taken over")
+    return remarks
 
 
 def refuse_what_cannot_be_added(topics: Topics, source: Source, settings: Settings) -> None:
@@ -182,10 +190,15 @@ class Target:
         self.topics = Topics()
         self.settings = store.settings
         self.next_producer_id = 0
+        self.users: set[str] = set()  # who has credentials here, and for whom there are quotas: those stay
+        self.quotas: set[str] = set()
         for key, value in replayed(store.metadata):
             kind, name, state = read_record(key or b"", value)
             if kind == TOPIC:
                 self.topics.replay(name, state)
+            elif kind in (SCRAM_USER, CLIENT_QUOTA):
+                named = self.users if kind == SCRAM_USER else self.quotas
+                (named.discard if state is None else named.add)(name)
             elif kind == PRODUCER_IDS and state is not None:
                 self.next_producer_id = max(self.next_producer_id, state["next"])
         known = {topic.name: (topic.id, topic.partition_count, TopicConfig.build(self.settings, topic.config)) for topic in self.topics}
@@ -384,6 +397,8 @@ class Import:
         sync_directory(self.store.directory)
         records: list[tuple[bytes, bytes | None]] = [topic_record(topic) for topic in self.new]
         records += [acl.record(exists=True) for acl in self.source.acls]
+        records += [user_record(name, each) for name, each in self.source.users.items() if name not in self.target.users]
+        records += [quota_record(each.path(), set_) for each, set_ in self.source.quotas.items() if each.path() not in self.target.quotas]
         if self.next_producer_id > self.target.next_producer_id:
             state = {"v": RECORD_VERSION, "next": self.next_producer_id}
             records.append((PRODUCER_IDS_KEY, json.dumps(state, separators=(",", ":")).encode()))

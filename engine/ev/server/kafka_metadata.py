@@ -1,4 +1,5 @@
-"""Reads what Apache Kafka's controller has written down (KRaft): topics, their sizes, what was set for them, producer ids, ACLs.
+"""Reads what Apache Kafka's controller has written down (KRaft): topics, their sizes, what was set for them, producer ids, and who may
+do what: ACLs, users with their SCRAM credentials, quotas.
 
 It is in `__cluster_metadata-0`, in a log and in snapshots of it (`OFFSET-EPOCH.checkpoint`). Both are files of ordinary record
 batches. The value of a record is framed:
@@ -15,11 +16,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from struct import Struct
+from struct import error as StructError
 from typing import TYPE_CHECKING, Final
 
 from ev.broker.acls import Acl
-from ev.errors import EvError
+from ev.broker.client_quotas import Entity, check_quota, entity_of
+from ev.errors import EvError, KafkaError
 from ev.log.scan import Scan
+from ev.security.credentials import BY_NUMBER, Credential
 from ev.wire.primitives import decode_uvarint
 from ev.wire.records import CONTROL, LOG_OVERHEAD, decode_batch
 
@@ -39,9 +44,13 @@ REMOVE_TOPIC: Final = 9
 PRODUCER_IDS: Final = 15
 ACL: Final = 18
 REMOVE_ACL: Final = 19
+SCRAM: Final = 11
+REMOVE_SCRAM: Final = 22
+QUOTA: Final = 14
 BEGIN: Final = 23
 END: Final = 24
 ABORT: Final = 25
+FLOAT_AND_BOOL: Final = Struct(">d?")
 OF_TOPIC: Final = 2
 """The type of a resource that is a topic."""
 
@@ -54,6 +63,9 @@ class ClusterMetadata:
     partitions: dict[bytes, set[int]] = field(default_factory=dict)  # by topic id
     configs: dict[str, dict[str, str]] = field(default_factory=dict)  # by topic
     acls: dict[bytes, Acl] = field(default_factory=dict)  # by the ids that the controller gave them
+    users: dict[str, dict[str, Credential]] = field(default_factory=dict)  # by name, then by mechanism
+    left_out: list[str] = field(default_factory=list)  # what this engine does not know, and why
+    quotas: dict[Entity, dict[str, float]] = field(default_factory=dict)
     next_producer_id: int = 0  # no producer has this one or a higher one
 
     def partition_count(self, topic: str) -> int:
@@ -133,9 +145,17 @@ def _take(metadata: ClusterMetadata, value: bytes) -> None:
             metadata.acls[value[position : position + 16]] = _acl(value, position + 16)
         elif kind == REMOVE_ACL:
             metadata.acls.pop(value[position : position + 16], None)
+        elif kind == SCRAM:
+            _take_credential(metadata, value, position)
+        elif kind == REMOVE_SCRAM:
+            name, position = _text(value, position)
+            if value[position] in BY_NUMBER:
+                metadata.users.get(name or "", {}).pop(BY_NUMBER[value[position]].name, None)
+        elif kind == QUOTA:
+            _take_quota(metadata, value, position)
         elif kind == PRODUCER_IDS:
             metadata.next_producer_id = int.from_bytes(value[position + 12 : position + 20], "big")
-    except (IndexError, UnicodeDecodeError) as problem:
+    except (IndexError, UnicodeDecodeError, StructError) as problem:
         raise EvError(f"a record of {CLUSTER_METADATA} does not parse: {problem}") from problem
 
 
@@ -161,11 +181,50 @@ def _acl(value: bytes, position: int) -> Acl:
     return Acl(resource_type, name or "", pattern, principal or "", host or "", value[position], value[position + 1])
 
 
+def _take_credential(metadata: ClusterMetadata, value: bytes, position: int) -> None:
+    name, position = _text(value, position)
+    number, position = value[position], position + 1
+    salt, position = _bytes(value, position)
+    stored_key, position = _bytes(value, position)
+    server_key, position = _bytes(value, position)
+    iterations = int.from_bytes(value[position : position + 4], "big")
+    if number in BY_NUMBER:
+        metadata.users.setdefault(name or "", {})[BY_NUMBER[number].name] = Credential(salt, stored_key, server_key, iterations)
+
+
+def _take_quota(metadata: ClusterMetadata, value: bytes, position: int) -> None:
+    count, position = decode_uvarint(value, position)
+    parts: dict[str, str | None] = {}
+    for _ in range(count - 1):
+        kind, position = _text(value, position)
+        parts[kind or ""], position = _text(value, position)
+        _, position = decode_uvarint(value, position)  # no tagged fields
+    key, position = _text(value, position)
+    amount, removed = FLOAT_AND_BOOL.unpack_from(value, position)
+    try:
+        entity = entity_of(parts)
+        check_quota(entity, key or "", amount if not removed else 1.0)
+    except KafkaError as problem:
+        metadata.left_out.append(f"a quota of {parts} is left out: {problem.message}")
+        return
+    quotas = metadata.quotas.setdefault(entity, {})
+    if removed:
+        quotas.pop(key or "", None)
+    else:
+        quotas[key or ""] = amount
+
+
 def _remove(metadata: ClusterMetadata, topic_id: bytes) -> None:
     metadata.partitions.pop(topic_id, None)
     for name in [name for name, each in metadata.topic_ids.items() if each == topic_id]:
         del metadata.topic_ids[name]
         metadata.configs.pop(name, None)
+
+
+def _bytes(value: bytes, position: int) -> tuple[bytes, int]:
+    size, position = decode_uvarint(value, position)
+    end = position + size - 1
+    return value[position:end], end
 
 
 def _text(value: bytes, position: int) -> tuple[str | None, int]:

@@ -31,7 +31,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from ev.broker.acls import Acl
+    from ev.broker.client_quotas import Entity
     from ev.disk import Disk
+    from ev.security.credentials import Credential
 
 COORDINATORS: Final = (OFFSETS_TOPIC, TRANSACTIONS_TOPIC)
 NOT_SERVED: Final = frozenset({"__share_group_state", "__remote_log_metadata"})
@@ -61,6 +63,8 @@ class Source:
     recovery_points: dict[tuple[str, int], int] = field(default_factory=dict)
     log_starts: dict[tuple[str, int], int] = field(default_factory=dict)
     high_watermarks: dict[tuple[str, int], int] = field(default_factory=dict)
+    users: dict[str, dict[str, Credential]] = field(default_factory=dict)
+    quotas: dict[Entity, dict[str, float]] = field(default_factory=dict)
     next_producer_id: int = 0
     acls: list[Acl] = field(default_factory=list)  # none where only some topics are wanted
     has_metadata: bool = False
@@ -99,6 +103,9 @@ def read_source(disk: Disk, directories: Sequence[str], wanted: Collection[str])
             partitions[int(matched[2])] = f"{directory}/{name}"
     source.next_producer_id = metadata.next_producer_id
     if not wanted:
+        source.users = {name: each for name, each in metadata.users.items() if each}
+        source.quotas = {entity: each for entity, each in metadata.quotas.items() if each}
+        source.remarks += metadata.left_out
         source.acls = [acl for acl in metadata.acls.values() if _is_known(acl, source.remarks)]
     for topic, partitions in folders.items():
         if topic in COORDINATORS:
