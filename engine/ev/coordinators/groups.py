@@ -8,7 +8,7 @@ given up by `refused()` when the log refuses a decision (see `ev.coordinators.cl
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from ev.coordinators.classic import ClassicGroup, State
 from ev.coordinators.classic_members import ClassicMembers
@@ -20,6 +20,7 @@ from ev.coordinators.consumer_group_records import ConsumerKey, is_consumer_key,
 from ev.coordinators.consumer_groups import ConsumerGroups, Refused
 from ev.coordinators.deadlines import Deadlines
 from ev.coordinators.decision import Caller, Decision, Now, Record
+from ev.coordinators.expiry import EXPIRE, Expiry
 from ev.coordinators.group_questions import GroupQuestions
 from ev.coordinators.group_records import (
     GroupKey,
@@ -63,8 +64,6 @@ if TYPE_CHECKING:
     from ev.wire.messages.k68_consumer_group_heartbeat import ConsumerGroupHeartbeatRequest
     from ev.wire.messages.k69_consumer_group_describe import ConsumerGroupDescribeRequest
 
-REFUSED_EXPIRY_RETRY_MS: Final = 60_000
-
 
 class Groups:
     def __init__(self, settings: Settings, randomness: Randomness, topics: Topics, configs: GroupConfigs) -> None:
@@ -72,6 +71,7 @@ class Groups:
         self._groups: dict[str, ClassicGroup] = {}
         self._offsets = Offsets(settings, topics)
         self._deadlines: Deadlines[Deadline] = Deadlines()
+        self._expiry = Expiry(settings, self._offsets, self._deadlines)
         self._rebalance = Rebalance(settings, self._deadlines)
         self._requests = ClassicRequests(settings, randomness, self._rebalance)
         self._changes = Changes(settings, topics, configs, self._deadlines)
@@ -94,6 +94,8 @@ class Groups:
             return decision.refuse(caller, ErrorCode.INVALID_SESSION_TIMEOUT)
         consumers = self._consumers.groups.get(request.group_id)
         if consumers is not None:
+            if request.member_id and not consumers.members:
+                return decision.refuse(caller, ErrorCode.UNKNOWN_MEMBER_ID)
             if consumers.members:
                 self._classic_members.join(consumers, request, caller, now, decision)
                 return decision
@@ -320,9 +322,8 @@ class Groups:
             return decision
         consumers = self._consumers.groups.get(due.group_id)
         if consumers is not None:
-            if due.kind == "expire":
-                self._offsets.expire(consumers, now.wall_ms, decision)
-                self._expect_expiry(consumers, now)
+            if due.kind == EXPIRE:
+                self._expiry.pass_over(consumers, now, decision)
             return decision
         group = self._groups.get(due.group_id)
         if group is None:
@@ -339,34 +340,10 @@ class Groups:
             case "sync":
                 late = [group.members[member_id] for member_id in group.members if member_id in group.pending_syncs]
                 self._rebalance.lose(group, late, now, decision)
-            case "expire":
-                self._expire(group, now, decision)
+            case _:
+                self._expiry.pass_over(group, now, decision)
         self._drop_if_unused(group, decision)
         return decision
-
-    def _expire(self, group: ClassicGroup, now: Now, decision: Decision) -> None:
-        nothing_left = self._offsets.expire(group, now.wall_ms, decision)
-        nothing_left = nothing_left and not self._offsets.pending_of(group.group_id)
-        if nothing_left and group.state is State.EMPTY and group.is_idle and self._is_old(group, now):
-            decision.write(group.group_id, group_key(group.group_id), None)
-        else:
-            self._expect_expiry(group, now)
-
-    def _is_old(self, group: ClassicGroup, now: Now) -> bool:
-        return now.wall_ms >= (group.state_timestamp_ms or 0) + self._settings.offsets_retention_check_interval_ms
-
-    def _expect_expiry(self, group: ClassicGroup | ConsumerGroup, now: Now) -> None:
-        """Set the deadline at which something of the group may expire, if anything can."""
-        times = [self._offsets.next_expiry_ms(group)]
-        is_known = isinstance(group, ClassicGroup) and group.persisted is not None
-        if is_known and group.state is State.EMPTY and not self._offsets.of_group(group.group_id):
-            times.append((group.state_timestamp_ms or 0) + self._settings.offsets_retention_check_interval_ms)
-        key = Deadline("expire", group.group_id)
-        known = [time for time in times if time is not None]
-        if known:
-            self._deadlines.set(key, now.monotonic_ms + max(min(known) - now.wall_ms, 1))
-        else:
-            self._deadlines.cancel(key)
 
     # ---- the log
 
@@ -389,9 +366,9 @@ class Groups:
         consumers = self._consumers.groups.get(group_id)
         if consumers is not None and value is not None:
             if self._groups.pop(group_id, None) is not None:  # it held offsets only
-                self._expect_expiry(consumers, now)
+                self._expiry.expect(consumers, now)
         elif consumers is None and self._offsets.of_group(group_id) and group_id not in self._groups:
-            self._expect_expiry(self._groups.setdefault(group_id, ClassicGroup(group_id)), now)
+            self._expiry.expect(self._groups.setdefault(group_id, ClassicGroup(group_id)), now)
 
     def _group(self, group_id: str) -> ClassicGroup | ConsumerGroup:
         """The group of this name, of whichever protocol; one that holds offsets only if there was none."""
@@ -405,8 +382,8 @@ class Groups:
             committed = read_offset_value(value)
             group = self._group(about.group_id)
             self._offsets.put(about.group_id, about.topic, about.partition, committed)
-            if Deadline("expire", about.group_id) not in self._deadlines and not group.is_subscribed(about.topic):
-                self._expect_expiry(group, now)
+            if not self._expiry.is_expected(about.group_id) and not group.is_subscribed(about.topic):
+                self._expiry.expect(group, now)
             return
         self._offsets.remove(about.group_id, about.topic, about.partition)
         classic = self._groups.get(about.group_id)
@@ -434,7 +411,7 @@ class Groups:
             leader=read.leader if read.leader is not None or not read.members else read.members[0].member_id,
             state_timestamp_ms=read.current_state_timestamp if read.current_state_timestamp >= 0 else None,
         )
-        self._expect_expiry(group, now)
+        self._expiry.expect(group, now)
         if read.leader is None and read.members:  # nobody has assigned this generation: the group has just changed its protocol
             self._rebalance.prepare(group, now, Decision())
 
@@ -454,7 +431,7 @@ class Groups:
         """The marker of the producer's transaction is in the group's log: what it committed counts, or never did."""
         self._offsets.settle(group_id, producer_id, commits=commits)
         group = self._group(group_id)
-        self._expect_expiry(group, now)
+        self._expiry.expect(group, now)
         if isinstance(group, ClassicGroup):
             self._remove_if_unused(group)
 
@@ -497,10 +474,10 @@ class Groups:
         for group in self._groups.values():
             for member in group.members.values():
                 self._rebalance.restart_session(group, member, now)
-            self._expect_expiry(group, now)
+            self._expiry.expect(group, now)
             self._offsets.forget_stale(group.group_id, decision)
         for consumers in self._consumers.groups.values():
-            self._expect_expiry(consumers, now)
+            self._expiry.expect(consumers, now)
             self._offsets.forget_stale(consumers.group_id, decision)
             self._changes.start_sessions(consumers, now)
         return decision
@@ -533,7 +510,7 @@ class Groups:
             became = self._groups.pop(group_id, None)
             if became is not None:
                 self._rebalance.forget(became)
-                self._expect_expiry(consumers, now)
+                self._expiry.expect(consumers, now)
 
     def _fail_over(self, group: ClassicGroup, outcome: Decision, now: Now) -> None:
         """Go back to what the log says of the group. Who waits is told to look for the coordinator again."""
@@ -547,7 +524,7 @@ class Groups:
             self._replay_group(group.group_id, group.persisted, now)
         for member in group.members.values():
             self._rebalance.restart_session(group, member, now)
-        self._deadlines.set(Deadline("expire", group.group_id), now.monotonic_ms + REFUSED_EXPIRY_RETRY_MS)
+        self._expiry.try_again(group, now)
         self._remove_if_unused(group)
 
     def _drop_if_unused(self, group: ClassicGroup, decision: Decision) -> None:

@@ -3,6 +3,7 @@
 Versions 2-10. Commits are written to the group's partition of __consumer_offsets and answered when that is on disk.
 
 - Members commit in their generation; groups without members take commits from anybody (simple consumers, administrators).
+- In a group of the new protocol a member may also commit in an older epoch, for what it has had since then.
 - Metadata above `offset.metadata.max.bytes` is refused for that partition, the others go on.
 
 v2-v4 have a retention time of their own, v6 adds the leader epoch, v7 static members, v8 is flexible, v9 says GROUP_ID_NOT_FOUND

@@ -4,6 +4,8 @@ Versions 0-9. The answer comes when the join phase is over: when everybody has j
 dynamic member's first request is answered MEMBER_ID_REQUIRED with the id to come back with (v4), so that a client that gives up
 and tries again does not leave a phantom behind.
 
+In a group of the new protocol nobody waits: the broker assigns, and the answer comes at once (see `ev.coordinators.classic_members`).
+
 v1 adds the rebalance timeout, v4 MEMBER_ID_REQUIRED, v5 static members, v6 is flexible, v7 adds the protocol type to the answer,
 v8 the reason, v9 `skip_assignment` for a static leader that came back.
 """
