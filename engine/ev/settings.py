@@ -278,6 +278,12 @@ class Settings:
         "group.consumer.max.size", INT_MAX, "The most members that one group of the new protocol may have.", low=1, high=INT_MAX
     )
 
+    group_consumer_assignors = Words(
+        "group.consumer.assignors",
+        ("uniform", "range"),
+        "The assignors that groups of the new protocol may choose from; the first is for those that do not choose.",
+        choices=("uniform", "range"),
+    )
     group_consumer_assignment_interval_ms = Number(
         "group.consumer.assignment.interval.ms",
         0,

@@ -33,6 +33,7 @@ def test_every_partition_has_exactly_one_reader_that_wants_it(
         assert set(assignment) <= subscriptions[member]
 
 
+@settings(deadline=None)
 @given(counts=COUNTS, members=MEMBERS, data=st.data())
 def test_uniform_is_even_and_moves_little(counts: dict[bytes, int], members: list[str], data: st.DataObject) -> None:
     """With the same subscriptions nobody has two more than another, and who stays within that keeps all that it had."""

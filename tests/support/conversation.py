@@ -313,6 +313,7 @@ class Conversation:
             rebalance_timeout_ms=words.number("rebalance", 30_000) if epoch == 0 else -1,
             subscribed_topic_names=topics or None,
             subscribed_topic_regex=words.options.pop("regex", None),
+            server_assignor=words.options.pop("assignor", None),
             topic_partitions=None
             if owned is None
             else [

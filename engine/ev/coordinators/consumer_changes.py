@@ -6,6 +6,7 @@ takes several steps, the later ones look at a view of the group: how it will be 
 
 from __future__ import annotations
 
+from collections import Counter
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -30,6 +31,7 @@ from ev.coordinators.consumer_group_records import (
 from ev.coordinators.decision import Record
 from ev.coordinators.patterns import Pattern
 from ev.coordinators.server_assignors import ASSIGNORS
+from ev.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -39,9 +41,7 @@ if TYPE_CHECKING:
     from ev.coordinators.group_config import GroupConfigs
     from ev.coordinators.offsets import Topics
     from ev.coordinators.server_assignors import Assignment
-    from ev.settings import Settings
 
-DEFAULT_ASSIGNOR: Final = "uniform"
 SESSION: Final = "consumer session"
 REVOCATION: Final = "consumer revocation"
 JOIN: Final = "consumer join"
@@ -198,7 +198,7 @@ class Changes:
             member_id: frozenset(metadata.by_name[name] for name in self._subscribed_names(group, member)[0] if name in metadata.by_name)
             for member_id, member in members.items()
         }
-        target = ASSIGNORS[assignor_of(members)](subscriptions, metadata.counts, group.target)
+        target = ASSIGNORS[assignor_of(members, self._settings)](subscriptions, metadata.counts, group.target)
         for member_id, assignment in target.items():
             if group.target.get(member_id) != assignment:
                 key = encode_key(ConsumerKey(TARGET_MEMBER, group.group_id, member_id))
@@ -307,10 +307,12 @@ class Changes:
         return [Record(name, encode_key(key), value) for key, value in found]
 
 
-def assignor_of(members: dict[str, ConsumerMember]) -> str:
-    """The assignor that most members ask for."""
-    votes: dict[str, int] = {}
-    for member in members.values():
-        if member.server_assignor is not None:
-            votes[member.server_assignor] = votes.get(member.server_assignor, 0) + 1
-    return max(sorted(votes), key=lambda name: votes[name], default=DEFAULT_ASSIGNOR)
+def assignor_of(members: dict[str, ConsumerMember], settings: Settings) -> str:
+    """The assignor that most members ask for, of those that there are; the first of these if nobody asks."""
+    assignors = assignors_of(settings)
+    votes = Counter(member.server_assignor for member in members.values() if member.server_assignor in assignors)
+    return max(assignors, key=lambda name: votes[name])
+
+
+def assignors_of(settings: Settings) -> tuple[str, ...]:
+    return settings.group_consumer_assignors or Settings.group_consumer_assignors.default

@@ -10,7 +10,7 @@ from base64 import urlsafe_b64encode
 from typing import TYPE_CHECKING, Final
 
 from ev.coordinators.classic_rebalance import Deadline
-from ev.coordinators.consumer_changes import REVOCATION
+from ev.coordinators.consumer_changes import REVOCATION, assignors_of
 from ev.coordinators.consumer_group import STATIC_LEAVE_EPOCH, ConsumerGroup, ConsumerMember, MemberState
 from ev.coordinators.consumer_group_records import (
     CURRENT,
@@ -25,7 +25,6 @@ from ev.coordinators.consumer_group_records import (
     read_target_member,
 )
 from ev.coordinators.patterns import PatternError
-from ev.coordinators.server_assignors import ASSIGNORS
 from ev.errors import ErrorCode, MalformedError
 from ev.wire.messages.k68_consumer_group_heartbeat import Assignment as SaidAssignment
 from ev.wire.messages.k68_consumer_group_heartbeat import ConsumerGroupHeartbeatResponse, TopicPartitions
@@ -122,8 +121,9 @@ class ConsumerGroups:
             raise Refused(invalid, "InstanceId can't be null.")
         elif request.member_epoch < STATIC_LEAVE_EPOCH:
             raise Refused(invalid, f"MemberEpoch is {request.member_epoch}; it is not less than {STATIC_LEAVE_EPOCH}.")
-        if request.server_assignor is not None and request.server_assignor not in ASSIGNORS:
-            text = f"ServerAssignor {request.server_assignor} is not supported. Supported assignors: {', '.join(ASSIGNORS)}."
+        assignors = assignors_of(self._settings)
+        if request.server_assignor is not None and request.server_assignor not in assignors:
+            text = f"ServerAssignor {request.server_assignor} is not supported. Supported assignors: {', '.join(assignors)}."
             raise Refused(ErrorCode.UNSUPPORTED_ASSIGNOR, text)
         if request.subscribed_topic_regex:
             try:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ev.coordinators.consumer_group import ConsumerGroup, ConsumerMember
     from ev.coordinators.offsets import Topics
     from ev.coordinators.server_assignors import Assignment
+    from ev.settings import Settings
     from ev.wire.messages.k16_list_groups import ListGroupsRequest
 
 CLASSIC_TYPE: Final = "classic"
@@ -28,7 +29,8 @@ SPEAKS_CONSUMER: Final = 1
 
 
 class GroupQuestions:
-    def __init__(self, classics: dict[str, ClassicGroup], consumers: dict[str, ConsumerGroup], topics: Topics) -> None:
+    def __init__(self, settings: Settings, classics: dict[str, ClassicGroup], consumers: dict[str, ConsumerGroup], topics: Topics) -> None:
+        self._settings = settings
         self._classics = classics
         self._consumers = consumers
         self._topics = topics
@@ -64,7 +66,7 @@ class GroupQuestions:
             group_state=group.state_name,
             group_epoch=group.epoch,
             assignment_epoch=group.target_epoch,
-            assignor_name=assignor_of(group.members),
+            assignor_name=assignor_of(group.members, self._settings),
             members=[self._described_consumer_member(group, member) for member in group.members.values()],
         )
 

@@ -80,7 +80,7 @@ class Groups:
         self._classic_members = ClassicMembers(
             settings, randomness, topics, self._consumers, self._changes, self._migration, self._deadlines
         )
-        self._questions = GroupQuestions(self._groups, self._consumers.groups, topics)
+        self._questions = GroupQuestions(settings, self._groups, self._consumers.groups, topics)
 
     # ---- members
 
