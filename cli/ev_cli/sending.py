@@ -17,7 +17,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from ev.client.producer import Delivery, Producer
+    from ev.client.delivery import Delivery
+    from ev.client.producer import Producer
     from ev_cli.lines import Columns
     from ev_cli.reading import Place
     from ev_cli.session import Session

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from ev.client.cluster import Cluster
+from ev.client.delivery import Delivery
 from ev.client.partitioner import murmur2_partition
-from ev.client.producer import Delivery, Producer
+from ev.client.producer import Producer
 from ev.errors import ClosedError, ErrorCode, KafkaError, SettingError, TimedOutError, UnknownTopicError, UnreachableError
 from ev.wire.messages.k01_fetch import FetchPartition, FetchRequest, FetchTopic
 from ev.wire.messages.k22_init_producer_id import InitProducerIdResponse

@@ -8,7 +8,8 @@ import time
 import pytest
 
 from ev.client.cluster import Cluster
-from ev.client.producer import Delivery, Producer
+from ev.client.delivery import Delivery
+from ev.client.producer import Producer
 from ev.wire.messages.k01_fetch import FetchPartition, FetchRequest, FetchTopic
 from ev.wire.records import decode_batch, headers
 from support.apache_kafka import Kafka
