@@ -13,6 +13,11 @@
     │   ├── UnsupportedApiError     the broker is too old or too new for the request
     │   ├── UnknownTopicError       no such topic; knows the nearest name
     │   ├── UnknownGroupError       no such group; knows the nearest name
+    │   ├── TransactionError        a transaction cannot go on; knows whether it may have been committed
+    │   │   ├── TransactionFailedError      it can be aborted, and then the next one begun
+    │   │   ├── TransactionUnknownError     its commit was not answered: ask again
+    │   │   └── TransactionFatalError       its producer is at its end, too
+    │   │       └── ProducerFencedError         because another one has taken over its transactional id
     │   └── ClosedError             used after close()
     ├── DiskError                   the data directory cannot be used
     └── SettingError                a setting has an unknown name or a value outside its bounds
@@ -416,6 +421,35 @@ class UnknownGroupError(ClientError):
 
     def __str__(self) -> str:
         return f"no group {self.group!r}" + (f"; did you mean {self.nearest!r}?" if self.nearest else "")
+
+
+class TransactionError(ClientError):
+    """A transaction cannot go on. `committed` is False when it was not committed, None when nobody knows; `reason` is what caused it."""
+
+    def __init__(self, message: str, reason: EvError | None = None, committed: bool | None = False) -> None:
+        super().__init__(message, reason, committed)
+        self.message = message
+        self.reason = reason
+        self.committed = committed
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class TransactionFailedError(TransactionError):
+    """A part of the transaction failed for good: abort it. The producer can go on with the next one."""
+
+
+class TransactionUnknownError(TransactionError):
+    """The coordinator was asked to commit and has not answered: the transaction may be committed or not. Asking again tells."""
+
+
+class TransactionFatalError(TransactionError):
+    """The producer is at its end: close it. What was open is aborted by the broker when its time is over, or by the next producer."""
+
+
+class ProducerFencedError(TransactionFatalError):
+    """Another producer with the same transactional id has taken over, or the broker has aborted a transaction that took too long."""
 
 
 class ClosedError(ClientError):

@@ -48,3 +48,21 @@ def test_nothing_slow_is_imported(module: str) -> None:
     program = f"import sys; before = set(sys.modules); import {module}; print(*sorted(set(sys.modules) - before))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
     assert sorted(set(done.stdout.split()) & set(SLOW)) == []
+
+
+def test_only_transactional_producers_pay_for_transactions() -> None:
+    """Their modules, and the messages that they send, are loaded with the first transactional id."""
+    program = "\n".join(
+        [
+            "import sys",
+            "from ev.client import Producer",
+            "Producer('127.0.0.1:1')",
+            "before = set(sys.modules)",
+            "Producer('127.0.0.1:1', transactional_id='x')",
+            "print(*sorted(set(sys.modules) - before))",
+        ]
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    loaded = set(done.stdout.split())
+    assert {"ev.client.transactions", "ev.client.transaction_state", "ev.wire.messages.k26_end_txn"} <= loaded
+    assert loaded & set(SLOW) == set()

@@ -23,14 +23,27 @@ from ev.errors import ErrorCode
 from ev.wire.catalog import API
 from ev.wire.codec import decode, encode
 from ev.wire.header import decode_request_header, response_header
-from ev.wire.messages import k00_produce, k03_metadata, k10_find_coordinator, k18_api_versions, k22_init_producer_id
+from ev.wire.messages import (
+    k00_produce,
+    k03_metadata,
+    k10_find_coordinator,
+    k18_api_versions,
+    k22_init_producer_id,
+    k24_add_partitions_to_txn,
+    k25_add_offsets_to_txn,
+    k26_end_txn,
+    k28_txn_offset_commit,
+)
 from ev.wire.records import check_crc, decode_batch, read_header
 
 CLOSE = object()
 """A script's answer: close the connection instead."""
 SILENT = object()
 """A script's answer: say nothing, ever."""
-VERSIONS = {0: (3, 12), 1: (4, 12), 2: (1, 7), 3: (0, 12), 8: (2, 8), 9: (1, 8), 10: (0, 4), 18: (0, 3), 22: (0, 4)}
+VERSIONS = {
+    0: (3, 12), 1: (4, 12), 2: (1, 7), 3: (0, 12), 8: (2, 8), 9: (1, 8), 10: (0, 4), 18: (0, 3), 22: (0, 4), 24: (0, 3), 25: (0, 4),
+    26: (0, 5), 28: (0, 5),
+}  # fmt: skip
 
 
 class Call:
@@ -66,6 +79,46 @@ def produce_response(request: Any, judge: Callable[[str, int, Any], tuple[int, i
             rows.append(k00_produce.PartitionProduceResponse(index=data.index, error_code=code, base_offset=base_offset))
         topics.append(k00_produce.TopicProduceResponse(name=topic.name, partition_responses=rows))
     return k00_produce.ProduceResponse(responses=topics)
+
+
+def refuse_transactionally(code: int) -> Script:
+    """The same for any request about a transaction."""
+
+    def answer(call: Call) -> Any:
+        match call.key:
+            case 0:
+                return refuse(code)(call)
+            case 22:
+                return k22_init_producer_id.InitProducerIdResponse(error_code=code)
+            case 24:
+                return added_to_transaction(call.request, code)
+            case 25:
+                return k25_add_offsets_to_txn.AddOffsetsToTxnResponse(error_code=code)
+            case 26:
+                return k26_end_txn.EndTxnResponse(error_code=code)
+        return offsets_in_transaction(call.request, code)
+
+    return answer
+
+
+def added_to_transaction(request: Any, code: int) -> Any:
+    results = [
+        k24_add_partitions_to_txn.AddPartitionsToTxnTopicResult(
+            topic.name, [k24_add_partitions_to_txn.AddPartitionsToTxnPartitionResult(index, code) for index in topic.partitions]
+        )
+        for topic in request.v3_and_below_topics
+    ]
+    return k24_add_partitions_to_txn.AddPartitionsToTxnResponse(results_by_topic_v3_and_below=results)
+
+
+def offsets_in_transaction(request: Any, code: int) -> Any:
+    topics = [
+        k28_txn_offset_commit.TxnOffsetCommitResponseTopic(
+            topic.name, [k28_txn_offset_commit.TxnOffsetCommitResponsePartition(row.partition_index, code) for row in topic.partitions]
+        )
+        for topic in request.topics
+    ]
+    return k28_txn_offset_commit.TxnOffsetCommitResponse(topics=topics)
 
 
 class PartitionLog:
@@ -116,6 +169,10 @@ class ScriptedCluster:
         self.versions = dict(VERSIONS)
         self.logs: dict[tuple[str, int], PartitionLog] = defaultdict(lambda: PartitionLog(batch_bytes_max))
         self.producer_ids = 0
+        self.transactional_ids: dict[str, tuple[int, int]] = {}
+        """Producer id and epoch. Every transaction is allowed; who ends one in version 5 or later gets the next epoch."""
+        self.features: dict[str, int] = {}
+        self.features_epoch = 0
         self._calls: list[Call] = []
         self._scripts: dict[int, list[tuple[Script, bool]]] = defaultdict(list)
         self._lock = threading.RLock()
@@ -170,6 +227,11 @@ class ScriptedCluster:
         """The requests of an API that came so far."""
         with self._lock:
             return [call for call in self._calls if call.key == key]
+
+    def all_calls(self) -> list[Call]:
+        """Every request that came so far, in order."""
+        with self._lock:
+            return list(self._calls)
 
     def values(self, topic: str, partition: int) -> list[bytes | None]:
         """What was appended to a partition."""
@@ -240,6 +302,10 @@ class ScriptedCluster:
             10: self._find_coordinator,
             18: self._api_versions,
             22: self._init_producer_id,
+            24: lambda call: added_to_transaction(call.request, ErrorCode.NONE),
+            25: lambda _: k25_add_offsets_to_txn.AddOffsetsToTxnResponse(),
+            26: self._end_transaction,
+            28: lambda call: offsets_in_transaction(call.request, ErrorCode.NONE),
         }
         return ordinary[call.key](call)
 
@@ -248,7 +314,10 @@ class ScriptedCluster:
 
     def _api_versions(self, call: Call) -> Any:
         rows = [k18_api_versions.ApiVersion(key, low, high) for key, (low, high) in self.versions.items()]
-        return k18_api_versions.ApiVersionsResponse(api_keys=rows)
+        features = [k18_api_versions.FinalizedFeatureKey(name, level, level) for name, level in self.features.items()]
+        return k18_api_versions.ApiVersionsResponse(
+            api_keys=rows, finalized_features=features, finalized_features_epoch=self.features_epoch
+        )
 
     def _metadata(self, call: Call) -> Any:
         names = list(self.topics) if call.request.topics is None else [row.name for row in call.request.topics]
@@ -269,8 +338,26 @@ class ScriptedCluster:
         return k10_find_coordinator.FindCoordinatorResponse(node_id=1, host="127.0.0.1", port=self.ports[1])
 
     def _init_producer_id(self, call: Call) -> Any:
+        name = call.request.transactional_id
+        if name in self.transactional_ids:
+            return k22_init_producer_id.InitProducerIdResponse(0, 0, *self._next_epoch(name))
         self.producer_ids += 1
+        if name is not None:
+            self.transactional_ids[name] = self.producer_ids, 0
         return k22_init_producer_id.InitProducerIdResponse(producer_id=self.producer_ids, producer_epoch=0)
+
+    def _next_epoch(self, name: str) -> tuple[int, int]:
+        producer_id, epoch = self.transactional_ids[name]
+        self.transactional_ids[name] = producer_id, epoch + 1
+        return self.transactional_ids[name]
+
+    def _end_transaction(self, call: Call) -> Any:
+        name, asked = call.request.transactional_id, (call.request.producer_id, call.request.producer_epoch)
+        if call.version < 5:
+            return k26_end_txn.EndTxnResponse()
+        producer_id, epoch = self.transactional_ids[name]
+        resent = asked == (producer_id, epoch - 1)
+        return k26_end_txn.EndTxnResponse(0, 0, *((producer_id, epoch) if resent else self._next_epoch(name)))
 
     def _produce(self, call: Call) -> Any:
         def judge(topic: str, partition: int, records: Any) -> tuple[int, int]:

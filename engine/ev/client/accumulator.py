@@ -26,10 +26,11 @@ _TIMESTAMP_TOLERANCE_MS = 20
 class Accumulator:
     """`busy` are the outboxes of partitions that have something to send or on its way."""
 
-    def __init__(self, metadata: Metadata, *, linger_ms: int, batch_bytes: int) -> None:
+    def __init__(self, metadata: Metadata, *, linger_ms: int, batch_bytes: int, transactional: bool = False) -> None:
         self.metadata = metadata
         self.linger_ms = linger_ms
         self.batch_bytes = batch_bytes
+        self.transactional = transactional
         self.outboxes: dict[tuple[str, int], Outbox] = {}
         self.busy: dict[tuple[str, int], Outbox] = {}
         self.linger_at_ms: int | None = None
@@ -43,7 +44,7 @@ class Accumulator:
         key = topic, index
         outbox = self.outboxes.get(key)
         if outbox is None:
-            outbox = self.outboxes[key] = Outbox(topic, index, self.batch_bytes)
+            outbox = self.outboxes[key] = Outbox(topic, index, self.batch_bytes, transactional=self.transactional)
         self.busy[key] = outbox
         return outbox
 

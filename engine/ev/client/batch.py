@@ -105,7 +105,7 @@ class Batch:
             self.timestamps = [self.timestamps] * self.count
         self.timestamps += [timestamps] * count if isinstance(timestamps, int) else timestamps
 
-    def encode(self, compression: int, level: int | None) -> bytes:
+    def encode(self, compression: int, level: int | None, attributes: int = 0) -> bytes:
         """The bytes to send: made once, sent again as they are. The columns are let go."""
         if self.encoded is None:
             self.encoded = encode_batch(
@@ -118,6 +118,7 @@ class Batch:
                 producer_id=self.producer_id,
                 producer_epoch=self.producer_epoch,
                 base_sequence=self.base_sequence,
+                attributes=attributes,
             )
             self.values, self.keys, self.headers, self.timestamps = [], None, None, -1
         return self.encoded

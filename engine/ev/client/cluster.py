@@ -27,12 +27,16 @@ if TYPE_CHECKING:
     from ev.client.metadata import TopicInfo
     from ev.client.transport import OpenTransport
     from ev.wire.codec import Message
+    from ev.wire.messages.k10_find_coordinator import FindCoordinatorResponse
 
     T = TypeVar("T")
 
 GROUP = 0
 TRANSACTION = 1
 """Kinds of coordinators."""
+
+FIND_COORDINATOR_VERSION_MAX = 3
+"""It asks for one key; from version 4 on for many."""
 
 DEFAULT_PORT = 9092
 METADATA_MAX_AGE_MS = 300_000
@@ -252,6 +256,11 @@ class Cluster:
         connection = self._connections.get(node_id)
         return connection.api_version(request_class) if connection is not None and connection.state == READY else None
 
+    def feature(self, name: str) -> tuple[int, int]:
+        """The newest that a broker has said of a finalized feature: the epoch in which it knew it, and the level, 0 where there is none."""
+        known = ((connection.features_epoch, connection.features.get(name, 0)) for connection in self._connections.values())
+        return max(known, default=(-1, 0))
+
     def dedicated(self, node_id: int) -> int:
         """The id of a second connection to a broker, for requests that must not wait behind a long poll."""
         alias = _DEDICATED + node_id
@@ -442,8 +451,15 @@ class Cluster:
     def _find_coordinator(self, key: str, kind: int) -> int:
         from ev.wire.messages.k10_find_coordinator import FindCoordinatorRequest  # noqa: PLC0415 - only groups and transactions need it
 
-        # Version 3 asks for one key; every broker that ev works with has it.
-        response = self.call(FindCoordinatorRequest(key=key, key_type=kind), version_max=3)
+        response = self.call(FindCoordinatorRequest(key=key, key_type=kind), version_max=FIND_COORDINATOR_VERSION_MAX)
+        return self.learn_coordinator(key, kind, response)
+
+    def known_coordinator(self, key: str, kind: int) -> int | None:
+        """The broker that is known to coordinate, without asking."""
+        return self._coordinators.get((kind, key))
+
+    def learn_coordinator(self, key: str, kind: int, response: FindCoordinatorResponse) -> int:
+        """Take in an answer to FindCoordinator. Raises KafkaError when it holds none."""
         if response.error_code:
             raise KafkaError(response.error_code, response.error_message)
         node_id: int = response.node_id

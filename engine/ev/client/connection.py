@@ -143,6 +143,9 @@ class Connection:
         self._connect_deadline_ms = 0
         self._transport: Transport | None = None
         self._versions: dict[int, tuple[int, int]] = {}
+        self.features: dict[str, int] = {}
+        self.features_epoch = -1
+        """The levels of the cluster's finalized features, and the epoch in which the broker knew them so."""
         self._inbox = Inbox()
         self._out: list[Buffer] = []
         self._out_total = 0
@@ -337,6 +340,8 @@ class Connection:
             self.close(KafkaError(code))
             return
         self._versions = {row.api_key: (row.min_version, row.max_version) for row in response.api_keys}
+        self.features = {row.name: row.max_version_level for row in response.finalized_features}
+        self.features_epoch = response.finalized_features_epoch
         self.state = READY
         self.was_ready = True
         self._send_queue(now_ms)

@@ -4,12 +4,14 @@ It blocks, and does everything in the caller's thread, inside `poll_batches` and
 committing by timer. Only heartbeats have a thread. What decides is elsewhere: where each partition stands (`positions`), where it begins
 (`placement`), what a fetch and its answer mean (`fetcher`), what the group allows (`membership`); this module brings them together.
 
-    consumer = Consumer("localhost:9092", group="billing")
-    consumer.subscribe(["payments"])
-    while True:
-        for batch in consumer.poll_batches(1000):
-            handle(batch.columns.values)
-        consumer.commit()
+    from ev.client import Consumer
+
+    with Consumer("localhost:9092", group="billing") as consumer:
+        consumer.subscribe(["payments"])
+        while not done():
+            for batch in consumer.poll_batches(1000):
+                handle(batch.columns.values)
+            consumer.commit()
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ from ev.client.offsets import (
 )
 from ev.client.placement import Placement
 from ev.client.positions import EARLIEST, LATEST, RESET_TIMESTAMPS, SETTLED, Positions
-from ev.client.results import CommittedOffset, FoundOffset
+from ev.client.results import CommittedOffset, FoundOffset, GroupMetadata, as_committed
 from ev.client.routing import ask_coordinator, ask_leaders, leader_and_epoch
 from ev.errors import ClosedError, CorruptBatchError, EvError, KafkaError, SettingError, TimedOutError, UnreachableError
 
@@ -45,10 +47,10 @@ if TYPE_CHECKING:
     from ev.client.fetcher import Asked
     from ev.client.group import GroupSession
     from ev.client.positions import Position
+    from ev.client.results import OffsetToCommit
     from ev.client.subscription import Subscription
 
     TopicPartition = tuple[str, int]
-    OffsetToCommit = int | tuple[int, str] | CommittedOffset
     OnPartitions = Callable[[list[TopicPartition]], None]
 
 ISOLATION = {"read_uncommitted": READ_UNCOMMITTED, "read_committed": READ_COMMITTED}
@@ -348,6 +350,21 @@ class Consumer:
                 raise committed.error
         return {partition: found.get(partition, CommittedOffset(-1)) for partition in wanted}
 
+    def group_metadata(self) -> GroupMetadata:
+        """Which member of which generation speaks, for `Producer.send_offsets_to_transaction`."""
+        self._check_open()
+        if self.group is None or self._commits is None:
+            raise SettingError("only a consumer with a group has a place in one")
+        return GroupMetadata(self.group) if self._session is None else self._session.metadata(self._commits.instance_id)
+
+    def seek_to_committed(self, *partitions: TopicPartition) -> None:
+        """Read these, or all, on from where the group has committed: after a transaction that was aborted."""
+        if self.group is None:
+            raise SettingError("only a consumer with a group has committed offsets")
+        for partition in partitions or self.assignment():
+            self._positions[partition].want_committed()
+            self._forget_leftover(partition)
+
     # ---- asking for offsets ----
 
     def beginning_offsets(self, partitions: Iterable[TopicPartition], timeout_ms: int | None = None) -> dict[TopicPartition, int]:
@@ -545,11 +562,3 @@ class Consumer:
             self._commits.commit(self._consumed(), CLOSE_COMMIT_TIMEOUT_MS)
         except (KafkaError, UnreachableError, TimedOutError):
             return
-
-
-def as_committed(value: OffsetToCommit) -> CommittedOffset:
-    if isinstance(value, CommittedOffset):
-        return value
-    if isinstance(value, tuple):
-        return CommittedOffset(value[0], metadata=value[1])
-    return CommittedOffset(value)

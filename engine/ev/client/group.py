@@ -14,6 +14,7 @@ import threading
 
 from ev.client.coordinator import Coordinator
 from ev.client.membership import JOINED, JOINING, STABLE, SYNCING
+from ev.client.results import GroupMetadata
 from ev.errors import EvError, KafkaError, TimedOutError, UnreachableError
 
 TYPE_CHECKING = False
@@ -181,6 +182,11 @@ class GroupSession:
         """Generation and member id, as a commit has to carry them. Raises when the member is in no state to commit."""
         with self.lock:
             return self.membership.commit_generation(), self.membership.member_id
+
+    def metadata(self, instance_id: str | None) -> GroupMetadata:
+        """Who this member is. Whether it still has its place is for the coordinator to say, who gets this with the offsets."""
+        with self.lock:
+            return GroupMetadata(self.membership.group, self.membership.generation, self.membership.member_id, instance_id)
 
     @property
     def settled(self) -> bool:

@@ -13,6 +13,7 @@ The rules are those of Kafka's Java client, put so that each needs only the batc
   without an answer, it is in no log, and nothing behind it is: then this partition goes on with the next producer epoch from sequence 0,
   and all that waits is numbered anew. If an attempt did end without an answer, nobody can tell whether the records are in the log: the
   batch fails and says so. Sent under new numbers, it could come twice.
+- In a transaction no batch is numbered anew: the transaction fails, and what comes after it has a new epoch.
 - A batch that the broker refuses for good leaves a gap in the sequence. The next one is answered "out of order", and the rule above
   closes it.
 """
@@ -59,12 +60,14 @@ class Outbox:
         "producer_epoch",
         "producer_id",
         "topic",
+        "transactional",
     )
 
-    def __init__(self, topic: str, index: int, batch_bytes: int) -> None:
+    def __init__(self, topic: str, index: int, batch_bytes: int, *, transactional: bool = False) -> None:
         self.topic = topic
         self.index = index
         self.batch_bytes = batch_bytes
+        self.transactional = transactional
         self.open: Batch | None = None
         self.pending: list[Batch] = []
         self.in_flight: list[Batch] = []
@@ -123,6 +126,9 @@ class Outbox:
 
     def _ready_to_number(self, producer: tuple[int, int]) -> bool:
         """See to producer id and epoch. False while something under the old epoch is still in flight."""
+        if self.transactional:
+            self._follow(producer)
+            return True
         if self.producer_id >= 0 and not self._starts_over:
             return True
         if self.in_flight:
@@ -140,6 +146,13 @@ class Outbox:
                 batch.ambiguous = False
                 self._next_sequence = following(self._next_sequence, batch.count)
         return True
+
+    def _follow(self, producer: tuple[int, int]) -> None:
+        """A new epoch comes between two transactions, when nothing is numbered that is not answered: it begins with sequence 0."""
+        if (self.producer_id, self.producer_epoch) != producer:
+            self.known = self.known and self.producer_id == producer[0]
+            self.producer_id, self.producer_epoch = producer
+            self._next_sequence = 0
 
     def answered(self, batch: Batch, code: int, retry_at_ms: int, message: str | None = None) -> int:
         """The broker said something about a batch in flight."""
@@ -199,7 +212,7 @@ class Outbox:
         if any(other.order < batch.order for other in (*self.in_flight, *self.pending)):
             self._put_back(batch, 0)
             return AGAIN
-        if batch.ambiguous:
+        if batch.ambiguous or self.transactional:
             self.in_flight.remove(batch)
             return FAILED
         self._starts_over = True

@@ -2,8 +2,18 @@
 
     produce, produce_many ──> Accumulator: an Outbox per partition ──> Sender: a request per broker ──> Delivery per batch, from poll()
 
+    from ev.client import Producer
+
+    with Producer("localhost:9092") as producer:
+        producer.produce("events", b"hello", key=b"greeting")
+        producer.produce_many("events", [b"one", b"two"])
+        producer.flush()
+        for delivery in producer.poll():
+            if delivery.error is not None:
+                raise delivery.error
+
 Nothing moves on its own: `produce*` and `poll` send and receive what can go without waiting, `flush` waits for everything. `produce_many`
-is the fast way in: whole lists become batches without an object per record.
+is the fast way in: whole lists become batches without an object per record. Transactions are `ev.client.transactions`.
 """
 
 from __future__ import annotations
@@ -19,22 +29,34 @@ from ev.wire.compression import CODECS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from ev.client.batch import Headers
     from ev.client.delivery import Delivery
+    from ev.client.results import GroupMetadata, OffsetToCommit
+    from ev.client.transactions import TransactionBlock, Transactions
     from ev.client.transport import OpenTransport
+
+    TopicPartition = tuple[str, int]
 
 ACKS = {"all": -1, "-1": -1, "1": 1, "0": 0}
 RECORD_BYTES_MAX = 100 << 20
 """A larger record fits in no request that a broker takes (socket.request.max.bytes): it is refused before it is sent."""
+
+TRANSACTION_TIMEOUT_MS = 60_000
+"""How long a transaction may be open before its coordinator aborts it."""
+TRANSACTION_CALL_TIMEOUT_MS = 60_000
 
 _IN_FLIGHT_MAX = 5
 _FOREVER_MS = 3_600_000
 
 
 class Producer:
-    """Idempotent unless told otherwise: with acks=all no retry writes a record twice or out of order."""
+    """Idempotent unless told otherwise: with acks=all no retry writes a record twice or out of order.
+
+    With a `transactional_id` it is transactional, and everything is produced in a transaction: see `init_transactions`. A transaction that
+    is open for longer than `transaction_timeout_ms` is aborted by its coordinator.
+    """
 
     def __init__(
         self,
@@ -54,6 +76,8 @@ class Producer:
         metadata_timeout_ms: int = 60_000,
         partitioner: str = "murmur2",
         create_topics: bool = False,
+        transactional_id: str | None = None,
+        transaction_timeout_ms: int = TRANSACTION_TIMEOUT_MS,
         retry_backoff_ms: int = 100,
         retry_backoff_max_ms: int = 1_000,
         open_transport: OpenTransport = open_transport,
@@ -68,6 +92,8 @@ class Producer:
         idempotent = idempotence and self.acks == -1
         if idempotent and not 1 <= in_flight <= _IN_FLIGHT_MAX:
             raise SettingError(f"an idempotent producer has 1 to {_IN_FLIGHT_MAX} requests in flight, not {in_flight}")
+        if transactional_id is not None and not idempotent:
+            raise SettingError("a transactional producer is idempotent and has acks=all")
         self.cluster = Cluster(
             bootstrap,
             client_id=client_id,
@@ -76,18 +102,33 @@ class Producer:
             retry_backoff_max_ms=retry_backoff_max_ms,
             open_transport=open_transport,
         )
-        self._accumulator = Accumulator(self.cluster.metadata, linger_ms=linger_ms, batch_bytes=batch_bytes)
+        self._accumulator = Accumulator(
+            self.cluster.metadata, linger_ms=linger_ms, batch_bytes=batch_bytes, transactional=transactional_id is not None
+        )
+        state = None
+        if transactional_id is not None:
+            from ev.client.transaction_state import TransactionState  # noqa: PLC0415 - only transactional producers pay for it
+
+            state = TransactionState(transactional_id, transaction_timeout_ms)
         self._sender = Sender(
             self.cluster,
             self._accumulator,
             acks=self.acks,
-            idempotence=idempotent,
+            idempotence=idempotent and state is None,
             compression=CODECS[compression],
             compression_level=compression_level,
             in_flight_max=in_flight,
             delivery_timeout_ms=delivery_timeout_ms,
             request_timeout_ms=request_timeout_ms,
+            transaction=state,
         )
+        self._send: Callable[[int], None] = self._sender.send
+        self._transactions: Transactions | None = None
+        if state is not None:
+            from ev.client.transactions import Transactions  # noqa: PLC0415
+
+            self._transactions = Transactions(self.cluster, self._sender, state, self._step)
+            self._send = self._transactions.send
         self._buffer_bytes = buffer_bytes
         self._metadata_timeout_ms = metadata_timeout_ms
         self._partitioner = partitioner
@@ -104,7 +145,7 @@ class Producer:
     @property
     def idempotence(self) -> bool:
         """Whether retries are recognised by the broker: batches carry numbers."""
-        return self._sender.producer_id.wanted
+        return self._sender.producer_id.wanted or self._transactions is not None
 
     def __enter__(self) -> Producer:
         return self
@@ -160,6 +201,8 @@ class Producer:
         """
         if self._closed:
             raise ClosedError("the producer is closed")
+        if self._transactions is not None:
+            self._transactions.state.check_open("produce")
         count = len(values)
         if not count:
             return
@@ -227,13 +270,79 @@ class Producer:
         return self.buffered
 
     def close(self, timeout_ms: int | None = None) -> int:
-        """flush() and close the connections; returns how many records were not acknowledged in time."""
+        """flush() and close the connections; returns how many records were not acknowledged in time. An open transaction is aborted."""
         if self._closed:
             return self.buffered
+        if self._transactions is not None:
+            self._transactions.close()
         left = self.flush(timeout_ms)
         self._closed = True
         self.cluster.close()
         return left
+
+    # Transactions
+
+    def init_transactions(self, *, timeout_ms: int = TRANSACTION_CALL_TIMEOUT_MS) -> None:
+        """Get the producer id. Once, before the first transaction: who had the transactional id before is fenced, what was open is aborted.
+
+        TimedOutError: it did not come in time, call again. TransactionFatalError: it is not to be had, close the producer.
+        """
+        self._transactional().initialize(timeout_ms)
+
+    def begin_transaction(self, *, timeout_ms: int = TRANSACTION_CALL_TIMEOUT_MS) -> None:
+        """From here on everything that is produced belongs to one transaction. Deliveries of the one before are forgotten.
+
+        Waits only after a transaction that failed, for a new epoch. TimedOutError: call again.
+        """
+        self._transactional().begin(timeout_ms)
+
+    def send_offsets_to_transaction(
+        self, offsets: Mapping[TopicPartition, OffsetToCommit], group: GroupMetadata | str, *, timeout_ms: int = TRANSACTION_CALL_TIMEOUT_MS
+    ) -> None:
+        """Commit what a group has read together with the transaction: the offset of the next record to process, per partition.
+
+        `group` is `Consumer.group_metadata()`, or the name of a group without members. Waits until the coordinator has the offsets.
+        TransactionFailedError: it refused them (the member has lost its place), or did not take them in time: abort.
+        """
+        self._transactional().send_offsets(offsets, group, timeout_ms)
+
+    def commit_transaction(self, *, timeout_ms: int = TRANSACTION_CALL_TIMEOUT_MS) -> None:
+        """Wait until everything is delivered, and commit it. Returns when it is committed, and never commits a part.
+
+        TransactionFailedError: a record could not be delivered; nothing is committed, abort. TimedOutError: nothing is committed, and the
+        transaction is still open: commit again, or abort. TransactionUnknownError: the coordinator was asked and has not answered; call
+        again to learn what became of it. TransactionFatalError: the producer is at its end; `committed` is None when nobody knows.
+        """
+        transactions = self._transactional()
+        self._flushing = True
+        try:
+            transactions.commit(timeout_ms)
+        finally:
+            self._flushing = False
+
+    def abort_transaction(self, *, timeout_ms: int = TRANSACTION_CALL_TIMEOUT_MS) -> None:
+        """Drop what was not sent, and make what was invisible to readers of committed records. TimedOutError: call again."""
+        self._transactional().abort(timeout_ms)
+
+    def transaction(self, *, timeout_ms: int = TRANSACTION_CALL_TIMEOUT_MS) -> TransactionBlock:
+        """`with producer.transaction():` begins, and commits at the end; what leaves the block as an exception aborts."""
+        from ev.client.transactions import TransactionBlock  # noqa: PLC0415
+
+        return TransactionBlock(self, timeout_ms)
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether there is something to commit or to abort."""
+        return self._transactions is not None and self._transactions.state.is_open
+
+    def _transactional(self) -> Transactions:
+        if self._closed:
+            raise ClosedError("the producer is closed")
+        if self._transactions is None:
+            raise SettingError("this producer has no transactional_id, which transactions need")
+        return self._transactions
+
+    # Inside
 
     def _go_on(self) -> None:
         """After records were taken: send what is full or has waited, and look for answers."""
@@ -251,10 +360,14 @@ class Producer:
         self._accumulator.close_open_batches(None if self._flushing or self._closed else now_ms)
         sender.expire(now_ms)
         reported = len(sender.deliveries)
-        sender.send(now_ms)
-        if len(sender.deliveries) > reported or not self._accumulator.buffered:
+        transactions = self._transactions
+        self._send(now_ms)
+        if len(sender.deliveries) > reported or not (self._accumulator.buffered or (transactions is not None and transactions.waiting)):
             timeout_ms = 0
         elif timeout_ms > 0:
-            timeout_ms = max(0, min(timeout_ms, sender.next_due_ms(now_ms) - now_ms))
+            due_ms = sender.next_due_ms(now_ms)
+            if transactions is not None:
+                due_ms = min(due_ms, transactions.next_due_ms(now_ms) or due_ms)
+            timeout_ms = max(0, min(timeout_ms, due_ms - now_ms))
         self.cluster.poll(timeout_ms)
-        sender.send(self.cluster.now_ms())
+        self._send(self.cluster.now_ms())

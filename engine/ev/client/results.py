@@ -6,7 +6,10 @@ from ev.errors import KafkaError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import TypeAlias
+
     TopicPartition = tuple[str, int]
+    OffsetToCommit: TypeAlias = "int | tuple[int, str] | CommittedOffset"
 
 
 class Result:
@@ -281,6 +284,27 @@ class CommittedOffset(Result):
         self.leader_epoch = leader_epoch
         self.metadata = metadata
         self.error = error
+
+
+def as_committed(value: OffsetToCommit) -> CommittedOffset:
+    """An offset to commit, alone, with metadata, or with its leader epoch as well."""
+    if isinstance(value, CommittedOffset):
+        return value
+    if isinstance(value, tuple):
+        return CommittedOffset(value[0], metadata=value[1])
+    return CommittedOffset(value)
+
+
+class GroupMetadata(Result):
+    """A group, and which member of which generation speaks for it: -1 and no member where partitions were assigned by hand."""
+
+    __slots__ = ("generation", "group", "instance_id", "member_id")
+
+    def __init__(self, group: str, generation: int = -1, member_id: str = "", instance_id: str | None = None) -> None:
+        self.group = group
+        self.generation = generation
+        self.member_id = member_id
+        self.instance_id = instance_id
 
 
 class FoundOffset(Result):

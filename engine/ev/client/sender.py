@@ -8,11 +8,14 @@ batches to the leaders of their partitions and reports how they fared.
 
 from __future__ import annotations
 
+from ev.client.batch import NO_SEQUENCE
+from ev.client.cluster import Backoff
 from ev.client.delivery import Delivery
 from ev.client.outbox import ACKNOWLEDGED, FAILED
 from ev.client.producer_id import ProducerId
 from ev.errors import ErrorCode, EvError, KafkaError, UnreachableError, UnsupportedApiError
 from ev.wire.messages.k00_produce import PartitionProduceData, ProduceRequest, TopicProduceData
+from ev.wire.records import TRANSACTIONAL
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,10 +24,13 @@ if TYPE_CHECKING:
     from ev.client.cluster import Cluster
     from ev.client.connection import Ticket
     from ev.client.outbox import Outbox
+    from ev.client.transaction_state import TransactionState
 
 _PRODUCE_VERSION_MAX = 12  # from 13 on topics go by id
 _REQUEST_BYTES = 8 << 20
 _FOREVER_MS = 3_600_000
+ENDING_BACKOFF = Backoff(5, 100)
+"""For "the transaction before is still ending", which takes a broker only moments."""
 _STALE_METADATA = frozenset(
     (
         ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
@@ -54,11 +60,12 @@ class Sender:
         in_flight_max: int,
         delivery_timeout_ms: int,
         request_timeout_ms: int,
+        transaction: TransactionState | None = None,
     ) -> None:
         self.cluster = cluster
         self.accumulator = accumulator
         self.deliveries: list[Delivery] = []
-        self.producer_id = ProducerId(cluster, idempotence, self._give_up)
+        self.producer_id = ProducerId(cluster, idempotence, self.give_up)
         self._acks = acks
         self._compression = compression
         self._compression_level = compression_level
@@ -66,14 +73,17 @@ class Sender:
         self._delivery_timeout_ms = delivery_timeout_ms
         self._request_timeout_ms = request_timeout_ms
         self._node_in_flight: dict[int, int] = {}
+        self._transaction = transaction
+        self._attributes = 0 if transaction is None else TRANSACTIONAL
 
     def send(self, now_ms: int) -> None:
         """What may go now."""
         if not self.accumulator.has_pending() or not self._has_id(now_ms):
             return
+        transaction = self._transaction
         by_node: dict[int, list[Outbox]] = {}
         for outbox in self.accumulator.busy.values():
-            if outbox.pending:
+            if outbox.pending and (transaction is None or transaction.admits((outbox.topic, outbox.index))):
                 leader = self.cluster.metadata.leader(outbox.topic, outbox.index)
                 if leader is None:
                     self.cluster.request_update()
@@ -117,7 +127,7 @@ class Sender:
             if batch is None:
                 continue
             sent[outbox.topic, outbox.index] = outbox, batch
-            records = batch.encode(self._compression, self._compression_level)
+            records = batch.encode(self._compression, self._compression_level, self._attributes)
             size += len(records)
             oldest_ms = min(oldest_ms, batch.created_ms)
             topic = topics.setdefault(outbox.topic, TopicProduceData(name=outbox.topic, partition_data=[]))
@@ -126,12 +136,16 @@ class Sender:
             return False
         outboxes.append(outboxes.pop(0))  # so that the last ones are not always those that find the request full
         request = ProduceRequest(acks=self._acks, timeout_ms=self._request_timeout_ms, topic_data=list(topics.values()))
+        version_max = _PRODUCE_VERSION_MAX
+        if self._transaction is not None:
+            request.transactional_id = self._transaction.transactional_id
+            version_max = self._transaction.produce_version_max
         self._node_in_flight[node_id] = self._node_in_flight.get(node_id, 0) + 1
         self.cluster.send(
             request,
             node_id,
             timeout_ms=max(1, min(self._request_timeout_ms, oldest_ms + self._delivery_timeout_ms - now_ms)),
-            version_max=_PRODUCE_VERSION_MAX,
+            version_max=version_max,
             expects_reply=self._acks != 0,
             callback=lambda ticket: self._answered(node_id, sent, ticket),
         )
@@ -161,7 +175,7 @@ class Sender:
     def _judge(self, outbox: Outbox, batch: Batch, code: int, base_offset: int, message: str | None, now_ms: int) -> None:
         if code in _STALE_METADATA:
             self.cluster.request_update()
-        outcome = outbox.answered(batch, code, self._retry_at_ms(batch, now_ms) if code else now_ms, message)
+        outcome = outbox.answered(batch, code, self._retry_at_ms(batch, now_ms, code) if code else now_ms, message)
         if outcome == ACKNOWLEDGED:
             self._report(outbox, batch, base_offset, None)
         elif outcome == FAILED:
@@ -176,8 +190,9 @@ class Sender:
         self.cluster.request_update()
         outbox.unanswered(batch, ticket.error, ticket.sent, self._retry_at_ms(batch, now_ms))
 
-    def _retry_at_ms(self, batch: Batch, now_ms: int) -> int:
-        return now_ms + self.cluster.backoff.after(batch.attempts - 1)
+    def _retry_at_ms(self, batch: Batch, now_ms: int, code: int = ErrorCode.NONE) -> int:
+        backoff = ENDING_BACKOFF if code == ErrorCode.CONCURRENT_TRANSACTIONS else self.cluster.backoff
+        return now_ms + backoff.after(batch.attempts - 1)
 
     def _report(self, outbox: Outbox, batch: Batch, base_offset: int, error: EvError | None) -> None:
         offset = base_offset
@@ -185,6 +200,8 @@ class Sender:
             self.deliveries.append(Delivery(outbox.topic, outbox.index, offset, count, tag, error))
             if offset >= 0:
                 offset += count
+        if error is not None and self._transaction is not None:
+            self._transaction.batch_failed(error, batch.base_sequence != NO_SEQUENCE)
         self.accumulator.buffered -= batch.count
         self.accumulator.buffered_bytes -= batch.size
         if outbox.empty:
@@ -196,8 +213,8 @@ class Sender:
             for batch in outbox.expired(now_ms, self._delivery_timeout_ms):
                 self._report(outbox, batch, -1, batch.last_error)
 
-    def _give_up(self, error: EvError) -> None:
-        """No producer id will come: nothing that waits can be sent."""
+    def give_up(self, error: EvError) -> None:
+        """Nothing that waits will be sent."""
         for outbox in list(self.accumulator.busy.values()):
             outbox.close_batch()
             waiting, outbox.pending = outbox.pending, []
