@@ -16,6 +16,7 @@ import pytest
 
 from support import apache_kafka
 from support.engine import Engine
+from support.rules import runs_against
 
 REQUIRED = os.environ.get("EV_TESTS_REQUIRED") == "1"
 EXPECTED = int(os.environ.get("EV_TESTS_EXPECTED", "0"))
@@ -39,6 +40,18 @@ def missing(marker: str) -> str:
         case "root":
             return "" if hasattr(os, "geteuid") and os.geteuid() == 0 else "root is needed (loop devices, network namespaces)"
     return ""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--against", choices=("ev", "kafka"), help="of the tests that hold on both, run those against one of them")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    against = config.getoption("--against")
+    if against:
+        wanted = [item for item in items if runs_against(item) == against]
+        config.hook.pytest_deselected(items=[item for item in items if item not in wanted])
+        items[:] = wanted
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

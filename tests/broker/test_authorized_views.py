@@ -45,6 +45,7 @@ from support.guarded_requests import (
 )
 from support.raw_client import RawClient
 from support.raw_transactions import Ask, TransactionalProducer, until_coordinators_are_there, until_settled
+from support.rules import rule
 from support.waiting import wait_for
 
 NO_TOPIC = ErrorCode.TOPIC_AUTHORIZATION_FAILED
@@ -70,6 +71,7 @@ def bits(*operations: int) -> int:
 # ---- metadata
 
 
+@rule(24)
 def test_all_topics_are_those_that_may_be_described(world: World, other: World) -> None:
     """The others are left out without a word."""
     world.guarded.allow(Op.DESCRIBE, Resource.TOPIC, world.topic)
@@ -80,6 +82,7 @@ def test_all_topics_are_those_that_may_be_described(world: World, other: World) 
         assert {world.topic, other.topic} <= seen
 
 
+@rule(24)
 def test_a_hidden_topic_is_answered_as_one_that_does_not_exist(world: World) -> None:
     """The same error, no id, no partitions, nothing to tell them apart by; an id does not tell the name."""
     there, missing = world.guarded.user(named(world.topic, world.fresh), 12).topics

@@ -18,6 +18,7 @@ from ev.wire.messages.k20_delete_topics import DeleteTopicsRequest
 from ev.wire.records import encode_batch
 from support.engine import Engine
 from support.raw_client import RawClient
+from support.rules import rule
 from support.waiting import wait_for
 
 BEGIN, END = 0, -1
@@ -147,6 +148,7 @@ def test_partitions_come_and_go(reader: Reader) -> None:
     assert reader.fetch(4, session).error_code == ErrorCode.FETCH_SESSION_ID_NOT_FOUND
 
 
+@rule(48)
 def test_a_session_is_known_by_its_id_and_epoch(reader: Reader) -> None:
     """A request that was lost or repeated is noticed; the session lives on."""
     session = begun(reader, 0)
@@ -185,6 +187,7 @@ def test_an_error_is_told_each_time(reader: Reader) -> None:
     assert told(reader.fetch(4, response.session_id)) == {}
 
 
+@rule(48)
 def test_partitions_take_turns(reader: Reader) -> None:
     """Who gave records is read last the next time, so that a small limit starves nobody."""
     for index in range(3):

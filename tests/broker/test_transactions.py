@@ -24,6 +24,7 @@ from support.raw_transactions import (
     until_coordinators_are_there,
     values_of,
 )
+from support.rules import rule
 from support.waiting import wait_for
 
 BOTH = pytest.mark.parametrize("version", [1, 2])
@@ -74,6 +75,7 @@ def settled(ask: Ask, topic: str, index: int = 0) -> tuple[int, int]:
     return wait_for(settled, "the markers") or (0, 0)
 
 
+@rule(49)
 @BOTH
 def test_committed_records_are_seen_and_aborted_ones_are_not(ask: Ask, topic: str, version: int) -> None:
     """Who reads uncommitted records sees both; the markers take an offset each."""
@@ -88,6 +90,7 @@ def test_committed_records_are_seen_and_aborted_ones_are_not(ask: Ask, topic: st
         assert values_of(fetched(ask, topic, index, committed=False)) == [b"kept", b"gone", b"kept too"]
 
 
+@rule(50)
 @BOTH
 def test_readers_of_committed_records_stop_before_an_open_transaction(ask: Ask, topic: str, version: int) -> None:
     """Also before what others have committed behind it; the end of the log is where they stop."""
@@ -115,6 +118,7 @@ def test_a_waiting_reader_is_woken_by_the_marker(ask: Ask, address: str, topic: 
         assert values_of(answer) == [b"value"]
 
 
+@rule(39)
 def test_a_partition_that_was_not_added_is_refused(ask: Ask, topic: str) -> None:
     """INVALID_TXN_STATE, which clients before Produce 11 know; TRANSACTION_ABORTABLE for those that send 11."""
     producer = producer_of(ask)
@@ -130,6 +134,7 @@ def test_partitions_that_do_not_exist_are_refused_with_the_rest(ask: Ask, topic:
     assert producer.end(commit=True) == ErrorCode.INVALID_TXN_STATE
 
 
+@rule(37, 93)
 @BOTH
 def test_a_new_producer_fences_the_old_one_and_aborts_what_it_left(ask: Ask, topic: str, version: int) -> None:
     """The zombie can neither write nor commit; what it wrote is never seen."""
@@ -193,6 +198,7 @@ def test_in_version_2_the_epoch_changes_with_every_transaction(ask: Ask, topic: 
     assert producer.produce(topic, 0, b"late", epoch=first) in (ErrorCode.INVALID_PRODUCER_EPOCH, ErrorCode.PRODUCER_FENCED)
 
 
+@rule(98)
 @BOTH
 def test_offsets_count_when_their_transaction_commits(ask: Ask, topic: str, version: int) -> None:
     """Until then nobody sees them; who wants stable ones is told to come again; aborted ones never were."""
@@ -281,6 +287,7 @@ def test_transactions_are_described_and_listed(ask: Ask, topic: str, version: in
     assert ended.coordinator_epoch >= 0
 
 
+@rule(38)
 def test_plain_batches_of_a_producer_wait_for_the_end_of_its_transaction(ask: Ask, topic: str) -> None:
     """INVALID_TXN_STATE: nothing may get in between."""
     producer = producer_of(ask)

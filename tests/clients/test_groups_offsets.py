@@ -19,6 +19,7 @@ from kafka.errors import OffsetMetadataTooLargeError
 from kafka.structs import OffsetAndMetadata
 
 from support.group_members import member_of
+from support.rules import rule
 from support.waiting import wait_for
 
 NOTE = "ü" * 1000 + "x" * 3096
@@ -136,6 +137,7 @@ def test_kafka_python_administers_groups(address: str, admin: AdminClient, consu
         client.close()
 
 
+@rule(23)
 def test_offsets_of_a_deleted_topic_are_forgotten(admin: AdminClient, consumer: Consumer, made: str) -> None:
     """Its successor of the same name begins without commits."""
     consumer.commit(offsets=[Place(made, 0, 7)], asynchronous=False)

@@ -14,6 +14,7 @@ from confluent_kafka.cimpl import NewTopic
 
 from support.engine import Engine
 from support.group_members import CLIENTS, STATIC_CLIENTS, GroupMember, member_of
+from support.rules import rule
 from support.waiting import wait_for
 
 PARTITIONS = 4
@@ -69,6 +70,7 @@ def member_ids(address: str) -> set[str]:
     return {member.member_id for member in described.members}
 
 
+@rule(91)
 @pytest.mark.parametrize("how", ["stop", "kill"])
 @pytest.mark.parametrize("client", with_kcat(CLIENTS))
 def test_a_restart_of_the_engine_does_not_make_a_group_rebalance(start_engine: StartEngine, client: str, how: str) -> None:

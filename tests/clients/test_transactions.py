@@ -22,6 +22,7 @@ from support.dump_log import dump, files_of
 from support.engine import Engine
 from support.raw_client import RawClient
 from support.raw_transactions import TransactionalProducer, asked_over, fetched, read_committed
+from support.rules import rule
 from support.waiting import wait_for
 
 StartEngine = Callable[..., Engine]
@@ -205,6 +206,7 @@ def test_kafkas_own_copier_copies_each_record_once(address: str, topic: str) -> 
     assert row[3] == "500"
 
 
+@rule(99)
 @pytest.mark.java
 def test_kafkas_tool_finds_a_hanging_transaction_and_aborts_it(start_engine: StartEngine) -> None:
     """One that no coordinator knows: made without verification, found, and repaired while the engine runs."""

@@ -21,6 +21,7 @@ from ev.broker.apis import load
 from ev.wire.catalog import API
 from support.apache_kafka import Kafka
 from support.engine import Engine
+from support.rules import rule
 
 assert differential.table.__doc__
 
@@ -60,7 +61,22 @@ def recorded(key: int) -> list[tuple[Conversation, Recorded]]:
 
 
 SHARED = sorted({(key, each.version) for key in KEYS for each, _ in recorded(key) if served(each)})
-NAMES = [f"{API[key].name}-{version}" for key, version in SHARED]
+
+
+def rules(key: int, version: int | None = None) -> list[pytest.MarkDecorator]:
+    """The rules that an API's conversations show."""
+    numbers = {
+        number
+        for conversation, _ in recorded(key)
+        if version in (None, conversation.version)
+        for mark in getattr(conversation.script, "pytestmark", ())
+        for number in mark.args
+    }
+    return [rule(*sorted(numbers))] if numbers else []
+
+
+ASKED = [pytest.param(key, version, id=f"{API[key].name}-{version}", marks=rules(key, version)) for key, version in SHARED]
+ASKED_KAFKA = [pytest.param(key, id=API[key].name, marks=rules(key)) for key in KEYS]
 
 
 class Replays:
@@ -89,7 +105,7 @@ def replays_on_kafka(apache: Kafka) -> Replays:
     return Replays(apache.bootstrap)
 
 
-@pytest.mark.parametrize(("key", "version"), SHARED, ids=NAMES)
+@pytest.mark.parametrize(("key", "version"), ASKED)
 def test_the_engine_answers_as_kafka_did(replays: Replays, key: int, version: int, record_property: Callable[[str, object], None]) -> None:
     """But for the differences that are listed with their reasons."""
     unexpected, total = [], Tally()
@@ -122,7 +138,7 @@ def asks(kafka: Recorded, api: str) -> bool:
 @pytest.mark.java
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("key", KEYS, ids=[API[key].name for key in KEYS])
+@pytest.mark.parametrize("key", ASKED_KAFKA)
 def test_kafka_answers_as_it_did(replays_on_kafka: Replays, key: int) -> None:
     """A transcript that Kafka itself does not repeat shows chance, not Kafka."""
     assert not [str(each) for conversation, kafka in recorded(key) for each in replays_on_kafka.of(conversation, kafka)[0]]

@@ -15,6 +15,7 @@ from ev.wire.messages.k19_create_topics import CreatableTopic, CreatableTopicCon
 from ev.wire.records import encode_batch
 from support.engine import Engine
 from support.raw_client import RawClient
+from support.rules import rule
 from support.waiting import wait_for
 
 HEADER = struct.Struct(">hhih")
@@ -46,6 +47,7 @@ def still_serves(engine: Engine) -> bool:
     [-1, 0, -(1 << 31), (100 << 20) + 1, (1 << 31) - 1],
     ids=["minus-one", "zero", "most-negative", "above-the-bound", "largest"],
 )
+@rule(3)
 def test_a_size_that_cannot_be_closes_the_connection(engine: Engine, size: int) -> None:
     """Not a byte of memory is taken for what a lying size announces."""
     with RawClient(engine.address) as client:
@@ -159,6 +161,7 @@ def test_a_transactional_batch_needs_a_transaction(engine: Engine) -> None:
         assert produced(client, "t", batch) == ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED
 
 
+@rule(2)
 def test_a_failed_produce_without_acks_closes_the_connection(engine: Engine) -> None:
     """There is no other way to say it."""
     with RawClient(engine.address) as client:

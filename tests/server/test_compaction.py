@@ -15,6 +15,7 @@ from confluent_kafka.cimpl import NewTopic
 
 from support.dump_log import dump, files_of
 from support.engine import Engine
+from support.rules import rule
 from support.waiting import wait_for
 
 SETTINGS = {"ev.checkpoint.interval.ms": "100", "ev.checkpoint.bytes": "65536"}
@@ -144,6 +145,7 @@ def alive(pid: int) -> bool:
     return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
 
 
+@rule(71)
 def test_a_compaction_that_is_killed_harms_nothing(tmp_path: pathlib.Path) -> None:
     """The engine goes on, says so, and tries again at its next start."""
     with Engine(tmp_path / "data", settings=SETTINGS) as engine:

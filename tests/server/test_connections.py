@@ -19,6 +19,7 @@ from ev.wire.messages.k18_api_versions import ApiVersionsRequest
 from ev.wire.records import encode_batch
 from support.engine import Engine
 from support.raw_client import RawClient
+from support.rules import rule
 from support.waiting import wait_for
 
 StartEngine = Callable[..., Engine]
@@ -65,6 +66,7 @@ def test_one_connection_too_many_is_closed_and_makes_room_when_another_goes(star
         client.close()
 
 
+@rule(4)
 def test_a_silent_connection_is_closed_and_one_that_waits_for_an_answer_is_not(start_engine: StartEngine) -> None:
     """A long poll is no silence."""
     engine = start_engine(settings={"connections.max.idle.ms": "300"})

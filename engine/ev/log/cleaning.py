@@ -4,7 +4,7 @@ The work is done elsewhere (`ev.log.compaction`). Here it is decided what is due
 
 * only whole, sealed segments below the last stable offset are touched, none whose records are younger than
   `min.compaction.lag.ms`, and none that a checkpoint has yet to note;
-* a log is due when the share of its bytes that was not compacted yet reaches `min.cleanable.dirty.ratio`, or when some of it waits
+* a log is due when the share of its bytes that was not compacted yet is above `min.cleanable.dirty.ratio`, or when some of it waits
   for longer than `max.compaction.lag.ms`; the one with the largest share comes first.
 
 New segments take the place of old ones in steps, so that a crash leaves one or the other:
@@ -56,7 +56,7 @@ def dirty_share(partition: Partition, segments: list[Segment], now_ms: int) -> f
     share = sum(segment.size for segment in dirty) / total
     oldest = min((segment.max_timestamp for segment in dirty if segment.max_timestamp >= 0), default=now_ms)
     overdue = now_ms - oldest > partition.config.max_compaction_lag_ms
-    return share if share >= partition.config.min_cleanable_ratio or overdue else 0.0
+    return share if share > partition.config.min_cleanable_ratio or overdue else 0.0
 
 
 def plan_for(partition: Partition, segments: list[Segment], now_ms: int) -> Compaction:

@@ -22,6 +22,7 @@ from ev.wire.messages.k45_alter_partition_reassignments import (
 from ev.wire.messages.k46_list_partition_reassignments import ListPartitionReassignmentsRequest, ListPartitionReassignmentsTopics
 from ev.wire.messages.k55_describe_quorum import DescribeQuorumRequest, RequestPartitionData, RequestTopicData
 from ev.wire.messages.k60_describe_cluster import DescribeClusterRequest
+from support.rules import rule
 
 NO_CLIENT = b"\xff\xff"
 
@@ -35,6 +36,7 @@ def header(key: int, version: int, number: int = 7) -> bytes:
 
 
 @about(18, "what is served")
+@rule(6, 7)
 def what_is_served(version: int, own: Own) -> Steps:
     yield Step(software(), version)
 
@@ -46,6 +48,7 @@ def bad_software(version: int, own: Own) -> Steps:
 
 
 @about(18, "what cannot be read", until=0)
+@rule(3)
 def unreadable(version: int, own: Own) -> Steps:
     """The connection is closed, except for a version of ApiVersions that is too new."""
     yield Step(header(18, 3), answer="closed", on="short")
@@ -62,12 +65,14 @@ def unreadable(version: int, own: Own) -> Steps:
 
 
 @about(18, "a version that is too new", until=0)
+@rule(5)
 def too_new(version: int, own: Own) -> Steps:
     yield Step(header(18, 99) + b"\x00anything", version=0)
     yield Step(software(), version)
 
 
 @about(18, "fields that nobody knows", until=0)
+@rule(14)
 def unknown_fields(version: int, own: Own) -> Steps:
     """A tagged field in the header and one in the body are skipped."""
     yield coordinator("g")

@@ -10,6 +10,7 @@ from ev.wire.messages import k33_alter_configs as whole
 from ev.wire.messages import k44_incremental_alter_configs as incremental
 from ev.wire.messages.k32_describe_configs import DescribeConfigsRequest, DescribeConfigsResource
 from ev.wire.messages.k74_list_config_resources import ListConfigResourcesRequest
+from support.rules import rule
 
 TOPIC, BROKER, LOGGER, METRICS, GROUP = 2, 4, 8, 16, 32
 SET, DELETE, APPEND, SUBTRACT = 0, 1, 2, 3
@@ -29,6 +30,7 @@ def values(**wanted: str) -> Any:
 
 
 @about(32, "a topic")
+@rule(20)
 def of_a_topic(version: int, own: Own) -> Steps:
     yield from topic(own("a"), cleanup_policy="compact")
     yield Step(described(TOPIC, own("a"), every=True), version, until=values(cleanup_policy="compact"))
@@ -72,6 +74,7 @@ def replaced(kind: int, name: str, validate_only: bool = False, **configs: str |
 
 
 @about(33, "a topic")
+@rule(21)
 def replace(version: int, own: Own) -> Steps:
     """The same topic twice is not here: Kafka never answers it."""
     yield from topic(own("a"), cleanup_policy="compact")
@@ -113,6 +116,7 @@ def changed(
 
 
 @about(44, "a topic")
+@rule(21)
 def change(version: int, own: Own) -> Steps:
     yield from topic(own("a"))
 

@@ -15,6 +15,7 @@ from ev.wire.messages.k16_list_groups import ListGroupsRequest
 from ev.wire.messages.k42_delete_groups import DeleteGroupsRequest
 from ev.wire.messages.k68_consumer_group_heartbeat import ConsumerGroupHeartbeatRequest, TopicPartitions
 from ev.wire.messages.k69_consumer_group_describe import ConsumerGroupDescribeRequest
+from support.rules import rule
 
 MEMBER = "AAAAAAAAAAAAAAAAAAAAAQ"
 OTHER = "AAAAAAAAAAAAAAAAAAAAAg"
@@ -144,6 +145,7 @@ def described(version: int, own: Own) -> Steps:
 
 
 @about(68, "seen by the other requests")
+@rule(84)
 def seen(version: int, own: Own) -> Steps:
     yield from joined(own)
     is_stable = ConsumerGroupDescribeRequest(group_ids=[own("group")])

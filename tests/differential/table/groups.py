@@ -30,12 +30,14 @@ from ev.wire.messages.k28_txn_offset_commit import (
 )
 from ev.wire.messages.k42_delete_groups import DeleteGroupsRequest
 from ev.wire.messages.k47_offset_delete import OffsetDeleteRequest, OffsetDeleteRequestPartition, OffsetDeleteRequestTopic
+from support.rules import rule
 
 REBALANCE_IN_PROGRESS = 27
 UNKNOWN_ID = bytes(range(16))
 
 
 @about(10, "of one group or id", until=3)
+@rule(90)
 def one_coordinator(version: int, own: Own) -> Steps:
     yield Step(FindCoordinatorRequest(key=own("group")), version)
     if version:
@@ -45,6 +47,7 @@ def one_coordinator(version: int, own: Own) -> Steps:
 
 
 @about(10, "of several", since=4)
+@rule(90)
 def several_coordinators(version: int, own: Own) -> Steps:
     for kind in (0, 1, 9):
         yield Step(FindCoordinatorRequest(coordinator_keys=[own("b"), own("a"), own("a")], key_type=kind), version)
@@ -79,6 +82,7 @@ def stable(group: str, **options: Any) -> list[Step]:
 
 
 @about(11, "the first member")
+@rule(72, 77)
 def first_member(version: int, own: Own) -> Steps:
     yield coordinator(own("group"))
     member: Any = ""
@@ -92,6 +96,7 @@ def first_member(version: int, own: Own) -> Steps:
 
 
 @about(11, "what is refused")
+@rule(74, 75, 78)
 def refused(version: int, own: Own) -> Steps:
     yield coordinator(own("group"))
     yield Step(join(""), version)
@@ -107,6 +112,7 @@ def refused(version: int, own: Own) -> Steps:
 
 
 @about(11, "a second member")
+@rule(79, 80, 77)
 def second_member(version: int, own: Own) -> Steps:
     yield from stable(own("group"))
     member: Any = ""
@@ -124,6 +130,7 @@ def second_member(version: int, own: Own) -> Steps:
 
 
 @about(11, "a static member", since=5)
+@rule(83)
 def static_member(version: int, own: Own) -> Steps:
     yield coordinator(own("group"))
     static: dict[str, Any] = {"group_instance_id": own("instance")}
@@ -140,6 +147,7 @@ def static_member(version: int, own: Own) -> Steps:
 
 
 @about(12, "a member lives")
+@rule(80)
 def heartbeats(version: int, own: Own) -> Steps:
     def beat(member: Any, generation: int, group: str = own("group")) -> Step:
         return Step(HeartbeatRequest(group_id=group, member_id=member, generation_id=generation), version)
@@ -157,6 +165,7 @@ def heartbeats(version: int, own: Own) -> Steps:
 
 
 @about(12, "a static member lives", since=3)
+@rule(83)
 def static_heartbeats(version: int, own: Own) -> Steps:
     yield from joined(own("group"))
     yield Step(HeartbeatRequest(own("group"), 1, kept("member"), own("unknown")), version)
@@ -187,6 +196,7 @@ def leaves(version: int, own: Own) -> Steps:
 
 
 @about(13, "several leave", since=3)
+@rule(83)
 def several_leave(version: int, own: Own) -> Steps:
     yield coordinator(own("group"))
     yield Step(join(own("group"), group_instance_id=own("one")), 5, keep={"member": "member_id"})
@@ -205,6 +215,7 @@ def several_leave(version: int, own: Own) -> Steps:
 
 
 @about(14, "an assignment")
+@rule(79)
 def assignments(version: int, own: Own) -> Steps:
     yield from joined(own("group"))
 
@@ -229,6 +240,7 @@ def assignments(version: int, own: Own) -> Steps:
 
 
 @about(14, "none for me")
+@rule(79)
 def no_assignment(version: int, own: Own) -> Steps:
     yield from joined(own("group"))
     names: dict[str, Any] = {"protocol_type": "consumer", "protocol_name": "range"} if version >= 5 else {}
@@ -239,6 +251,7 @@ def no_assignment(version: int, own: Own) -> Steps:
 
 
 @about(15, "groups in every state")
+@rule(89)
 def described(version: int, own: Own) -> Steps:
     yield from stable(own("stable"))
     yield Step(DescribeGroupsRequest(groups=[own("stable")]), version, until=lambda answer: answer.groups[0].group_state == "Stable")
@@ -266,6 +279,7 @@ def names_of(answer: Any) -> set[str]:
 
 
 @about(16, "every group")
+@rule(89)
 def listed(version: int, own: Own) -> Steps:
     yield from stable(own("stable"))
     yield from joined(own("rebalancing"))
@@ -286,6 +300,7 @@ def listed(version: int, own: Own) -> Steps:
 
 
 @about(42, "groups that may go, and others")
+@rule(88)
 def groups_deleted(version: int, own: Own) -> Steps:
     yield from stable(own("stable"))
     yield from stable(own("empty"))
@@ -331,6 +346,7 @@ def fetch(version: int, own: Own, *indexes: int, group: str = "group", every: bo
 
 
 @about(8, "without a group")
+@rule(84, 85)
 def commit_alone(version: int, own: Own) -> Steps:
     yield from topic(own("a"), 2)
     yield coordinator(own("group"))
@@ -364,6 +380,7 @@ def commit_nowhere(version: int, own: Own) -> Steps:
 
 
 @about(8, "as a member")
+@rule(84)
 def commit_member(version: int, own: Own) -> Steps:
     yield from topic(own("a"))
     yield from joined(own("group"))
@@ -380,6 +397,7 @@ def commit_member(version: int, own: Own) -> Steps:
 
 
 @about(9, "what was committed")
+@rule(86)
 def fetched(version: int, own: Own) -> Steps:
     yield from topic(own("a"), 3)
     yield coordinator(own("group"))
@@ -395,6 +413,7 @@ def fetched(version: int, own: Own) -> Steps:
 
 
 @about(9, "of several groups", since=8)
+@rule(86)
 def fetched_of_several(version: int, own: Own) -> Steps:
     yield from topic(own("a"))
     yield coordinator(own("group"))
@@ -406,6 +425,7 @@ def fetched_of_several(version: int, own: Own) -> Steps:
 
 
 @about(9, "while a transaction holds them", since=7)
+@rule(87)
 def fetched_unstable(version: int, own: Own) -> Steps:
     yield from topic(own("a"), 2)
     yield coordinator(own("group"))
@@ -421,6 +441,7 @@ def fetched_unstable(version: int, own: Own) -> Steps:
 
 
 @about(9, "of topics that are not there")
+@rule(86)
 def fetched_nowhere(version: int, own: Own) -> Steps:
     yield from topic(own("a"))
     yield coordinator(own("group"))
@@ -449,6 +470,7 @@ def fetched_member(version: int, own: Own) -> Steps:
 
 
 @about(47, "offsets that may go, and others")
+@rule(88)
 def offsets_deleted(version: int, own: Own) -> Steps:
     yield from topic(own("a"), 2)
     yield coordinator(own("group"))

@@ -13,6 +13,7 @@ from ev.wire.messages.k21_delete_records import DeleteRecordsPartition, DeleteRe
 from ev.wire.messages.k22_init_producer_id import InitProducerIdRequest
 from ev.wire.messages.k23_offset_for_leader_epoch import OffsetForLeaderEpochRequest, OffsetForLeaderPartition, OffsetForLeaderTopic
 from ev.wire.records import encode_batch
+from support.rules import rule
 
 UNKNOWN_ID = bytes(range(16))
 GZIP, SNAPPY, LZ4, ZSTD = 1, 2, 3, 4
@@ -58,6 +59,7 @@ def changed(data: bytes, position: int, *values: int) -> bytes:
 
 
 @about(0, "taken")
+@rule(26)
 def taken(version: int, own: Own) -> Steps:
     yield from topic(own("a"), 2)
     write = Writer(version, own("a"))
@@ -76,6 +78,7 @@ def taken(version: int, own: Own) -> Steps:
 
 
 @about(0, "without an answer")
+@rule(2)
 def without_an_answer(version: int, own: Own) -> Steps:
     yield from topic(own("a"))
     write = Writer(version, own("a"))
@@ -85,6 +88,7 @@ def without_an_answer(version: int, own: Own) -> Steps:
 
 
 @about(0, "where nothing is")
+@rule(41)
 def where_nothing_is(version: int, own: Own) -> Steps:
     yield from topic(own("a"))
     write = Writer(version, own("a"))
@@ -100,6 +104,7 @@ def where_nothing_is(version: int, own: Own) -> Steps:
 
 
 @about(0, "acks that are none")
+@rule(25)
 def bad_acks(version: int, own: Own) -> Steps:
     yield from topic(own("a"))
     write = Writer(version, own("a"))
@@ -108,6 +113,7 @@ def bad_acks(version: int, own: Own) -> Steps:
 
 
 @about(0, "damaged batches")
+@rule(27, 28)
 def damaged(version: int, own: Own) -> Steps:
     yield from topic(own("a"))
     write = Writer(version, own("a"))
@@ -124,6 +130,7 @@ def damaged(version: int, own: Own) -> Steps:
 
 
 @about(0, "not one batch")
+@rule(26)
 def not_one_batch(version: int, own: Own) -> Steps:
     """Null in place of a batch is not here: Kafka never answers it."""
     yield from topic(own("a"))
@@ -136,6 +143,7 @@ def not_one_batch(version: int, own: Own) -> Steps:
 
 
 @about(0, "too large")
+@rule(27)
 def too_large(version: int, own: Own) -> Steps:
     yield from topic(own("a"), max_message_bytes="1000")
     write = Writer(version, own("a"))
@@ -145,6 +153,7 @@ def too_large(version: int, own: Own) -> Steps:
 
 
 @about(0, "compacted topics want keys")
+@rule(29)
 def keys_wanted(version: int, own: Own) -> Steps:
     yield from topic(own("a"), cleanup_policy="compact")
     write = Writer(version, own("a"))
@@ -154,6 +163,7 @@ def keys_wanted(version: int, own: Own) -> Steps:
 
 
 @about(0, "the broker's time and codec")
+@rule(31, 32)
 def broker_decides(version: int, own: Own) -> Steps:
     yield from topic(own("a"), message_timestamp_type="LogAppendTime", compression_type="gzip")
     write = Writer(version, own("a"))
@@ -162,6 +172,7 @@ def broker_decides(version: int, own: Own) -> Steps:
 
 
 @about(0, "times that are too far off")
+@rule(30)
 def far_off(version: int, own: Own) -> Steps:
     yield from topic(own("a"), message_timestamp_before_max_ms="1000")
     write = Writer(version, own("a"))
@@ -174,6 +185,7 @@ def far_off(version: int, own: Own) -> Steps:
 
 
 @about(0, "an idempotent producer")
+@rule(34, 36, 37)
 def idempotent(version: int, own: Own) -> Steps:
     yield from topic(own("a"))
     yield Step(InitProducerIdRequest(transactional_id=None, transaction_timeout_ms=60_000), 4, keep={"producer": "producer_id"})
@@ -195,6 +207,23 @@ def idempotent(version: int, own: Own) -> Steps:
     yield write.one(records(b"n", producer_id=kept("producer"), producer_epoch=1, base_sequence=-1))
     yield write.one(records(b"n", producer_id=kept("producer"), producer_epoch=1, base_sequence=(1 << 31) - 1))
     yield write.one(records(b"n", producer_id=kept("producer", 1000), producer_epoch=0, base_sequence=77))
+
+
+@about(0, "sequence numbers begin again")
+@rule(35)
+def sequences_wrap(version: int, own: Own) -> Steps:
+    yield from topic(own("a"))
+    yield Step(InitProducerIdRequest(transactional_id=None, transaction_timeout_ms=60_000), 4, keep={"producer": "producer_id"})
+    write = Writer(version, own("a"))
+
+    def batch_of(*values: bytes, sequence: int) -> Any:
+        return records(*values, producer_id=kept("producer"), producer_epoch=0, base_sequence=sequence)
+
+    yield Step(write.request((0, batch_of(b"n", sequence=(1 << 31) - 2))), version, again=NEW)
+    yield write.one(batch_of(b"n", b"n", b"n", sequence=(1 << 31) - 1))
+    yield write.one(batch_of(b"n", sequence=2))
+    yield write.one(batch_of(b"n", b"n", b"n", sequence=(1 << 31) - 1))
+    yield write.one(batch_of(b"n", sequence=0))
 
 
 # Fetch
@@ -224,6 +253,7 @@ class Reader:
 
 
 @about(1, "read from everywhere")
+@rule(42, 44)
 def read(version: int, own: Own) -> Steps:
     yield from topic(own("a"), 2)
     yield produced(own("a"), records(b"0", b"1", b"2"))
@@ -240,6 +270,7 @@ def read(version: int, own: Own) -> Steps:
 
 
 @about(1, "offsets that are not there")
+@rule(45, 57)
 def out_of_range(version: int, own: Own) -> Steps:
     yield from topic(own("a"))
     yield produced(own("a"), records(b"0", b"1", b"2"))
@@ -268,6 +299,7 @@ def nothing_there(version: int, own: Own) -> Steps:
 
 
 @about(1, "limits")
+@rule(43)
 def limits(version: int, own: Own) -> Steps:
     yield from topic(own("a"), 2)
     for letter in (b"x", b"y", b"z"):
@@ -283,6 +315,7 @@ def limits(version: int, own: Own) -> Steps:
 
 
 @about(1, "the leader's epoch", since=9)
+@rule(52)
 def leader_epochs(version: int, own: Own) -> Steps:
     yield from topic(own("a"))
     yield produced(own("a"), records(b"0", b"1"))
@@ -295,6 +328,7 @@ def leader_epochs(version: int, own: Own) -> Steps:
 
 
 @about(1, "sessions", since=7)
+@rule(48)
 def sessions(version: int, own: Own) -> Steps:
     yield from topic(own("a"), 2)
     yield from topic(own("b"), kept_as="other id")
@@ -349,6 +383,7 @@ def offsets(name: str, *asked: tuple[int, int], epoch: int = -1, **options: Any)
 
 
 @about(2, "by time")
+@rule(55, 56)
 def by_time(version: int, own: Own) -> Steps:
     yield from topic(own("a"))
     yield Step(offsets(own("a"), (0, -1)), version, again=NEW)
@@ -364,6 +399,7 @@ def by_time(version: int, own: Own) -> Steps:
 
 
 @about(2, "special times")
+@rule(54)
 def special_times(version: int, own: Own) -> Steps:
     yield from topic(own("a"))
     yield Step(offsets(own("a"), (0, -1)), version, again=NEW)
@@ -377,6 +413,7 @@ def special_times(version: int, own: Own) -> Steps:
 
 
 @about(2, "what is not there")
+@rule(54)
 def no_offsets(version: int, own: Own) -> Steps:
     yield from topic(own("a"))
     yield Step(offsets(own("a"), (0, -1)), version, again=NEW)
@@ -404,6 +441,7 @@ def deletion(name: str, *asked: tuple[int, int]) -> DeleteRecordsRequest:
 
 
 @about(21, "up to an offset")
+@rule(57, 58)
 def records_deleted(version: int, own: Own) -> Steps:
     yield from topic(own("a"), 2)
     yield produced(own("a"), records(b"0", b"1", b"2", b"3"))
@@ -419,6 +457,7 @@ def records_deleted(version: int, own: Own) -> Steps:
 
 
 @about(21, "not from compacted topics")
+@rule(58)
 def not_compacted(version: int, own: Own) -> Steps:
     yield from topic(own("a"), cleanup_policy="compact")
     yield produced(own("a"), records(b"0", keys=[b"k"]))
@@ -437,6 +476,7 @@ def epochs(name: str, *asked: tuple[int, int, int]) -> OffsetForLeaderEpochReque
 
 
 @about(23, "where an epoch ends")
+@rule(59)
 def epoch_ends(version: int, own: Own) -> Steps:
     yield from topic(own("a"))
     yield Step(epochs(own("a"), (0, -1, 0)), version, again=NEW)

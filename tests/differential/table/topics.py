@@ -14,6 +14,7 @@ from ev.wire.messages.k19_create_topics import (
 from ev.wire.messages.k20_delete_topics import DeleteTopicsRequest, DeleteTopicState
 from ev.wire.messages.k37_create_partitions import CreatePartitionsAssignment, CreatePartitionsRequest, CreatePartitionsTopic
 from ev.wire.messages.k75_describe_topic_partitions import Cursor, DescribeTopicPartitionsRequest, TopicRequest
+from support.rules import rule
 
 NO_ID = bytes(16)
 UNKNOWN_ID = bytes(range(16))
@@ -37,6 +38,7 @@ def by_name(version: int, own: Own) -> Steps:
 
 
 @about(3, "every topic")
+@rule(15)
 def every_topic(version: int, own: Own) -> Steps:
     yield from topic(own("a"), 2)
     yield from topic(own("b"))
@@ -44,11 +46,13 @@ def every_topic(version: int, own: Own) -> Steps:
 
 
 @about(3, "no topic", since=1)
+@rule(15)
 def no_topic(version: int, own: Own) -> Steps:
     yield Step(MetadataRequest(topics=[]), version)
 
 
 @about(3, "a topic is made when it is asked for")
+@rule(16)
 def auto_create(version: int, own: Own) -> Steps:
     yield Step(
         MetadataRequest(topics=named(own("new"))), version, until=lambda answer: answer.topics[0].partitions, again=frozenset({3, 5})
@@ -56,12 +60,14 @@ def auto_create(version: int, own: Own) -> Steps:
 
 
 @about(3, "a topic is not made when nobody wants it", since=4)
+@rule(16)
 def no_auto_create(version: int, own: Own) -> Steps:
     yield Step(MetadataRequest(topics=named(own("new")), allow_auto_topic_creation=False), version)
     yield Step(MetadataRequest(topics=named(own("new")), allow_auto_topic_creation=False), version)
 
 
 @about(3, "names that no topic can have")
+@rule(17)
 def bad_names(version: int, own: Own) -> Steps:
     for name in NAMES:
         yield Step(MetadataRequest(topics=named(name), allow_auto_topic_creation=False), max(version, 4))
@@ -79,6 +85,7 @@ def authorized_operations(version: int, own: Own) -> Steps:
 
 
 @about(3, "topics by id", since=10)
+@rule(18)
 def by_id(version: int, own: Own) -> Steps:
     yield from topic(own("a"), 2)
     yield Step(MetadataRequest(topics=named(None, topic_id=kept("topic id"))), max(version, 12))
@@ -102,6 +109,7 @@ def wanted(name: str, partitions: int = 1, replicas: int = 1, **configs: str | N
 
 
 @about(19, "made")
+@rule(19)
 def made(version: int, own: Own) -> Steps:
     yield Step(create(wanted(own("a"), 3), wanted(own("b"), 1, cleanup_policy="compact", retention_ms="-1")), version)
     yield Step(create(wanted(own("a"), 3)), version)
@@ -109,6 +117,7 @@ def made(version: int, own: Own) -> Steps:
 
 
 @about(19, "with the broker's numbers")
+@rule(19)
 def defaults(version: int, own: Own) -> Steps:
     yield Step(create(wanted(own("a"), -1, -1)), version)
     yield Step(create(wanted(own("b"), -1, 1)), version)
@@ -116,12 +125,14 @@ def defaults(version: int, own: Own) -> Steps:
 
 
 @about(19, "numbers that cannot be")
+@rule(19)
 def bad_numbers(version: int, own: Own) -> Steps:
     for partitions, replicas in ((0, 1), (-2, 1), (1, 0), (1, -2), (1, 2), (1, 32767)):
         yield Step(create(wanted(own("a"), partitions, replicas)), version)
 
 
 @about(19, "names that cannot be")
+@rule(17)
 def impossible_names(version: int, own: Own) -> Steps:
     for name in NAMES:
         yield Step(create(wanted(name), validate_only=True), version)
@@ -130,11 +141,13 @@ def impossible_names(version: int, own: Own) -> Steps:
 
 
 @about(19, "the same name twice")
+@rule(19)
 def twice(version: int, own: Own) -> Steps:
     yield Step(create(wanted(own("a")), wanted(own("a"), 2), wanted(own("b"))), version)
 
 
 @about(19, "only checked")
+@rule(19)
 def only_checked(version: int, own: Own) -> Steps:
     yield Step(create(wanted(own("a"), 2), validate_only=True), version)
     yield Step(create(wanted(own("a"), 0), validate_only=True), version)
@@ -158,6 +171,7 @@ def bad_settings(version: int, own: Own) -> Steps:
 
 
 @about(19, "replicas where they are to be")
+@rule(19)
 def assignments(version: int, own: Own) -> Steps:
     def placed(name: str, *brokers: list[int], partitions: int = -1, replicas: int = -1, first: int = 0) -> CreatableTopic:
         given = [CreatableReplicaAssignment(number, each) for number, each in enumerate(brokers, first)]
@@ -178,6 +192,7 @@ def delete(version: int, *names: str) -> DeleteTopicsRequest:
 
 
 @about(20, "by name")
+@rule(23)
 def deleted(version: int, own: Own) -> Steps:
     yield from topic(own("a"), 2)
     yield from topic(own("b"))
@@ -221,6 +236,7 @@ def growth(*topics: CreatePartitionsTopic, validate_only: bool = False) -> Creat
 
 
 @about(37, "more of them")
+@rule(22)
 def more_partitions(version: int, own: Own) -> Steps:
     yield from topic(own("a"))
     yield Step(growth(grow(own("a"), 3), grow(own("absent"), 2)), version)
@@ -232,6 +248,7 @@ def more_partitions(version: int, own: Own) -> Steps:
 
 
 @about(37, "not fewer")
+@rule(22)
 def not_fewer(version: int, own: Own) -> Steps:
     yield from topic(own("a"), 2)
     for count in (2, 1, 0, -1):

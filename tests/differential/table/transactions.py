@@ -25,6 +25,7 @@ from ev.wire.messages.k28_txn_offset_commit import (
 from ev.wire.messages.k61_describe_producers import DescribeProducersRequest, TopicRequest
 from ev.wire.messages.k65_describe_transactions import DescribeTransactionsRequest
 from ev.wire.messages.k66_list_transactions import ListTransactionsRequest
+from support.rules import rule
 
 TRANSACTIONAL = 0x10
 PRODUCER, EPOCH = kept("producer"), kept("epoch")
@@ -87,6 +88,7 @@ def opened(own: Own) -> list[Step]:
 
 
 @about(22, "without a transactional id")
+@rule(92)
 def idempotent(version: int, own: Own) -> Steps:
     yield begin(None, version)
     yield begin(None, version, transaction_timeout_ms=0)
@@ -98,6 +100,7 @@ def idempotent(version: int, own: Own) -> Steps:
 
 
 @about(22, "with one")
+@rule(92, 94)
 def transactional(version: int, own: Own) -> Steps:
     yield coordinator(own("id"), 1)
     yield begin(own("id"), version)
@@ -116,6 +119,7 @@ def transactional(version: int, own: Own) -> Steps:
 
 
 @about(22, "while a transaction is open")
+@rule(93)
 def takes_over(version: int, own: Own) -> Steps:
     yield from opened(own)
     yield begin(own("id"), version)
@@ -126,6 +130,7 @@ def takes_over(version: int, own: Own) -> Steps:
 
 
 @about(24, "added", until=3)
+@rule(95, 37)
 def added(version: int, own: Own) -> Steps:
     yield from begun(own, 3)
     yield add(own("id"), parts(own("a"), 0, 1), version=version)
@@ -159,6 +164,7 @@ def added_by_broker(version: int, own: Own) -> Steps:
 
 
 @about(25, "a group's offsets")
+@rule(95)
 def offsets_added(version: int, own: Own) -> Steps:
     yield from begun(own)
 
@@ -178,6 +184,7 @@ def offsets_added(version: int, own: Own) -> Steps:
 
 
 @about(26, "committed and aborted")
+@rule(53, 96, 49, 50)
 def ended(version: int, own: Own) -> Steps:
     yield from begun(own)
     for number, commit in enumerate((True, False)):
@@ -194,6 +201,7 @@ def ended(version: int, own: Own) -> Steps:
 
 
 @about(26, "what cannot end")
+@rule(96)
 def cannot_end(version: int, own: Own) -> Steps:
     yield from begun(own)
     if version < 5:
@@ -211,6 +219,7 @@ def cannot_end(version: int, own: Own) -> Steps:
 
 
 @about(26, "the end of nothing", since=5)
+@rule(96)
 def nothing_to_end(version: int, own: Own) -> Steps:
     yield from begun(own)
     abort = end(own("id"), commit=False, version=version)
@@ -223,6 +232,7 @@ def nothing_to_end(version: int, own: Own) -> Steps:
 
 
 @about(27, "markers")
+@rule(99)
 def markers(version: int, own: Own) -> Steps:
     yield from opened(own)
 
@@ -240,6 +250,7 @@ def markers(version: int, own: Own) -> Steps:
 
 
 @about(28, "offsets in a transaction")
+@rule(98, 87)
 def offsets_in_transaction(version: int, own: Own) -> Steps:
     yield from begun(own)
     yield coordinator(own("group"))
@@ -274,6 +285,7 @@ def offsets_in_transaction(version: int, own: Own) -> Steps:
 
 
 @about(28, "of a producer that was fenced")
+@rule(98)
 def offsets_of_fenced(version: int, own: Own) -> Steps:
     yield from begun(own)
     yield coordinator(own("group"))
