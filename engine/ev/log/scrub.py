@@ -25,10 +25,10 @@ from ev.log.checkpoint import (
     State,
     parse_offsets,
 )
+from ev.log.found import Found, examine
 from ev.log.journal import HALF_NAMES, damaged_block
 from ev.log.layout import PARTITION_NAME
 from ev.log.producers import read_snapshot
-from ev.log.recovery import Found, examine
 from ev.log.segment import DELETED, LOG, SNAPSHOT, TRANSACTION_INDEX
 from ev.log.verification import Damage, SegmentCheck, Surroundings
 from ev.wire.checksum import crc32c

@@ -42,10 +42,11 @@ from ev.log.checkpoint import (
 )
 from ev.log.chores import RESERVE, RESERVE_BYTES
 from ev.log.config import TopicConfig
+from ev.log.found import Found, KafkaCheckpoints, examine
 from ev.log.journal import HALF_NAMES, Entry, Journal, read_entries
 from ev.log.layout import DELETED_DIRECTORY, LOCK, METADATA_TOPIC, METADATA_TOPIC_ID, OWN_NAMES, PARTITION_NAME
 from ev.log.partition import Partition
-from ev.log.recovery import Found, KafkaCheckpoints, Recovery, create, examine
+from ev.log.recovery import Recovery, create
 from ev.log.store_topics import NODE_ID, OPEN_FILES_MAX, StoredTopic
 from ev.log.store_upkeep import StoreUpkeep
 from ev.log.upgrade import upgrade

@@ -61,9 +61,10 @@ from ev.errors import DiskError, EvError, SettingError
 from ev.log.checkpoint import LEADER_EPOCHS, PARTITION_METADATA, partition_metadata
 from ev.log.chores import Unlink
 from ev.log.config import TopicConfig
+from ev.log.found import KafkaCheckpoints, examine
 from ev.log.layout import LOCK
 from ev.log.partition import Services
-from ev.log.recovery import KafkaCheckpoints, Recovery, examine
+from ev.log.recovery import Recovery
 from ev.log.segment import OpenFiles
 from ev.log.store import Store
 from ev.randomness import SystemRandomness
