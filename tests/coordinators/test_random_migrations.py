@@ -33,8 +33,12 @@ class Mixed(Coordinator):
     def __init__(self) -> None:
         super().__init__()
         self.number = 0
+        self.full = False
 
     def carry_out(self, decision: Decision) -> Any:
+        if decision.records and self.full:
+            decision = self.groups.refused(decision, ErrorCode.KAFKA_STORAGE_ERROR, self.now)
+            self.number = 0  # a classic group goes back to its last generation that was written down
         heard = super().carry_out(decision)
         for caller, message in decision.replies:
             if isinstance(caller.token, ClassicClient):
@@ -165,6 +169,8 @@ class ClassicClient:
             self.next = self.join
         elif code in (ErrorCode.UNKNOWN_MEMBER_ID, ErrorCode.ILLEGAL_GENERATION):
             self.lose()
+        elif code == ErrorCode.COORDINATOR_NOT_AVAILABLE:
+            pass  # the same again
         elif code == ErrorCode.INCONSISTENT_GROUP_PROTOCOL:
             raise AssertionError("all speak the same")
         elif verb == "JoinGroupResponse":
@@ -192,7 +198,7 @@ def assert_disjoint(consumers: list[Client], classics: list[ClassicClient], coor
 
 @pytest.mark.parametrize("seed", range(50))
 def test_no_partition_has_two_readers_whatever_their_protocol(seed: int) -> None:
-    """Members of either protocol come, go and fall silent; the coordinator restarts; topics grow."""
+    """Members of either protocol come, go and fall silent; the coordinator restarts; topics grow; the log is full for a while."""
     random = Random(seed)
     coordinator = Mixed()
     coordinator.topics.create("a", 5)
@@ -201,7 +207,7 @@ def test_no_partition_has_two_readers_whatever_their_protocol(seed: int) -> None
     wishes: list[list[str]] = [["a"], ["b"], ["a", "b"]]
     consumers = [Client(coordinator, f"m{number}", random.choice(wishes)) for number in range(2)]
     classics = [ClassicClient(coordinator, f"c{number}", random.choice(wishes), cooperative=cooperative) for number in range(3)]
-    events = ["beat"] * 4 + ["step"] * 12 + ["leave", "leave", "away", "time", "time", "long", "restart", "grow"]
+    events = ["beat"] * 4 + ["step"] * 12 + ["leave", "leave", "away", "time", "time", "long", "restart", "grow", "full", "room", "room"]
     for _ in range(400):
         match random.choice(events):
             case "beat":
@@ -223,6 +229,8 @@ def test_no_partition_has_two_readers_whatever_their_protocol(seed: int) -> None
                 for waiting in classics:
                     if waiting.waits:  # its connection is gone, and with it the reply
                         waiting.waits, waiting.next = False, waiting.join
+            case "full" | "room" as space:
+                coordinator.full = space == "full"
             case "grow":
                 coordinator.topics.create("a", min(coordinator.topics.partitions["a"] + 1, 9))
         for each in consumers:
@@ -232,13 +240,14 @@ def test_no_partition_has_two_readers_whatever_their_protocol(seed: int) -> None
             if one.id and not one.waits and coordinator.now_ms - one.last_ms >= CLASSIC_SESSION_MS:
                 one.lose()
         assert_disjoint(consumers, classics, coordinator)
+    coordinator.full = False
     settle(consumers, classics, coordinator, random)
 
 
 def settle(consumers: list[Client], classics: list[ClassicClient], coordinator: Mixed, random: Random) -> None:
     """Everybody goes on; once with a member of the new protocol in the group, once without."""
     goes = random.random() < 0.5
-    for _ in range(60):
+    for _ in range(150):
         for client in consumers:
             if goes and client.epoch:
                 client.leave()

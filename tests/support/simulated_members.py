@@ -10,7 +10,7 @@ from ev.coordinators.group_config import GroupConfigs
 from ev.coordinators.groups import Groups
 from ev.randomness import SeededRandomness
 from ev.settings import Settings
-from ev.wire.messages.k68_consumer_group_heartbeat import ConsumerGroupHeartbeatRequest, TopicPartitions
+from ev.wire.messages.k68_consumer_group_heartbeat import ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse, TopicPartitions
 from ev.wire.messages.k69_consumer_group_describe import ConsumerGroupDescribeRequest
 from support.conversation import TopicTable
 
@@ -27,6 +27,7 @@ class Coordinator:
         self.topics = TopicTable()
         self.now_ms = 1_000_000
         self.log: list[tuple[bytes, bytes | None]] = []
+        self.starts = 1
         self.groups = Groups(self.settings, SeededRandomness(1), self.topics, GroupConfigs(self.settings))
 
     @property
@@ -40,7 +41,7 @@ class Coordinator:
         return decision.replies[0].message if decision.replies else None
 
     def beat(self, request: ConsumerGroupHeartbeatRequest) -> Any:
-        caller = Caller(None, 1, "client", "/host", lambda code: code)
+        caller = Caller(None, 1, "client", "/host", lambda code: ConsumerGroupHeartbeatResponse(error_code=code))
         return self.carry_out(self.groups.consumer_heartbeat(request, caller, self.now))
 
     def pass_time(self, delay_ms: int) -> None:
@@ -49,7 +50,8 @@ class Coordinator:
             self.carry_out(decision)
 
     def restart(self) -> None:
-        self.groups = Groups(self.settings, SeededRandomness(2 + len(self.log)), self.topics, GroupConfigs(self.settings))
+        self.starts += 1  # nobody gets an id that somebody else has got before
+        self.groups = Groups(self.settings, SeededRandomness(self.starts), self.topics, GroupConfigs(self.settings))
         newest = dict(self.log)
         for key, value in newest.items():
             if value is not None:
