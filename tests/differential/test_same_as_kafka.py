@@ -44,7 +44,9 @@ NO_ERRORS = {  # up to this version there is nothing to refuse to whoever may do
     74: (0, "it asks nothing"),
 }
 NO_SUCCESS = {
+    17: "who is let in anyway cannot say who they are; see tests/broker/test_sasl.py",
     29: "without an authorizer there are no ACLs, which Kafka says of the whole",
+    36: "see 17",
     64: "the only broker stays: Kafka would have nobody left who leads",
 }
 recorded_of = cache(transcripts.read)
