@@ -332,6 +332,21 @@ def test_time_is_counted_and_nobody_is_held_for_more_than_a_window_at_once(monke
     assert waited_ms == pytest.approx(40 * 20 / 0.02 - 10_000, rel=0.2)
 
 
+def test_what_cannot_be_read_is_not_counted_for_somebody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fetch that waited is answered later: the time since the last request that did not parse is not its own."""
+    simulation = Simulation()
+    waiting, broken = simulation.client, simulation.broker.connect()
+    monkeypatch.setattr(ManualClock, "monotonic_ns", lambda clock: 1 + clock.monotonic_ms() * 1_000_000)
+    simulation.quota(request_percentage=1)
+    token = waiting.send(fetch("t", 0), 11)
+    simulation.broker.world.settle()
+    broken.connection.data_received(b"\0\0\0\x0b\0\3\0\x0c\0\0\0\7\xff\xff\x7f")
+    assert broken.closed
+    simulation.broker.world.advance(5000)
+    simulation.broker.world.settle()
+    assert waiting.replies[token].throttle_time_ms == 0
+
+
 def test_a_topic_that_may_not_be_made_now_is_not_there_yet() -> None:
     """For a client that has it made by asking for it: it asks again."""
     simulation = Simulation()

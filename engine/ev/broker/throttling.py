@@ -40,6 +40,8 @@ METERS_MIN: Final = 1000
 CLIENTS_MAX: Final = 10_000
 """For so many clients it is remembered which quota is theirs."""
 PERCENT_OF_NS: Final = 100 / 1e9
+EXEMPT: Final = frozenset({17, 27, 36})
+"""What is not counted: how a client says who it is, and what brokers ask each other (WriteTxnMarkers)."""
 
 Meter = TypeVar("Meter", Rate, Bucket)
 Limited = tuple[Meter, float]
@@ -148,9 +150,12 @@ class Throttling:
 
     # Time.
 
-    def begin(self) -> None:
-        """The loop turns to a request."""
-        self._began_ns = self._clock.monotonic_ns()
+    def now_ns(self) -> int:
+        return self._clock.monotonic_ns()
+
+    def begin(self, began_ns: int) -> None:
+        """The loop has turned to a request at this time, and is about to carry it out."""
+        self._began_ns = began_ns
 
     def end(self, call: Call) -> None:
         """The loop has done what there was to do for now. What was not counted with the answer counts for the next one."""
@@ -158,7 +163,7 @@ class Throttling:
         self._began_ns = 0
         now_ms = self._clock.monotonic_ms()
         limited = self._busy.of(call.user, call.client_id, now_ms)
-        if limited is not None:
+        if limited is not None and call.header.api_key not in EXEMPT:
             limited[0].record(busy, now_ms)
 
     def answered(self, call: Call) -> int:
@@ -168,7 +173,7 @@ class Throttling:
     def _charge(self, call: Call, now_ms: int) -> int:
         busy = self._busy_percent()
         limited = self._busy.of(call.user, call.client_id, now_ms)
-        if limited is None:
+        if limited is None or call.header.api_key in EXEMPT:
             return 0
         rate, bound = limited
         rate.record(busy, now_ms)

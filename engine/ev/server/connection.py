@@ -251,9 +251,8 @@ class Connection(asyncio.Protocol):
         if self._held_until_ms:
             self._held.append(frame)
             return
-        throttles = self.throttling.active
-        if throttles:
-            self.throttling.begin()
+        throttling = self.throttling
+        began_ns = throttling.now_ns() if throttling.active else 0
         try:
             header, position = decode_request_header(frame)
             if len(frame) > ORDINARY_REQUEST_BYTES_MAX and header.api_key not in BULKY_APIS:
@@ -276,13 +275,15 @@ class Connection(asyncio.Protocol):
             return
         call = Call(self, header, request, served.response_class, now_ms, len(frame))
         self.calls.append(call)
+        if began_ns:
+            throttling.begin(began_ns)
         try:
             served.handle(self.broker, call)
         except Exception:
             log.exception("API %d version %d failed", header.api_key, header.api_version)
             self.close("the request could not be handled")
-        if throttles:
-            self.throttling.end(call)
+        if began_ns:
+            throttling.end(call)
 
     def _decoded_fetch(self, served: Served, version: int, frame: Buffer, position: int) -> Any:
         """Decode a fetch; one that says what the last one said, in whatever order, is the same object (an idle consumer's is)."""
