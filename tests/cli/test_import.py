@@ -30,8 +30,11 @@ def source(tmp_path: pathlib.Path) -> pathlib.Path:
     try:
         ev("topic", "create", "events", "-p", "2", "-c", "segment.bytes=65536")
         ev("topic", "create", "keys")
-        for index in range(2):
-            ev("produce", "events", "-p", str(index), data=LINES)
+        producer = Producer({"bootstrap.servers": ev.address, "batch.num.messages": 50, "log_level": 0})
+        for number, line in enumerate(LINES.splitlines() * 2):
+            producer.produce("events", line, partition=number % 2)
+            producer.poll(0)
+        assert producer.flush(30) == 0
         ev("produce", "keys", data=LINES)
         ev("consume", "keys", "-g", "readers", "-n", "10000")
         ev("down")
@@ -123,6 +126,12 @@ def test_it_joins_what_is_there(ev: CommandLine, source: pathlib.Path) -> None:
     assert "an engine runs" in ev("server", "import", str(source), status=1).err
     ev("down")
     ev("server", "import", str(source))
+    for suffix in ("index", "timeindex"):  # they are made again, as they were
+        sealed = sorted((source / "events-0").glob(f"*.{suffix}"))[:-1]
+        assert sealed
+        for path in sealed:
+            assert path.stat().st_size > 0
+            assert (ev.data_dir / "events-0" / path.name).read_bytes() == path.read_bytes()
     assert topics_of(ev) == {"events", "keys", "mine"}
     assert committed(ev, "readers") == {**before, ("keys", 0): 10_000}
     ev("produce", "keys", data=LINES)

@@ -81,7 +81,9 @@ if TYPE_CHECKING:
 
     from ev.log.partition import Partition
 
-COPIED: Final = re.compile(r"\d{20}\.(log|index|timeindex|txnindex|snapshot)(\.swap|\.cleaned)?")
+COPIED: Final = re.compile(r"\d{20}\.(log|log\.swap|snapshot)")
+NAMED: Final = re.compile(r"\d{20}\.(index|.+\.cleaned)")
+"""Files of which only the name says something: every index is made again from the log."""
 RECORDS_PER_BATCH: Final = 500
 BATCH_BYTES: Final = 512 << 10
 TEXT_MAX: Final = 400
@@ -303,6 +305,8 @@ class Import:
         for name in self.disk.list(folder):
             if COPIED.fullmatch(name) or name == LEADER_EPOCHS:
                 copy_file(f"{folder}/{name}", f"{staged}/{name}", self.progress)
+            elif NAMED.fullmatch(name):
+                self.disk.open(f"{staged}/{name}", create=True).release()
         self.disk.replace(f"{staged}/{PARTITION_METADATA}", partition_metadata(topic_id))
         services = Services(self.disk, OpenFiles(self.disk, 8), lambda text: say(remark=text[:TEXT_MAX]))
         place = (topic, index)
