@@ -12,6 +12,7 @@ from confluent_kafka import Producer
 from bench.figure import Figure, in_turn
 from bench.peers import Peer, create_topic, delete_topic, run_timed
 from bench.throughput import NO_PAUSE, kcat_consume, kcat_produce, lines_file
+from ev.client.producer import Producer as OurProducer
 
 VALUE = bytes(1024)
 RECORDS_OF_BULK = 1000
@@ -24,6 +25,7 @@ def transactions(ev: Peer, kafka: Peer | None, directory: pathlib.Path, count: i
     peers = [ev] + ([kafka] if kafka else [])
     single = Figure("transactions of 1 record, against Kafka", "transactions/s", 2.0, 5.0, peer="kafka")
     bulk = Figure("records of 1 KiB in transactions of 1,000, against Kafka", "records/s", 1.0, 1.3, peer="kafka")
+    own = Figure("transactions of 1 record of ev's own client, against librdkafka, on ev", "transactions/s", 1.0, 1.5, peer="librdkafka")
     committed = Figure(
         "kcat -C, read_committed, that does not pause, over such transactions, against Kafka", "records/s", 1.0, 1.3, peer="kafka"
     )
@@ -37,7 +39,10 @@ def transactions(ev: Peer, kafka: Peer | None, directory: pathlib.Path, count: i
     def write(peer: Peer) -> None:
         topic = f"transactions-{next(numbers)}"
         create_topic(peer, topic)
-        single.add(peer.name, rate(peer, topic, 1, seconds))
+        alone = rate(peer, topic, 1, seconds)
+        single.add(peer.name, alone)
+        own.add(peer.name if peer is ev else f"ev's client on {peer.name}", rate_of_ours(peer, topic + "-ours", topic, seconds))
+        own.add("librdkafka" if peer is ev else f"librdkafka on {peer.name}", alone)
         bulk.add(peer.name, rate(peer, topic, RECORDS_OF_BULK, seconds))
         delete_topic(peer, topic)
 
@@ -61,11 +66,11 @@ def transactions(ev: Peer, kafka: Peer | None, directory: pathlib.Path, count: i
     filled = {peer.name: warm(peer) for peer in peers}
     for peer in peers:
         read(peer)
-    for figure in (single, bulk, committed, *compressed.values()):
+    for figure in (single, own, bulk, committed, *compressed.values()):
         figure.samples.clear()
     for measure in (write, read, compress):
         in_turn(rounds, *[lambda peer=peer, measure=measure: measure(peer) for peer in peers])
-    yield from (single, bulk, committed, *compressed.values())
+    yield from (single, own, bulk, committed, *compressed.values())
 
 
 def transactional(peer: Peer, transactional_id: str) -> Producer:
@@ -90,6 +95,19 @@ def rate(peer: Peer, topic: str, records: int, seconds: float) -> float:
         commit(producer, topic, records)
         done += records
     return done / (time.perf_counter() - began)
+
+
+def rate_of_ours(peer: Peer, transactional_id: str, topic: str, seconds: float) -> float:
+    """Transactions of one record that ev's client commits in a second."""
+    with OurProducer(peer.address, transactional_id=transactional_id, linger_ms=0) as producer:
+        producer.init_transactions()
+        began, done = 0.0, -1
+        while done < 0 or time.perf_counter() < began + seconds:
+            with producer.transaction():
+                producer.produce(topic, VALUE, partition=0)
+            done += 1
+            began = began or time.perf_counter()
+        return done / (time.perf_counter() - began)
 
 
 def fill(peer: Peer, topic: str, count: int) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from ev.client.admin import Admin
 from ev.client.consumer import Consumer
 from ev.client.producer import Producer
 from ev.client.results import CommittedOffset, GroupMetadata
@@ -186,6 +187,36 @@ def test_a_member_that_has_lost_its_place_cannot_commit_with_a_transaction(addre
             assert caught.value.reason.code == code
             producer.abort_transaction()
         assert consumer.committed([(topic, 0)])[topic, 0].offset == 1
+
+
+SLOW_JAVA = [pytest.mark.java, pytest.mark.slow]
+
+
+@pytest.mark.parametrize(
+    ("address", "fenced"),
+    [("ev", False), pytest.param("4.3", False, marks=SLOW_JAVA), pytest.param("3.9", True, marks=SLOW_JAVA)],
+    indirect=["address"],
+)
+def test_a_transaction_that_takes_too_long_is_aborted_by_its_coordinator(address: str, topic: str, fenced: bool) -> None:
+    """Nothing of it is ever seen. In version 2 the producer can abort it, too, and go on; in version 1 it is fenced, as by another one."""
+    with Producer(address, transactional_id=topic, transaction_timeout_ms=1_000) as late, Admin(address) as admin:
+        late.init_transactions()
+        late.begin_transaction()
+        late.produce(topic, b"late", partition=0)
+        late.flush()
+        wait_for(lambda: admin.list_offsets({(topic, 0): "latest"})[topic, 0].offset == 2, "the marker", 40)
+        late.produce(topic, b"too late", partition=0)
+        with pytest.raises(TransactionFailedError, match="INVALID_PRODUCER_EPOCH") as caught:
+            late.commit_transaction()
+        assert caught.value.committed is False
+        if fenced:
+            with pytest.raises(ProducerFencedError):
+                late.abort_transaction()
+        else:
+            late.abort_transaction()
+            with late.transaction():
+                late.produce(topic, b"in time", partition=0)
+    assert values(address, topic) == [b"in time"] * (not fenced)
 
 
 def test_a_refused_record_fails_its_transaction_and_no_other(address: str, topic: str, producer: Producer) -> None:

@@ -270,7 +270,10 @@ class Producer:
         return self.buffered
 
     def close(self, timeout_ms: int | None = None) -> int:
-        """flush() and close the connections; returns how many records were not acknowledged in time. An open transaction is aborted."""
+        """flush() and close the connections; returns how many records were not acknowledged in time.
+
+        An open transaction is aborted, in at most 5 s; one whose commit has an unknown outcome is left as it is.
+        """
         if self._closed:
             return self.buffered
         if self._transactions is not None:
