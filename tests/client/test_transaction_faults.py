@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -296,6 +299,54 @@ def test_a_commit_that_is_not_answered_in_time_is_unknown_until_it_is_asked_agai
     assert set(ends(cluster)) == {True}
     write(producer, b"2")
     producer.commit_transaction()
+
+
+@contextmanager
+def interrupted(cluster: ScriptedCluster, key: int, before: Callable[[Call], object]) -> Iterator[None]:
+    """Ctrl-C comes when the next request of an API has been taken; it gets no answer."""
+    main_thread = threading.main_thread().ident or 0
+
+    def interrupt(call: Call) -> object:
+        before(call)
+        signal.pthread_kill(main_thread, signal.SIGINT)
+        return SILENT
+
+    cluster.script(key, interrupt)
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+        cluster.disconnect()
+
+
+def test_ctrl_c_in_a_commit_leaves_it_to_be_asked_again(cluster: ScriptedCluster, producer: Producer) -> None:
+    """The answer may have been lost with it: no abort, no next transaction, until the commit has been asked again."""
+    write(producer, b"1")
+    with interrupted(cluster, END, cluster._end_transaction):
+        producer.commit_transaction()
+    with pytest.raises(TransactionUnknownError):
+        producer.abort_transaction()
+    producer.commit_transaction(timeout_ms=WAIT_MS)
+    with producer.transaction():
+        producer.produce("t", b"2", partition=0)
+    assert cluster.values("t", 0) == [b"1", b"2"]
+    assert set(ends(cluster)) == {True}
+
+
+def test_ctrl_c_before_a_commit_was_asked_for_leaves_the_choice(cluster: ScriptedCluster, make_producer: MakeProducer) -> None:
+    """The records are still on their way: nothing is committed, and it can be aborted."""
+    producer = make_producer(linger_ms=60_000)
+    producer.init_transactions(timeout_ms=WAIT_MS)
+    write(producer, b"1")
+    with interrupted(cluster, PRODUCE, lambda _: None):
+        producer.commit_transaction()
+    producer.abort_transaction(timeout_ms=WAIT_MS)
+    with producer.transaction(timeout_ms=WAIT_MS):
+        producer.produce("t", b"2", partition=0)
+    assert cluster.values("t", 0)[-1] == b"2"
+    assert ends(cluster) == [False, True]
 
 
 def test_whoever_is_fenced_after_a_lost_answer_does_not_say_that_nothing_was_committed(

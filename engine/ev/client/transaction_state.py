@@ -132,8 +132,6 @@ class TransactionState:
         self.offsets: list[GroupOffsets] = []
         self.reason: EvError | None = None
         """Why it failed or came to its end."""
-        self.unsure = False
-        """Whether an attempt to commit ended without an answer that says how."""
         self.refusal: EvError | None = None
         """The last answer that said: come again."""
         self._next_version = 1
@@ -142,9 +140,15 @@ class TransactionState:
         self._maybe_started = False
         self._renews = False
         self._needs_epoch = False
+        self._commits_in_doubt = 0
 
     def __repr__(self) -> str:
         return f"TransactionState({self.transactional_id!r}, {self.state}, producer {self.producer})"
+
+    @property
+    def unsure(self) -> bool:
+        """Whether an attempt to commit is without an answer that says how it ended."""
+        return self._commits_in_doubt > 0
 
     # ---- what the application asks for
 
@@ -175,7 +179,7 @@ class TransactionState:
 
     def abort(self) -> None:
         """Or go on aborting."""
-        if self.state == COMMITTING:
+        if self.state == COMMITTING and not self.give_up_committing():
             raise self.unknown()
         if self.state == FATAL:
             raise self.error()
@@ -269,16 +273,20 @@ class TransactionState:
             self._ended()  # nothing was written: there is nothing to end
         return self._init() if self.state == INITIALIZING else None
 
+    def asked(self, question: Question) -> None:
+        """It is on its way, or about to be."""
+        self._commits_in_doubt += question.commits
+
     def unanswered(self, question: Question, sent: bool) -> int:
         """The connection broke, or no answer came in time; if `sent`, the coordinator may have done what it was asked for."""
-        if sent and question.commits:
-            self.unsure = True
+        if not sent:
+            self._commits_in_doubt -= question.commits
         if sent and question.opens:
             self._maybe_started = self._needs_epoch = True
         return ELSEWHERE
 
     def refused(self, error: EvError) -> None:
-        """It can be asked of nobody: there is no coordinator that this client may or can speak to."""
+        """There is no coordinator that this client may or can speak to."""
         code = error.code if isinstance(error, KafkaError) else ErrorCode.NONE
         self._end_badly(FAILED if code in (ErrorCode.GROUP_AUTHORIZATION_FAILED, ErrorCode.TRANSACTION_ABORTABLE) else FATAL, error)
 
@@ -443,8 +451,8 @@ class TransactionState:
                 self._needs_epoch = False
             self._ended()
             return DONE
-        if commits and code in _MAYBE_ENDED:
-            self.unsure = True
+        if code not in _MAYBE_ENDED:
+            self._commits_in_doubt -= commits
         passing = self._passing(code)
         if passing is not None:
             return passing
@@ -464,5 +472,6 @@ class TransactionState:
         self.version = self._next_version
         self.partitions.clear()
         self.reason = None
-        self.unsure = self._started = self._maybe_started = False
+        self._started = self._maybe_started = False
+        self._commits_in_doubt = 0
         self.state = INITIALIZING if needs_epoch else READY

@@ -37,7 +37,6 @@ from ev.client.transaction_state import (
     ELSEWHERE,
     FAILED,
     FATAL,
-    IN_TRANSACTION,
     INITIALIZING,
     SOON,
     GroupOffsets,
@@ -76,7 +75,7 @@ class Transactions:
         """Whether somebody waits for more than batches."""
         self._step = step
         self._ticket: Ticket | None = None
-        self._ticket_commits = False
+        self._question: Question | None = None
         self._retry_at_ms = 0
         self._attempts = 0
 
@@ -111,8 +110,6 @@ class Transactions:
             raise self.state.error()
         if in_time:
             return
-        if self._ticket is not None and self._ticket_commits:
-            self.state.unsure = True
         if not self.state.give_up_committing():
             raise self.state.unknown()
         name = self.state.transactional_id
@@ -129,8 +126,8 @@ class Transactions:
         self._wait_while(lambda: self.state.state == INITIALIZING, deadline_ms - self.cluster.now_ms())
 
     def close(self) -> None:
-        """Abort what is open; what is being committed is left to itself."""
-        if self.state.state in (IN_TRANSACTION, FAILED, ABORTING):
+        """Abort what is open; a commit whose outcome is unknown is left to itself."""
+        if self.state.is_open:
             try:
                 self.abort(CLOSE_TIMEOUT_MS)
             except EvError:
@@ -181,7 +178,7 @@ class Transactions:
     def _ask(self, question: Question) -> None:
         kind, key = question.coordinator
         node = self.cluster.known_coordinator(key, kind)
-        self._ticket_commits = question.commits and node is not None
+        self._question = question
         if node is None:
             ticket = self.cluster.send(
                 FindCoordinatorRequest(key=key, key_type=kind),
@@ -189,12 +186,15 @@ class Transactions:
                 callback=lambda ticket: self._found(question, ticket),
             )
         else:
+            self.state.asked(question)
             ticket = self.cluster.send(
                 question.message, node, version_max=question.version_max, callback=lambda ticket: self._answered(question, ticket)
             )
         self._ticket = None if ticket.done else ticket
 
     def _found(self, question: Question, ticket: Ticket) -> None:
+        if question is not self._question:
+            return
         kind, key = question.coordinator
         self._ticket = None
         error = ticket.error
@@ -212,6 +212,8 @@ class Transactions:
             self.state.refused(error)
 
     def _answered(self, question: Question, ticket: Ticket) -> None:
+        if question is not self._question:
+            return  # Ctrl-C came while it was being asked, and then something else was asked
         self._ticket = None
         error = ticket.error
         if error is None:
@@ -224,6 +226,7 @@ class Transactions:
         if isinstance(error, (UnreachableError, TimedOutError)):
             self._come_again(self.state.unanswered(question, ticket.sent), question)
         else:
+            self.state.unanswered(question, ticket.sent)
             self.state.refused(error)
 
     def _come_again(self, what: int, question: Question) -> None:
