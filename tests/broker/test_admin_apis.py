@@ -81,12 +81,13 @@ def test_every_handler_is_advertised_and_produce_from_version_0(client: RawClien
     response = client.ask(18, 4, ApiVersionsRequest(client_software_name="raw", client_software_version="1.0"))
     assert sorted(one.api_key for one in response.api_keys) == [int(name[1:3]) for name in HANDLERS]
     assert {one.api_key: one.min_version for one in response.api_keys}[0] == 0
-    features = {"group.version": 1, "transaction.version": 2}
+    features = {"group.version": 1, "metadata.version": 30, "transaction.version": 2}
     assert {each.name: each.max_version for each in response.supported_features} == features
-    assert {each.min_version for each in response.supported_features} == {0}
+    least = {each.name: each.min_version for each in response.supported_features}
+    assert least == {"group.version": 0, "metadata.version": 7, "transaction.version": 0}
     assert {each.name: each.max_version_level for each in response.finalized_features} == features
     older = client.ask(18, 3, ApiVersionsRequest(client_software_name="raw", client_software_version="1.0"))
-    assert (older.supported_features, len(older.finalized_features)) == ([], 2)
+    assert ([each.name for each in older.supported_features], len(older.finalized_features)) == (["metadata.version"], 3)
 
 
 def test_an_unknown_version_of_api_versions_is_answered_in_version_0(client: RawClient) -> None:
@@ -309,7 +310,8 @@ def test_the_broker_describes_itself(client: RawClient) -> None:
     assert described(client, 4, "7").error_code == ErrorCode.INVALID_REQUEST
     assert described(client, 2, "nope").error_code == ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
     assert described(client, 2, "no/slash").error_code == ErrorCode.INVALID_TOPIC_EXCEPTION
-    assert described(client, 16, "metrics").error_code == ErrorCode.INVALID_REQUEST
+    assert described(client, 16, "").error_code == ErrorCode.INVALID_REQUEST
+    assert described(client, 3, "nothing").error_code == ErrorCode.INVALID_REQUEST
 
 
 def incremental(client: RawClient, kind: int, name: str, *operations: tuple[str, int, str | None], validate_only: bool = False) -> int:
