@@ -13,7 +13,7 @@ from ev.client.results import CommittedOffset, GroupMetadata
 from ev.errors import ErrorCode, KafkaError, ProducerFencedError, TransactionFailedError
 from support.apache_kafka import OLDER, Kafka
 from support.engine import Engine
-from support.exact_copy import ExactCopier, make_topics, read_committed, read_committed_by_librdkafka
+from support.exact_copy import ExactCopier, breaking, make_topics, read_committed, read_committed_by_librdkafka
 from support.waiting import wait_for
 
 Fresh = Callable[[str], str]
@@ -254,3 +254,21 @@ def test_a_transactional_copy_equals_its_source(address: str, fresh: Fresh) -> N
     expected = {partition: [b"%d/%d" % (partition, number) for number in range(1200)] for partition in range(2)}
     assert read_committed(address, target, 2) == expected
     assert read_committed_by_librdkafka(address, target, 2) == expected
+
+
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_a_copy_is_exact_although_connections_break(address: str, fresh: Fresh, seed: int) -> None:
+    """One of twenty reads and writes costs its connection, so requests and answers of every kind are lost."""
+    source, target = fresh("source"), fresh("target")
+    make_topics(address, 2, source, target)
+    expected = {partition: [b"%d/%d" % (partition, number) for number in range(1000)] for partition in range(2)}
+    with Producer(address, batch_bytes=500) as feeder:
+        for partition, rows in expected.items():
+            feeder.produce_many(source, rows, partition=partition)
+    copier = ExactCopier(address, source, target, source, batch_bytes=400, open_transport=breaking(seed, 0.05))
+    while copier.copied < 2000:
+        copier.turn()
+    copier.close()
+    summary = f"{copier.aborted} aborted of {copier.transactions}, {copier.asked_again} asked again, {copier.renewed} new producers"
+    assert read_committed(address, target, 2) == expected, summary
+    assert read_committed_by_librdkafka(address, target, 2) == expected, summary

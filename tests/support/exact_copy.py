@@ -11,8 +11,9 @@ read_committed_by_librdkafka(address, "target", 2)
 from __future__ import annotations
 
 import contextlib
+import random
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import confluent_kafka
 
@@ -21,6 +22,7 @@ from ev.client.consumer import Consumer
 from ev.client.fetched import FetchedBatch
 from ev.client.producer import Producer
 from ev.client.results import NewTopic
+from ev.client.transport import Transport, open_transport
 from ev.errors import (
     EvError,
     KafkaError,
@@ -29,6 +31,12 @@ from ev.errors import (
     TransactionUnknownError,
     UnreachableError,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ev.client.transport import Address, OpenTransport
+    from ev.wire.primitives import Buffer
 
 QUICK: dict[str, Any] = {"retry_backoff_ms": 20, "retry_backoff_max_ms": 200}
 PATIENCE_MS = 60_000
@@ -44,10 +52,21 @@ def make_topics(address: str, partitions: int, *names: str) -> None:
 class ExactCopier:
     """Each record goes to the partition of the same number. Every `aborts_every`th transaction is aborted on purpose."""
 
-    def __init__(self, address: str, source: str, target: str, name: str, *, aborts_every: int = 5, batch_bytes: int = 1_000_000) -> None:
+    def __init__(
+        self,
+        address: str,
+        source: str,
+        target: str,
+        name: str,
+        *,
+        aborts_every: int = 5,
+        batch_bytes: int = 1_000_000,
+        open_transport: OpenTransport = open_transport,
+    ) -> None:
         self.address, self.source, self.target, self.name = address, source, target, name
         self.aborts_every = aborts_every
         self.batch_bytes = batch_bytes
+        self.open_transport = open_transport
         self.copied = self.transactions = self.aborted = self.asked_again = self.renewed = 0
         self.start()
 
@@ -58,6 +77,7 @@ class ExactCopier:
             transactional_id=self.name,
             linger_ms=1,
             batch_bytes=self.batch_bytes,
+            open_transport=self.open_transport,
             **QUICK,
         )
         self.producer.init_transactions(timeout_ms=PATIENCE_MS)
@@ -69,6 +89,7 @@ class ExactCopier:
             session_timeout_ms=10_000,
             max_wait_ms=50,
             partition_max_bytes=4096,
+            open_transport=self.open_transport,
             **QUICK,
         )
         self.consumer.subscribe([self.source])
@@ -115,6 +136,36 @@ class ExactCopier:
         with contextlib.suppress(EvError):
             self.consumer.close()
         self.producer.close(timeout_ms=0)
+
+
+class BreakingTransport(Transport):
+    """A connection that breaks now and then: with the request half sent, or taken and the answer lost."""
+
+    __slots__ = ("chance", "generator")
+
+    def __init__(self, address: Address, generator: random.Random, chance: float) -> None:
+        super().__init__(address)
+        self.generator = generator
+        self.chance = chance
+
+    def receive_into(self, view: memoryview) -> int | None:
+        self.perhaps_break()
+        return super().receive_into(view)
+
+    def send(self, buffers: Sequence[Buffer]) -> int:
+        sent = super().send(buffers)
+        self.perhaps_break()
+        return sent
+
+    def perhaps_break(self) -> None:
+        if self.generator.random() < self.chance:
+            raise ConnectionResetError(104, "the test broke the connection")
+
+
+def breaking(seed: int, chance: float) -> OpenTransport:
+    """Connections of which so many of a thousand reads and writes break."""
+    generator = random.Random(seed)
+    return lambda address: BreakingTransport(address, generator, chance)
 
 
 class GaveUpError(Exception):
