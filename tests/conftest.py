@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from support import apache_kafka
+from support.all_listeners import AllListeners, engine_with_all, kafka_with_all
 from support.engine import Engine
 from support.rules import runs_against
 
@@ -133,3 +134,24 @@ def apache() -> Iterator[apache_kafka.Kafka]:
     """One Apache Kafka broker for the session; a test that asks for it carries the java marker."""
     with apache_kafka.Kafka(properties=apache_kafka.ORDERLY) as kafka:
         yield kafka
+
+
+@pytest.fixture(scope="session")
+def engine_listeners(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AllListeners]:
+    """One engine with every kind of secured listener, for tests that do not stop it."""
+    with engine_with_all(tmp_path_factory.mktemp("listeners")) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def kafka_listeners(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AllListeners]:
+    """An Apache Kafka with the same listeners."""
+    with kafka_with_all(tmp_path_factory.mktemp("listeners")) as found:
+        yield found
+
+
+@pytest.fixture(params=["ev", pytest.param("apache", marks=[pytest.mark.java, pytest.mark.slow])])
+def listeners(request: pytest.FixtureRequest) -> AllListeners:
+    """A broker with every kind of secured listener; each test runs against each kind of broker."""
+    found: AllListeners = request.getfixturevalue("kafka_listeners" if request.param == "apache" else "engine_listeners")
+    return found

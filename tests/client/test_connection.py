@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 import itertools
+import pathlib
 import socket
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 
+from ev.client.authentication import Authentication
 from ev.client.connection import CLOSED, READY, Connection, Ticket
 from ev.client.inbox import FRAME_SIZE_MAX
+from ev.client.security import Sasl, SecretFile
 from ev.client.transport import Poller
-from ev.errors import KafkaError, MalformedError, TimedOutError, UnreachableError, UnsupportedApiError
+from ev.errors import (
+    AuthenticationError,
+    KafkaError,
+    MalformedError,
+    SettingError,
+    TimedOutError,
+    UnreachableError,
+    UnsupportedApiError,
+)
 from ev.wire.messages.k03_metadata import MetadataRequest, MetadataResponse
+from ev.wire.messages.k17_sasl_handshake import SaslHandshakeResponse
 from ev.wire.messages.k18_api_versions import ApiVersionsResponse
+from ev.wire.messages.k36_sasl_authenticate import SaslAuthenticateResponse
 from ev.wire.messages.k74_list_config_resources import ListConfigResourcesRequest
 from support.ports import free_port
 from support.scripted_broker import CLOSE, SILENT, Call, ScriptedCluster
@@ -215,6 +229,96 @@ def test_a_throttled_client_holds_back() -> None:
         ask(connection)
         assert now_ms() - started_ms >= 290
         connection.close()
+
+
+def test_the_longest_pause_counts() -> None:
+    """A later answer with a shorter one does not end it. Who cannot wait that long is told why."""
+    with ScriptedCluster() as cluster:
+        connection = connect(cluster)
+        ask(connection)
+        cluster.script(3, lambda call: MetadataResponse(throttle_time_ms=400), lambda call: MetadataResponse(throttle_time_ms=1))
+        tickets = [connection.submit(MetadataRequest(), now_ms()) for _ in range(2)]
+        drive(connection, lambda: all(ticket.done for ticket in tickets))
+        started_ms = now_ms()
+        impatient = connection.submit(MetadataRequest(), now_ms(), timeout_ms=50)
+        drive(connection, lambda: impatient.done)
+        assert isinstance(impatient.error, TimedOutError)
+        assert "quota" in str(impatient.error)
+        ask(connection)
+        assert now_ms() - started_ms >= 350
+        connection.close()
+
+
+def with_sasl(cluster: ScriptedCluster, *, lifetime_ms: int = 0) -> Connection:
+    """A connection that says that it is alice, to brokers that believe everything."""
+    cluster.versions |= {17: (0, 1), 36: (0, 2)}
+    cluster.script(17, lambda call: SaslHandshakeResponse(mechanisms=["PLAIN"]), keep=True)
+    cluster.script(36, lambda call: SaslAuthenticateResponse(session_lifetime_ms=lifetime_ms), keep=True)
+    return connect(cluster, authenticate=partial(Authentication, Sasl("PLAIN", "alice", "secret")))
+
+
+def keys(cluster: ScriptedCluster) -> list[int]:
+    """The APIs of the requests that came, in order."""
+    return [call.key for call in cluster.calls()]
+
+
+def test_nothing_is_asked_before_the_broker_knows_who_asks() -> None:
+    """Versions, mechanism, credentials, and then what waits."""
+    with ScriptedCluster() as cluster:
+        connection = with_sasl(cluster)
+        tickets = [connection.submit(MetadataRequest(), now_ms()) for _ in range(3)]
+        drive(connection, lambda: tickets[-1].done)
+        assert keys(cluster) == [18, 17, 36, 3, 3, 3]
+        assert {call.version for call in cluster.calls(36)} == {2}
+        assert cluster.calls(36)[0].request.auth_bytes == b"\0alice\0secret"
+        connection.close()
+
+
+def test_an_authentication_in_between_costs_no_request() -> None:
+    """What is on its way is answered before it, what waits leaves after it; each ticket gets its own answer."""
+    with ScriptedCluster() as cluster:
+        connection = with_sasl(cluster, lifetime_ms=60_000)
+        ask(connection)
+        numbers = itertools.count()
+        cluster.script(3, lambda call: MetadataResponse(controller_id=next(numbers)), keep=True)
+        now, later = now_ms(), now_ms() + 50_000
+        tickets = [connection.submit(MetadataRequest(), at, timeout_ms=300_000) for at in (now, now, later, later)]
+        drive(connection, lambda: all(ticket.done for ticket in tickets))
+        assert [ticket.result().controller_id for ticket in tickets] == [0, 1, 2, 3]
+        assert keys(cluster) == [18, 17, 36, 3, 3, 3, 17, 36, 3, 3]
+        connection.close()
+
+
+def test_a_refusal_in_between_fails_what_waits() -> None:
+    """With the broker's reason; what was under way has its answer."""
+    with ScriptedCluster() as cluster:
+        connection = with_sasl(cluster, lifetime_ms=60_000)
+        ask(connection)
+        cluster.unscript(36)
+        cluster.script(36, lambda call: SaslAuthenticateResponse(58, "no more"))
+        early, late = connection.submit(MetadataRequest(), now_ms()), connection.submit(MetadataRequest(), now_ms() + 50_000)
+        drive(connection, lambda: early.done and late.done)
+        assert early.error is None
+        assert isinstance(late.error, AuthenticationError)
+        assert "no more" in str(late.error)
+        assert not late.sent
+
+
+def test_a_password_that_cannot_be_had_ends_the_connection(tmp_path: pathlib.Path) -> None:
+    """Before the broker is spoken to. What a caller's own code raises goes through to the caller."""
+
+    def broken() -> str:
+        raise ZeroDivisionError
+
+    with ScriptedCluster() as cluster:
+        missing = partial(Authentication, Sasl("PLAIN", "alice", SecretFile(tmp_path / "nowhere")))
+        assert isinstance(ask(connect(cluster, authenticate=missing)).error, SettingError)
+        connection = connect(cluster, authenticate=partial(Authentication, Sasl("PLAIN", "alice", broken)))
+        ticket = connection.submit(MetadataRequest(), now_ms())
+        with pytest.raises(ZeroDivisionError):
+            connection.expire(now_ms())
+        assert isinstance(ticket.error, AuthenticationError)
+        assert keys(cluster) == []
 
 
 def test_large_answers_arrive_whole() -> None:

@@ -500,3 +500,28 @@ def test_apache_kafka_halves_what_is_too_large(apache: Any) -> None:
         deliveries = drain(producer)
     assert errors(deliveries) == ["MESSAGE_TOO_LARGE"]
     assert list(itertools.chain(*(batch.values for batch in read_back(bootstrap, "small")))) == values[:700] + values[701:]
+
+
+def test_a_broker_that_asks_for_a_pause_gets_it() -> None:
+    """The next batch for it leaves when its quota allows it again; meanwhile another broker gets what is for it."""
+    with ScriptedCluster(nodes=2, topics={"t": 2}) as cluster, Producer(cluster.bootstrap, linger_ms=0) as producer:
+
+        def slowly(call: Call) -> Any:
+            response = cluster.answer(call)
+            response.throttle_time_ms = 500
+            return response
+
+        producer.produce_many("t", [b"first"], partition=0)
+        producer.produce_many("t", [b"first"], partition=1)
+        assert errors(drain(producer)) == []
+        cluster.script(0, slowly)
+        producer.produce_many("t", [b"second"], partition=0)
+        assert errors(drain(producer)) == []
+        began = time.monotonic()
+        producer.produce_many("t", [b"third"], partition=0)
+        producer.produce_many("t", [b"second"], partition=1)
+        (quick,) = producer.poll(400)
+        assert quick.partition == 1
+        assert errors(drain(producer)) == []
+        assert time.monotonic() - began >= 0.48
+        assert cluster.values("t", 0) == [b"first", b"second", b"third"]

@@ -49,7 +49,7 @@ def test_a_refused_connection_is_seen(poller: Poller) -> None:
 
 def connect(port: int, poller: Poller) -> None:
     """To the end of the attempt; some systems refuse at the beginning already."""
-    transport = open_transport(resolve("127.0.0.1", port)[0])
+    transport = open_transport(resolve("127.0.0.1", port)[0], "127.0.0.1")
     try:
         poller.set(transport.fileno(), writing=True)
         assert poller.wait(5_000)

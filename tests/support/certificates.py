@@ -13,6 +13,7 @@ import subprocess
 from dataclasses import dataclass
 
 KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-noenc")
+ADDRESSES = "IP:127.0.0.1,DNS:localhost"
 
 
 @dataclass(frozen=True)
@@ -34,15 +35,25 @@ class Authority:
         place = ("-keyout", str(self._key), "-out", str(self.certificate), "-days", "1", "-subj", f"/CN={name}")
         openssl("req", "-x509", *KEY, *place, "-addext", "basicConstraints=critical,CA:true")
 
-    def issue(self, name: str, subject: str, *, key: tuple[str, ...] = KEY) -> Certificate:
-        """A certificate for this subject, with 127.0.0.1 and localhost as its addresses."""
+    def issue(self, name: str, subject: str, *, key: tuple[str, ...] = KEY, addresses: str = ADDRESSES, days: int = 1) -> Certificate:
+        """A certificate for this subject, with 127.0.0.1 and localhost as its addresses. With -1 days it ended yesterday."""
         made = Certificate(*(self.directory / f"{name}.{ending}" for ending in ("crt", "key", "pem")))
         request = self.directory / f"{name}.csr"
         subject_of = ("-utf8", "-multivalue-rdn", "-subj", subject)
         openssl("req", "-new", *key, "-keyout", str(made.key), "-out", str(request), *subject_of)
         extensions = self.directory / f"{name}.ext"
-        extensions.write_text("subjectAltName=IP:127.0.0.1,DNS:localhost\nextendedKeyUsage=serverAuth,clientAuth\n")
-        signed = ("-CA", str(self.certificate), "-CAkey", str(self._key), "-CAcreateserial", "-days", "1", "-extfile", str(extensions))
+        extensions.write_text(f"subjectAltName={addresses}\nextendedKeyUsage=serverAuth,clientAuth\n")
+        signed = (
+            "-CA",
+            str(self.certificate),
+            "-CAkey",
+            str(self._key),
+            "-CAcreateserial",
+            "-days",
+            str(days),
+            "-extfile",
+            str(extensions),
+        )
         openssl("x509", "-req", "-in", str(request), "-out", str(made.chain), *signed)
         made.keystore.write_text(made.key.read_text() + made.chain.read_text())
         for path in (made.key, made.keystore):

@@ -223,10 +223,10 @@ class ScriptedCluster:
         with self._lock:
             self._scripts.pop(key, None)
 
-    def calls(self, key: int) -> list[Call]:
-        """The requests of an API that came so far."""
+    def calls(self, key: int | None = None) -> list[Call]:
+        """The requests of an API, or of all, that came so far."""
         with self._lock:
-            return [call for call in self._calls if call.key == key]
+            return [call for call in self._calls if key is None or call.key == key]
 
     def all_calls(self) -> list[Call]:
         """Every request that came so far, in order."""
@@ -296,6 +296,10 @@ class ScriptedCluster:
             answer = script(call)
             if answer is not None:
                 return answer
+        return self.answer(call)
+
+    def answer(self, call: Call) -> Any:
+        """The ordinary answer, for a script that changes something in it."""
         ordinary: dict[int, Script] = {
             0: self._produce,
             3: self._metadata,

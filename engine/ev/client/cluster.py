@@ -16,7 +16,7 @@ from time import monotonic
 from ev.client.connection import CLOSED, CONNECT_TIMEOUT_MS, READY, REQUEST_TIMEOUT_MS, Connection, Ticket
 from ev.client.metadata import Metadata
 from ev.client.transport import Poller, open_transport
-from ev.errors import ErrorCode, KafkaError, SettingError, TimedOutError, UnknownTopicError, UnreachableError
+from ev.errors import AuthenticationError, ErrorCode, KafkaError, SettingError, TimedOutError, UnknownTopicError, UnreachableError
 from ev.wire.messages.k03_metadata import MetadataRequest, MetadataRequestTopic
 
 TYPE_CHECKING = False
@@ -24,8 +24,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
     from typing import Any, TypeVar
 
+    from ev.client.authentication import Authentication
     from ev.client.metadata import TopicInfo
+    from ev.client.security import Security
     from ev.client.transport import OpenTransport
+    from ev.errors import EvError
     from ev.wire.codec import Message
     from ev.wire.messages.k10_find_coordinator import FindCoordinatorResponse
 
@@ -94,6 +97,7 @@ class Cluster:
         reconnect_backoff_ms: int = 50,
         reconnect_backoff_max_ms: int = 1_000,
         metadata_max_age_ms: int = METADATA_MAX_AGE_MS,
+        security: Security | None = None,
         open_transport: OpenTransport = open_transport,
     ) -> None:
         self.bootstrap = bootstrap
@@ -105,6 +109,10 @@ class Cluster:
         self._reconnect_backoff = Backoff(reconnect_backoff_ms, reconnect_backoff_max_ms)
         self._metadata_max_age_ms = metadata_max_age_ms
         self._open_transport = open_transport
+        self._authenticate: Callable[[str], Authentication] | None = None
+        if security is not None:
+            self._secure(security)
+        self._refusal: EvError | None = None
         # Bootstrap addresses have the ids -1, -2, …, as long as nobody knows which brokers they are.
         self._addresses = {-1 - index: pair for index, pair in enumerate(parse_bootstrap(bootstrap))}
         self._bootstrap_ids = list(self._addresses)
@@ -123,6 +131,19 @@ class Cluster:
 
     def __repr__(self) -> str:
         return f"Cluster({self.bootstrap!r})"
+
+    def _secure(self, security: Security) -> None:
+        """Load what the settings need, and nothing else: `ssl` costs 15 ms."""
+        if security.tls is not None:
+            from ev.client.tls import tls_opener  # noqa: PLC0415
+
+            self._open_transport = tls_opener(security.tls)
+        if security.sasl is not None:
+            from functools import partial  # noqa: PLC0415
+
+            from ev.client.authentication import Authentication  # noqa: PLC0415
+
+            self._authenticate = partial(Authentication, security.sasl)
 
     @staticmethod
     def now_ms() -> int:
@@ -296,6 +317,7 @@ class Cluster:
             connect_timeout_ms=self.connect_timeout_ms,
             request_timeout_ms=self.request_timeout_ms,
             open_transport=self._open_transport,
+            authenticate=self._authenticate,
         )
         self._connections[node_id] = connection
         connection.expire(now_ms)
@@ -354,6 +376,11 @@ class Cluster:
             due_ms = max(self.now_ms(), since_ms + self.backoff.after(max(0, self._update_attempts - 1)))
             self._update_at_ms = due_ms if self._update_at_ms is None else min(self._update_at_ms, due_ms)
 
+    def take_refusal(self) -> EvError | None:
+        """Why the metadata could not be brought up to date when another try would have ended in the same way. It is told once."""
+        refusal, self._refusal = self._refusal, None
+        return refusal
+
     def refresh(self, topics: Iterable[str] | None = (), *, timeout_ms: int | None = None, create: bool = False) -> Metadata:
         """Ask now and wait for the answer: about these topics, about none (brokers only), or, with None, about all."""
         asked = None if topics is None else list(topics)
@@ -399,6 +426,10 @@ class Cluster:
 
         def updated(ticket: Ticket) -> None:
             self._update_ticket = None
+            if isinstance(ticket.error, (AuthenticationError, SettingError)):
+                self._refusal = ticket.error
+                self._update_attempts += 1
+                return  # whoever needs the metadata takes the refusal, and may ask again
             failed = ticket.error is not None or ticket.response.error_code != 0
             if not failed:
                 self._apply(ticket.response, everything=watched is None)
@@ -415,6 +446,7 @@ class Cluster:
         if response.error_code:
             self.metadata.brokers.clear()  # what the broker says is: begin again from the bootstrap addresses
             raise KafkaError(response.error_code)
+        self._refusal = None
         self.metadata.apply(response, everything=everything)
         self._updated_ms = self.now_ms()
         for broker in self.metadata.brokers.values():

@@ -1,16 +1,17 @@
 """One connection to one broker: requests leave in order, answers come back in order.
 
-    WAITING ──> CONNECTING ──> NEGOTIATING ──> READY ──> CLOSED
-    (back-off)   (each address    (ApiVersions,            (every ticket that is left
-                  of the host)     v3, else v0)             gets the error)
+    WAITING ──> CONNECTING ──> NEGOTIATING ──> AUTHENTICATING ──> READY ──> CLOSED
+    (back-off)   (each address    (ApiVersions,   (SASL, if asked              (every ticket that
+                  of the host,     v3, else v0)    for; again while             is left gets
+                  TLS)                             READY, when due)             the error)
 
 A state machine over a transport that never blocks: `submit` takes a message and gives a Ticket, `work` is called when the transport can be
 read or written, `expire` when time has passed; each is told what time it is. Requests are pipelined: any number may be on their way. A
 ticket is finished by an answer or by an error, and then its callback, if it has one, is called once.
 
 What an error says of a request: when `ticket.sent` is false nothing of it left this machine, when it is true the broker may have acted on
-it. A request whose deadline passes takes the connection with it, as nothing behind it could be answered either. TLS and SASL come between
-connecting and negotiating: see `ev.client.transport`.
+it. A request whose deadline passes takes the connection with it, as nothing behind it could be answered either. Who is refused gets an
+AuthenticationError: another try would end in the same way.
 """
 
 from __future__ import annotations
@@ -20,7 +21,18 @@ import sys
 from ev import __version__
 from ev.client.inbox import Inbox
 from ev.client.transport import open_transport, resolve
-from ev.errors import ClientError, ErrorCode, EvError, KafkaError, MalformedError, TimedOutError, UnreachableError, UnsupportedApiError
+from ev.errors import (
+    AuthenticationError,
+    ClientError,
+    ErrorCode,
+    EvError,
+    KafkaError,
+    MalformedError,
+    SettingError,
+    TimedOutError,
+    UnreachableError,
+    UnsupportedApiError,
+)
 from ev.wire.codec import decode, encode_parts
 from ev.wire.header import decode_response_header, encode_request_header
 from ev.wire.messages.k18_api_versions import ApiVersionsRequest, ApiVersionsResponse
@@ -30,11 +42,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from ev.client.authentication import Authentication
     from ev.client.transport import Address, OpenTransport, Transport
     from ev.wire.codec import Message
     from ev.wire.primitives import Buffer
 
-WAITING, CONNECTING, NEGOTIATING, READY, CLOSED = range(5)
+WAITING, CONNECTING, NEGOTIATING, AUTHENTICATING, READY, CLOSED = range(6)
+STATES = ("waiting", "connecting", "negotiating", "authenticating", "ready", "closed")
 
 REQUEST_TIMEOUT_MS = 30_000
 CONNECT_TIMEOUT_MS = 10_000
@@ -127,6 +141,7 @@ class Connection:
         connect_timeout_ms: int = CONNECT_TIMEOUT_MS,
         request_timeout_ms: int = REQUEST_TIMEOUT_MS,
         open_transport: OpenTransport = open_transport,
+        authenticate: Callable[[str], Authentication] | None = None,
     ) -> None:
         self.host = host
         self.port = port
@@ -139,6 +154,8 @@ class Connection:
         self.last_used_ms = now_ms
         self._connect_at_ms = now_ms if connect_at_ms is None else connect_at_ms
         self._open_transport = open_transport
+        self._authentication = None if authenticate is None else authenticate(self.address)
+        self._telling: Ticket | None = None  # the message of SASL that waits for its answer; meanwhile nothing else is sent
         self._addresses: list[Address] | None = None
         self._connect_deadline_ms = 0
         self._transport: Transport | None = None
@@ -153,12 +170,13 @@ class Connection:
         self._correlation_id = 0
         self._negotiation_version = _NEGOTIATION_VERSION
         self._quiet_until_ms = 0
+        self._was_answered = False
         self._queue: list[Ticket] = []
         self._in_flight: list[Ticket] = []
         self._without_reply: list[tuple[int, Ticket]] = []
 
     def __repr__(self) -> str:
-        return f"Connection({self.address}, {('waiting', 'connecting', 'negotiating', 'ready', 'closed')[self.state]})"
+        return f"Connection({self.address}, {STATES[self.state]})"
 
     @property
     def address(self) -> str:
@@ -171,7 +189,7 @@ class Connection:
 
     def peer(self) -> tuple[str, int] | None:
         """The other side's numeric host and port, while connected."""
-        return self._transport.peer() if self._transport is not None and self.state in (NEGOTIATING, READY) else None
+        return self._transport.peer() if self._transport is not None and NEGOTIATING <= self.state <= READY else None
 
     # What the owner calls
 
@@ -220,27 +238,31 @@ class Connection:
 
     @property
     def wants_write(self) -> bool:
-        return bool(self._out) or self.state == CONNECTING
+        return bool(self._out) or (self._transport is not None and self._transport.wants_write)
 
     def work(self, now_ms: int, readable: bool, writable: bool) -> None:
         """The transport can be read or written. Finishes tickets; closes itself when the connection is gone."""
         try:
             if self.state == CONNECTING and (writable or readable):
                 self._connected(now_ms)
-            if readable and self.state in (NEGOTIATING, READY):
+            if readable and NEGOTIATING <= self.state <= READY:
                 self._receive(now_ms)
-            if self.state in (NEGOTIATING, READY) and self._out:
+            if NEGOTIATING <= self.state <= READY and self.wants_write:
                 self._flush()
         except OSError as error:
-            self._fail(now_ms, f"{error.strerror or error}")
+            self._broke(now_ms, error.strerror or str(error))
         except MalformedError as error:
             self.close(UnreachableError(f"{self.address} sent what is no answer: {error}"))
+        except UnreachableError as error:
+            self._fail(now_ms, str(error))
+        except (AuthenticationError, SettingError, UnsupportedApiError) as error:
+            self.close(error)
 
     def expire(self, now_ms: int) -> None:
         """Time has passed: begin to connect, give up what is too late, send what was held back."""
         if self.state == WAITING and now_ms >= self._connect_at_ms:
             self._connect(now_ms)
-        elif self.state in (CONNECTING, NEGOTIATING) and now_ms >= self._connect_deadline_ms:
+        elif CONNECTING <= self.state <= AUTHENTICATING and now_ms >= self._connect_deadline_ms:
             self._fail(now_ms, f"no answer within {self.connect_timeout_ms} ms")
         if self.state == READY and self._queue and now_ms >= self._quiet_until_ms:
             self._send_queue(now_ms)
@@ -252,7 +274,12 @@ class Connection:
         if late:
             self._queue = [ticket for ticket in self._queue if ticket.deadline_ms > now_ms]
             for ticket in late:
-                ticket.finish(error=TimedOutError(f"no connection to {self.address} in the time allowed"))
+                ticket.finish(error=TimedOutError(self._held_back(now_ms)))
+
+    def _held_back(self, now_ms: int) -> str:
+        if self.state == READY and now_ms < self._quiet_until_ms:
+            return f"{self.address} asked for a pause, because of a quota, that was longer than the time allowed"
+        return f"no connection to {self.address} in the time allowed"
 
     def next_deadline_ms(self) -> int | None:
         """When `expire` has something to do if nothing else happens."""
@@ -261,9 +288,9 @@ class Connection:
         deadlines += [ticket.deadline_ms for _, ticket in self._without_reply]
         if self.state == WAITING and self._queue:
             deadlines.append(self._connect_at_ms)
-        elif self.state in (CONNECTING, NEGOTIATING):
+        elif CONNECTING <= self.state <= AUTHENTICATING:
             deadlines.append(self._connect_deadline_ms)
-        elif self._queue:
+        elif self._queue and self._telling is None:
             deadlines.append(self._quiet_until_ms)
         return min(deadlines, default=None)
 
@@ -286,7 +313,6 @@ class Connection:
 
     def _connect(self, now_ms: int) -> None:
         """Begin with the next address of the host; without one left, give up."""
-        self._connect_deadline_ms = now_ms + self.connect_timeout_ms
         self.state = CONNECTING
         if self._transport is not None:
             self._transport.close()
@@ -295,12 +321,14 @@ class Connection:
         try:
             if self._addresses is None:
                 self._addresses = resolve(self.host, self.port)
-        except ClientError as error:
+                self._prepare()
+        except (ClientError, SettingError) as error:
             self.close(error)
             return
+        self._connect_deadline_ms = now_ms + self.connect_timeout_ms
         while self._addresses:
             try:
-                self._transport = self._open_transport(self._addresses.pop(0))
+                self._transport = self._open_transport(self._addresses.pop(0), self.host)
                 return
             except OSError as error:
                 problem = error.strerror or str(error)
@@ -308,9 +336,21 @@ class Connection:
 
     def _connected(self, now_ms: int) -> None:
         assert self._transport is not None
-        self._transport.finish_connect()
+        if not self._transport.finish_connect():
+            return
         self.state = NEGOTIATING
         self._negotiate()
+
+    def _broke(self, now_ms: int, reason: str) -> None:
+        """The other side ended it. One that does so before it has answered anything was probably waiting for something else."""
+        if not self._was_answered and self._transport is not None and self.state in (NEGOTIATING, READY):
+            if self.state == READY:
+                reason += ": it may want SASL"
+            elif self._transport.encrypted:
+                reason += ": it may want a certificate of the client, or not trust the one it got"
+            else:
+                reason += ": it may want TLS"
+        self._fail(now_ms, reason)
 
     def _fail(self, now_ms: int, reason: str) -> None:
         """The connection broke, or never came about: then the host's next address is tried."""
@@ -342,9 +382,64 @@ class Connection:
         self._versions = {row.api_key: (row.min_version, row.max_version) for row in response.api_keys}
         self.features = {row.name: row.max_version_level for row in response.finalized_features}
         self.features_epoch = response.finalized_features_epoch
+        if self._authentication is None:
+            self._ready(now_ms)
+        else:
+            self.state = AUTHENTICATING
+            self._authenticate(self._authentication, now_ms)
+
+    def _ready(self, now_ms: int) -> None:
         self.state = READY
         self.was_ready = True
         self._send_queue(now_ms)
+
+    # Saying who we are
+
+    def _prepare(self) -> None:
+        """Get the password or token. A caller's own way may raise anything: that ends the connection, and goes on to the caller."""
+        if self._authentication is None:
+            return
+        try:
+            self._authentication.prepare()
+        except EvError:
+            raise
+        except BaseException:
+            self.close(AuthenticationError(f"the password or token for {self.address} could not be got"))
+            raise
+
+    def _authenticate(self, authentication: Authentication, now_ms: int) -> None:
+        """Begin to say who we are. What was sent before is answered before."""
+        assert self._transport is not None
+        authentication.check_exposure(self._transport.encrypted, self._transport.peer()[0])
+        self._tell(authentication.begin(now_ms), now_ms)
+
+    def _tell(self, message: Message, now_ms: int) -> None:
+        deadlines = [ticket.deadline_ms for ticket in self._in_flight]
+        self._telling = ticket = Ticket(message, max(deadlines, default=now_ms) + self.request_timeout_ms)
+        ticket.version = self.api_version(type(message))
+        ticket.correlation_id = self._put(type(message), message, ticket.version)
+        ticket.sent = True
+        self._in_flight.append(ticket)
+        self._flush()
+
+    def _told(self, authentication: Authentication, response: Any, now_ms: int) -> None:
+        """The broker answered what we told it: there is more to say, or it knows us now."""
+        self._telling = None
+        message = authentication.answered(response, now_ms)
+        if message is not None:
+            self._tell(message, now_ms)
+        else:
+            self._ready(now_ms)
+
+    def _authenticate_again(self, authentication: Authentication, now_ms: int) -> None:
+        """Before the session ends. Called while requests wait; they leave afterwards."""
+        try:
+            self._prepare()
+            self._authenticate(authentication, now_ms)
+        except OSError as error:
+            self._broke(now_ms, error.strerror or str(error))
+        except (ClientError, SettingError) as error:
+            self.close(error)
 
     # Sending
 
@@ -361,7 +456,11 @@ class Connection:
         return self._correlation_id
 
     def _send_queue(self, now_ms: int) -> None:
-        if now_ms < self._quiet_until_ms:
+        if now_ms < self._quiet_until_ms or self._telling is not None or not self._queue:
+            return
+        authentication = self._authentication
+        if authentication is not None and authentication.due_ms is not None and now_ms >= authentication.due_ms:
+            self._authenticate_again(authentication, now_ms)
             return
         queue, self._queue = self._queue, []
         for ticket in queue:
@@ -380,11 +479,11 @@ class Connection:
         try:
             self._flush()
         except OSError as error:
-            self._fail(now_ms, f"{error.strerror or error}")
+            self._broke(now_ms, error.strerror or str(error))
 
     def _flush(self) -> None:
         assert self._transport is not None
-        while self._out:
+        while self._out or self._transport.wants_write:
             sent = self._transport.send(self._out)
             if not sent:
                 break
@@ -404,16 +503,18 @@ class Connection:
     # Receiving
 
     def _receive(self, now_ms: int) -> None:
-        assert self._transport is not None
-        frames = self._inbox.receive(self._transport)
-        if frames is None:
-            self._fail(now_ms, "the broker closed it")
-            return
-        for frame in frames:
-            if self.state == NEGOTIATING:
-                self._negotiated(frame, now_ms)
-            elif self.state == READY:
-                self._answered(frame, now_ms)
+        while self._transport is not None:
+            frames = self._inbox.receive(self._transport)
+            if frames is None:
+                self._broke(now_ms, "the broker closed it")
+                return
+            for frame in frames:
+                if self.state == NEGOTIATING:
+                    self._negotiated(frame, now_ms)
+                elif self.state in (AUTHENTICATING, READY):
+                    self._answered(frame, now_ms)
+            if self._transport is None or not self._transport.pending:
+                return
 
     def _answered(self, frame: Buffer, now_ms: int) -> None:
         if not self._in_flight:
@@ -424,9 +525,13 @@ class Connection:
             raise MalformedError(f"answer {correlation_id} came where answer {ticket.correlation_id} was due")
         response, _ = decode(ticket.response_class, ticket.version, frame, position)
         self._in_flight.pop(0)
+        self._was_answered = True
         throttle_ms = getattr(response, "throttle_time_ms", 0)
         if throttle_ms > 0:
-            self._quiet_until_ms = now_ms + throttle_ms
+            self._quiet_until_ms = max(self._quiet_until_ms, now_ms + throttle_ms)
+        if ticket is self._telling and self._authentication is not None:
+            self._told(self._authentication, response, now_ms)
+            return
         ticket.finish(response)
 
     def _time_out(self, now_ms: int) -> None:

@@ -15,7 +15,7 @@ import threading
 from ev.client.coordinator import Coordinator
 from ev.client.membership import JOINED, JOINING, STABLE, SYNCING
 from ev.client.results import GroupMetadata
-from ev.errors import EvError, KafkaError, TimedOutError, UnreachableError
+from ev.errors import AuthenticationError, EvError, KafkaError, TimedOutError, UnreachableError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -118,11 +118,13 @@ class GroupSession:
         ticket, self.ticket = self.ticket, None
         assert ticket is not None
         membership = self.membership
-        if isinstance(ticket.error, (UnreachableError, TimedOutError)):
+        if isinstance(ticket.error, (UnreachableError, TimedOutError, AuthenticationError)):
             self.coordinator.forget()
             with self.lock:
                 membership.connection_broke(self.cluster.now_ms())
                 membership.coordinator_lost = False
+            if isinstance(ticket.error, AuthenticationError):
+                raise ticket.error
             return
         response = ticket.result()
         if membership.state == JOINING:
@@ -274,6 +276,10 @@ class Heartbeats:
             response = ticket.result()
         except (KafkaError, UnreachableError, TimedOutError):
             coordinator.forget()  # heartbeats go on; without an answer for a whole session the consumer looks for the coordinator, too
+            return
+        except AuthenticationError as error:
+            with self.session.lock:
+                membership.fail(error)
             return
         except EvError as error:
             with self.session.lock:

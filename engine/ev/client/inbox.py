@@ -13,6 +13,8 @@ FRAME_SIZE_MAX = 256 << 20
 """No answer is larger: a fetch is bounded by 55 MiB and one batch by default. A size beyond it means that no Kafka answers there."""
 
 _SCRATCH_SIZE = 64 * 1024
+_TLS_ALERT = 0x1503
+"""What a server sends that was expecting TLS begins with these two bytes: an alert, of TLS 1.x."""
 
 
 class Inbox:
@@ -51,6 +53,8 @@ class Inbox:
         position = 0
         while self._filled - position >= 4:
             size = int.from_bytes(self._view[position : position + 4], "big")
+            if size >> 16 == _TLS_ALERT:
+                raise MalformedError("what answers there speaks TLS: ask for TLS, or take the port of a listener without it")
             if size > FRAME_SIZE_MAX:
                 raise MalformedError(f"the answer says it is {size} bytes long: what answers there does not speak Kafka's protocol")
             start = position + 4

@@ -28,6 +28,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from ev.errors import EvError
     from ev.wire.messages.k11_join_group import JoinGroupResponse
     from ev.wire.messages.k14_sync_group import SyncGroupResponse
 
@@ -78,7 +79,7 @@ class Membership:
         self.rejoin_reason = "the member joins for the first time"
         self.lost = False
         self.coordinator_lost = False
-        self.failure: KafkaError | None = None
+        self.failure: EvError | None = None
         """A heartbeat's answer that ends the membership; raised where the application can see it."""
         self.join_not_before_ms = 0
         self.heartbeat_due_ms = 0
@@ -247,7 +248,7 @@ class Membership:
         elif code not in TRY_AGAIN:
             self.fail(KafkaError(code))
 
-    def fail(self, error: KafkaError) -> None:
+    def fail(self, error: EvError) -> None:
         """Membership is over: another process has our instance id, or we may not be in the group."""
         self.failure = error
         self.lost = True

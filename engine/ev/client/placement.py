@@ -78,6 +78,9 @@ class Placement:
     def leaderless(self, position: Position) -> None:
         """Nobody is known to lead it: ask again, unless the answer was that it is none of our business."""
         position.not_before_ms = self.cluster.now_ms() + BACKOFF_MS
+        refusal = self.cluster.take_refusal()
+        if refusal is not None:
+            self.problems.append(refusal)
         self.cluster.request_update()
         code = self.cluster.metadata.topic_errors.get(position.topic)
         if code in (ErrorCode.TOPIC_AUTHORIZATION_FAILED, ErrorCode.INVALID_TOPIC_EXCEPTION):

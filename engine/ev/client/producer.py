@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from ev.client.batch import Headers
     from ev.client.delivery import Delivery
     from ev.client.results import GroupMetadata, OffsetToCommit
+    from ev.client.security import Security
     from ev.client.transactions import TransactionBlock, Transactions
     from ev.client.transport import OpenTransport
 
@@ -80,6 +81,7 @@ class Producer:
         transaction_timeout_ms: int = TRANSACTION_TIMEOUT_MS,
         retry_backoff_ms: int = 100,
         retry_backoff_max_ms: int = 1_000,
+        security: Security | None = None,
         open_transport: OpenTransport = open_transport,
     ) -> None:
         if str(acks) not in ACKS:
@@ -100,6 +102,7 @@ class Producer:
             request_timeout_ms=request_timeout_ms,
             retry_backoff_ms=retry_backoff_ms,
             retry_backoff_max_ms=retry_backoff_max_ms,
+            security=security,
             open_transport=open_transport,
         )
         self._accumulator = Accumulator(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ev.errors import KafkaError, UnsupportedApiError
+from ev.errors import KafkaError, TimedOutError, UnreachableError, UnsupportedApiError
 from ev.wire.messages.k22_init_producer_id import InitProducerIdRequest
 
 TYPE_CHECKING = False
@@ -54,7 +54,7 @@ class ProducerId:
             self._attempts = 0
         elif isinstance(error, UnsupportedApiError):
             self.wanted = False  # a broker from before 0.11, or one that leaves it out
-        elif isinstance(error, KafkaError) and not error.retriable:
+        elif not (error.retriable if isinstance(error, KafkaError) else isinstance(error, (UnreachableError, TimedOutError))):
             self.retry_at_ms = self._cluster.now_ms() + self._cluster.backoff.max_ms
             self._refused(error)
         else:

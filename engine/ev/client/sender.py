@@ -13,7 +13,7 @@ from ev.client.cluster import Backoff
 from ev.client.delivery import Delivery
 from ev.client.outbox import ACKNOWLEDGED, FAILED
 from ev.client.producer_id import ProducerId
-from ev.errors import ErrorCode, EvError, KafkaError, UnreachableError, UnsupportedApiError
+from ev.errors import AuthenticationError, ErrorCode, EvError, KafkaError, TimedOutError, UnreachableError
 from ev.wire.messages.k00_produce import PartitionProduceData, ProduceRequest, TopicProduceData
 from ev.wire.records import TRANSACTIONAL
 
@@ -82,16 +82,28 @@ class Sender:
             return
         transaction = self._transaction
         by_node: dict[int, list[Outbox]] = {}
+        leaderless: list[Outbox] = []
         for outbox in self.accumulator.busy.values():
             if outbox.pending and (transaction is None or transaction.admits((outbox.topic, outbox.index))):
                 leader = self.cluster.metadata.leader(outbox.topic, outbox.index)
                 if leader is None:
-                    self.cluster.request_update()
+                    leaderless.append(outbox)
                 else:
                     by_node.setdefault(leader, []).append(outbox)
+        if leaderless:
+            self._look_for_leaders(leaderless)
         for node_id, outboxes in by_node.items():
             while self._node_in_flight.get(node_id, 0) < self._in_flight_max and self._send_request(node_id, outboxes, now_ms):
                 pass
+
+    def _look_for_leaders(self, outboxes: list[Outbox]) -> None:
+        """Nobody is known to lead these; where nobody will say so either, what waits for it is at its end."""
+        refusal = self.cluster.take_refusal()
+        if refusal is None:
+            self.cluster.request_update()
+            return
+        for outbox in outboxes:
+            self._fail_waiting(outbox, refusal)
 
     def _has_id(self, now_ms: int) -> bool:
         """Whether batches can be numbered, or need not be."""
@@ -183,9 +195,9 @@ class Sender:
 
     def _unanswered(self, outbox: Outbox, batch: Batch, ticket: Ticket, now_ms: int) -> None:
         assert ticket.error is not None
-        if isinstance(ticket.error, (UnsupportedApiError, KafkaError)):
+        if not ticket.sent and not isinstance(ticket.error, (UnreachableError, TimedOutError)):
             outbox.in_flight.remove(batch)
-            self._report(outbox, batch, -1, ticket.error)
+            self._report(outbox, batch, -1, _in_doubt(ticket.error) if batch.ambiguous else ticket.error)
             return
         self.cluster.request_update()
         outbox.unanswered(batch, ticket.error, ticket.sent, self._retry_at_ms(batch, now_ms))
@@ -217,9 +229,12 @@ class Sender:
         """Nothing that waits will be sent."""
         for outbox in list(self.accumulator.busy.values()):
             outbox.close_batch()
-            waiting, outbox.pending = outbox.pending, []
-            for batch in waiting:
-                self._report(outbox, batch, -1, error)
+            self._fail_waiting(outbox, error)
+
+    def _fail_waiting(self, outbox: Outbox, error: EvError) -> None:
+        waiting, outbox.pending = outbox.pending, []
+        for batch in waiting:
+            self._report(outbox, batch, -1, _in_doubt(error) if batch.ambiguous else error)
 
     def next_due_ms(self, now_ms: int) -> int:
         """When something has to be done even if no broker says anything."""
@@ -235,3 +250,8 @@ class Sender:
                 if retry_at_ms > now_ms:
                     due.append(retry_at_ms)
         return min(due)
+
+
+def _in_doubt(error: EvError) -> EvError:
+    """The last attempt was refused, but one before it ended without an answer."""
+    return AuthenticationError(f"{error}; an earlier attempt may have been written")

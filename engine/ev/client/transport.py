@@ -1,6 +1,6 @@
 """The byte pipe under a connection: a non-blocking socket, and the wait for several of them.
 
-`open_transport` is the one place where a transport is made; what speaks TLS will be made there, too, with the same methods. The C modules
+`open_transport` makes one; `ev.client.tls` has another that makes those that speak TLS, with the same methods. The C modules
 `_socket` and `select` are used as they are: the module `socket` brings enum, selectors and collections with it, 6 ms of start-up
 that a one-shot `ev produce` would feel, for conveniences that a non-blocking client has no use for.
 """
@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 
     Address = tuple[int, Any]
     """Address family and socket address, as the resolver gives them."""
-    OpenTransport = Callable[[Address], "Transport"]
+    OpenTransport = Callable[[Address, str], "Transport"]
+    """The second argument is the host's name, as the caller wrote it."""
 
 _UNDER_WAY = frozenset((EINPROGRESS, EALREADY, EAGAIN, EWOULDBLOCK))
 _BUFFERS_MAX = 512
@@ -53,10 +54,17 @@ def resolve(host: str, port: int) -> list[Address]:
 class Transport:
     """A TCP connection that never blocks. Every method raises OSError when the connection is gone."""
 
-    __slots__ = ("_socket",)
+    __slots__ = ("_socket", "wants_write")
+
+    encrypted = False
+    """Whether nobody on the way can read what is sent."""
+    pending = False
+    """Whether bytes have come that the socket does not announce any more: receive again."""
 
     def __init__(self, address: Address) -> None:
         family, where = address
+        self.wants_write = True
+        """The transport has to write before it can go on, whether or not its user has something to send."""
         self._socket = Socket(family, SOCK_STREAM)
         try:
             self._socket.setblocking(False)
@@ -72,11 +80,13 @@ class Transport:
     def fileno(self) -> int:
         return self._socket.fileno()
 
-    def finish_connect(self) -> None:
-        """Called when the socket became writable for the first time."""
+    def finish_connect(self) -> bool:
+        """True when it is connected. Called when the socket became writable for the first time, and until then as often as it is ready."""
         error = self._socket.getsockopt(SOL_SOCKET, SO_ERROR)
         if error:
             raise OSError(error, strerror(error))
+        self.wants_write = False
+        return True
 
     def peer(self) -> tuple[str, int]:
         """Host, as digits, and port of the other side."""
@@ -101,7 +111,7 @@ class Transport:
         self._socket.close()
 
 
-def open_transport(address: Address) -> Transport:
+def open_transport(address: Address, host: str) -> Transport:
     """Begin to connect; the transport is connected when it becomes writable and finish_connect() does not raise."""
     return Transport(address)
 
