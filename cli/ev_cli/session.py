@@ -17,7 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from ev.client import Admin, Consumer, Producer
+    from ev.client import Admin, Consumer, Producer, Security
     from ev_cli.local_engine import LocalEngine
 
 DEFAULT_PORT = 9092
@@ -27,10 +27,18 @@ DEFAULT_LISTEN = f"127.0.0.1:{DEFAULT_PORT}"
 class Target:
     """One engine: a cluster by its bootstrap addresses, or the local engine by its data directory."""
 
-    __slots__ = ("bootstrap", "data_dir", "listen", "name")
+    __slots__ = ("bootstrap", "data_dir", "listen", "name", "security")
 
-    def __init__(self, name: str, bootstrap: str | None = None, data_dir: str | None = None, listen: str | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        bootstrap: str | None = None,
+        data_dir: str | None = None,
+        listen: str | None = None,
+        security: Security | None = None,
+    ) -> None:
         self.name = name
+        self.security = security
         self.bootstrap = bootstrap
         self.data_dir = data_dir
         self.listen = listen
@@ -49,6 +57,7 @@ class Session:
         self.timeout_ms = duration_ms(options.timeout, "--timeout") if options.timeout else 10_000
         self._engine: LocalEngine | None = None
         self._address: str | None = None
+        self._is_prepared = False
 
     @property
     def where(self) -> str:
@@ -73,6 +82,23 @@ class Session:
         if self._address is None:
             self._address = self.target.bootstrap or self.engine.address_for_use()
         return self._address
+
+    @property
+    def security(self) -> Security | None:
+        """How to speak to it. A program that tells the password is asked before anybody is connected to, as it may ask a person."""
+        security = self.target.security
+        if security is not None and not self._is_prepared:
+            from ev.client.security import SecretCommand, told
+            from ev_cli.contexts import exposed_file
+
+            self._is_prepared = True
+            exposed = exposed_file(security)
+            if exposed is not None:
+                self.talk(f"others on this machine may read {exposed}: chmod 600 {exposed}")
+            password = None if security.sasl is None else security.sasl.password
+            if isinstance(password, SecretCommand):
+                told(password)
+        return security
 
     def properties(self, allowed: dict[str, tuple[str, str]]) -> dict[str, Any]:
         """The -X client properties as keyword arguments; `allowed` maps Kafka's name to (keyword, type)."""
@@ -103,17 +129,17 @@ class Session:
     def producer(self, **settings: Any) -> Producer:
         from ev.client.producer import Producer
 
-        return Producer(self.bootstrap, **settings)
+        return Producer(self.bootstrap, security=self.security, **settings)
 
     def consumer(self, **settings: Any) -> Consumer:
         from ev.client.consumer import Consumer
 
-        return Consumer(self.bootstrap, **settings)
+        return Consumer(self.bootstrap, security=self.security, **settings)
 
     def admin(self) -> Admin:
         from ev.client.admin import Admin
 
-        return Admin(self.bootstrap, timeout_ms=self.timeout_ms, request_timeout_ms=self.timeout_ms)
+        return Admin(self.bootstrap, timeout_ms=self.timeout_ms, request_timeout_ms=self.timeout_ms, security=self.security)
 
     def talk(self, text: str) -> None:
         """A remark on stderr, unless -q."""
@@ -143,7 +169,11 @@ def resolve(options: Any) -> Target:
         return local_target(options)
     project = _project_file()
     if project is not None:
-        named = read_toml(project).get("context")
+        from ev_cli.contexts import refuse_in_project
+
+        content = read_toml(project)
+        refuse_in_project(content, project)
+        named = content.get("context")
         if named is not None:
             return _context(str(named), options)
     current = configuration(options).get("current")
@@ -160,7 +190,7 @@ def local_target(options: Any) -> Target:
 def _context(name: str, options: Any) -> Target:
     contexts = configuration(options).get("contexts", {})
     context = contexts.get(name) if isinstance(contexts, dict) else None
-    if context is None:
+    if not isinstance(context, dict):
         if name == "local":
             return local_target(options)
         import difflib
@@ -168,13 +198,10 @@ def _context(name: str, options: Any) -> Target:
         known = sorted([*contexts, "local"])
         near = difflib.get_close_matches(name, known, 1)
         raise Failure(f"no context {name!r}", f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}", code=3)
-    if str(context.get("security", "plaintext")).lower() != "plaintext":
-        raise Failure(f"context {name!r} wants {context['security']}", "this version of ev speaks plaintext only")
-    bootstrap = context.get("bootstrap")
-    addresses = ",".join(bootstrap) if isinstance(bootstrap, list) else bootstrap
-    if not addresses:
-        raise UsageFailure(f"context {name!r} has no bootstrap addresses", f'add bootstrap = ["HOST:PORT"] in {config_path(options)}')
-    return Target(name, with_ports(str(addresses)))
+    from ev_cli.contexts import Context
+
+    found = Context(name, context, config_path(options) or "")
+    return Target(name, with_ports(found.bootstrap()), security=found.security())
 
 
 def with_ports(addresses: str) -> str:

@@ -208,7 +208,8 @@ class Connection:
         ticket = Ticket(message, deadline_ms, version_max, expects_reply, callback)
         self.last_used_ms = now_ms
         if self.state == CLOSED:
-            ticket.finish(error=UnreachableError(f"the connection to {self.address} is closed"))
+            why = None if self.was_ready else self.error  # it came to nothing, perhaps while it was being made
+            ticket.finish(error=why or UnreachableError(f"the connection to {self.address} is closed"))
             return ticket
         self._queue.append(ticket)
         if self.state == READY:
