@@ -45,7 +45,7 @@ def test_settings_that_do_not_fit_are_refused(arguments: dict[str, Any]) -> None
     """When they are made, not when they are used."""
     with pytest.raises(SettingError):
         Sasl(**arguments)
-    for wrong in ({"key": "x"}, {"insecure": True, "ca": "x"}):
+    for wrong in ({"key": "x"}, {"insecure": True, "ca": "x"}, {"server_name": ""}, {"server_name": ".example"}):
         with pytest.raises(SettingError):
             Tls(**wrong)
 

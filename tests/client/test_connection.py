@@ -304,6 +304,20 @@ def test_a_refusal_in_between_fails_what_waits() -> None:
         assert not late.sent
 
 
+def test_a_broker_that_goes_away_in_the_middle_is_unreachable() -> None:
+    """That says nothing about the password: another try may end in another way."""
+    with ScriptedCluster() as cluster:
+        for key in (17, 36):
+            connection = with_sasl(cluster)
+            cluster.unscript(key)
+            cluster.script(key, lambda call: CLOSE)
+            ticket = ask(connection)
+            assert isinstance(ticket.error, UnreachableError)
+            assert not ticket.sent
+            cluster.unscript(17)
+            cluster.unscript(36)
+
+
 def test_a_password_that_cannot_be_had_ends_the_connection(tmp_path: pathlib.Path) -> None:
     """Before the broker is spoken to. What a caller's own code raises goes through to the caller."""
 

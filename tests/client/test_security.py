@@ -214,6 +214,14 @@ def test_credentials_that_are_withdrawn_end_the_matter(listeners: AllListeners, 
         assert producer.flush(20_000) == 0
         (delivery,) = producer.poll()
         assert isinstance(delivery.error, AuthenticationError)
+    passwords[0] = PASSWORD
+    with Consumer(listeners.sessions, group=topic, security=security, heartbeat_interval_ms=200) as member:
+        member.subscribe([topic])
+        while not member.assignment():
+            member.poll(200)
+        passwords[0] = "another"
+        with pytest.raises(AuthenticationError):
+            poll_for(member, 20)
     with Consumer(listeners.sasl, security=Security(sasl=Sasl("PLAIN", USER, "wrong"))) as consumer:
         consumer.assign([(topic, 0)])
         with pytest.raises(AuthenticationError):

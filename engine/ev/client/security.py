@@ -43,6 +43,8 @@ class Tls:
     def __post_init__(self) -> None:
         if self.key is not None and self.cert is None:
             raise SettingError("tls has a key without a certificate: give cert, too")
+        if self.server_name is not None and (not self.server_name or self.server_name.startswith(".")):
+            raise SettingError(f"tls.server_name is {self.server_name!r}, which is the name of no host")
         if self.insecure and self.ca is not None:
             raise SettingError("tls.insecure accepts any certificate, so that ca means nothing: leave one of them out")
 
