@@ -360,3 +360,9 @@ def total_lag(ev: CommandLine) -> int:
     described = ev.json("group", "describe", "g")
     partitions = sum(row["end"] for row in described["lag"])
     return int(described["total_lag"]) if partitions == 1000 else 1
+
+
+def test_the_rack_says_where_one_is(ev: CommandLine) -> None:
+    """A broker that has nothing nearer is read from as ever."""
+    ev("produce", "t", data=b"a\nb\n")
+    assert ev("consume", "t", "--rack", "north", "-e").out == b"a\nb\n"

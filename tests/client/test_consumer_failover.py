@@ -1,4 +1,4 @@
-"""One of three Apache Kafka brokers dies while a group reads: nothing is lost, and nothing is read twice that was committed."""
+"""Apache Kafka brokers die while they are read from: nothing is lost, and nothing is read twice that was committed."""
 
 from __future__ import annotations
 
@@ -66,3 +66,38 @@ def test_a_dying_coordinator_and_leader_cost_no_record(tmp_path: pathlib.Path) -
         assert {partition: end.offset for partition, end in ends.items()} == {
             partition: committed.offset for partition, committed in admin.committed_offsets("g").items()
         }
+
+
+@pytest.mark.java
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_the_near_replica_is_read_from_while_it_is_there(tmp_path: pathlib.Path) -> None:
+    """A consumer in the follower's rack reads there; when that broker dies it goes on at the leader, without a gap."""
+    properties = {"broker.rack": "rack-{node}", "replica.selector.class": "org.apache.kafka.common.replica.RackAwareReplicaSelector"}
+    with Kafka(nodes=3, directory=tmp_path, heap="400m", properties=properties) as kafka, Admin(kafka.bootstrap) as admin:
+        near, leader = 3, 2
+        admin.create_topics([NewTopic("t", replicas={0: [leader, near]}, configs={"min.insync.replicas": "1"})])[0].or_raise()
+        found: list[bytes | None] = []
+
+        def read_up_to(count: int) -> None:
+            give_up = time.monotonic() + 120
+            while len(found) < count:
+                found.extend(record.value for record in consumer.poll(500))
+                assert time.monotonic() < give_up
+
+        with Producer(kafka.bootstrap) as producer, Consumer(kafka.bootstrap, rack=f"rack-{near}", max_wait_ms=200) as consumer:
+            consumer.assign([("t", 0)])
+            position = consumer._positions["t", 0]
+            for wave in range(3):
+                producer.produce_many("t", [b"%d" % number for number in range(wave * 100, wave * 100 + 100)])
+                assert producer.flush(60_000) == 0
+                read_up_to(wave * 100 + 100)
+                if wave == 0:
+                    give_up = time.monotonic() + 60
+                    while position.replica != near:  # it lags behind at first, and is named once it is in sync
+                        consumer.poll(200)
+                        assert time.monotonic() < give_up
+                elif wave == 1:
+                    assert position.replica == near
+                    kafka.kill(near)
+        assert found == [b"%d" % number for number in range(300)]

@@ -48,9 +48,18 @@ class Conversation:
     def ask(self) -> None:
         self.request, self.asked = self.fetcher.request([Target(self.position, 3, TOPIC_ID)])
 
-    def answer(self, *batches: bytes, error_code: int = 0, aborted: list[AbortedTransaction] | None = None, now_ms: int = 0) -> None:
+    def answer(
+        self, *batches: bytes, error_code: int = 0, aborted: list[AbortedTransaction] | None = None, now_ms: int = 0, replica: int = -1
+    ) -> None:
         records = memoryview(b"".join(batches))
-        data = PartitionData(partition_index=0, error_code=error_code, high_watermark=100, aborted_transactions=aborted, records=records)
+        data = PartitionData(
+            partition_index=0,
+            error_code=error_code,
+            high_watermark=100,
+            aborted_transactions=aborted,
+            records=records,
+            preferred_read_replica=replica,
+        )
         self.fetcher.answered(self.asked, FetchResponse(responses=[FetchableTopicResponse(topic_id=TOPIC_ID, partitions=[data])]), now_ms)
 
     def read(self, *batches: bytes, **options: object) -> list[tuple[int, bytes | None]]:
@@ -277,3 +286,41 @@ def test_batches_know_their_place_and_size() -> None:
     assert (found.topic, found.partition, found.base_offset, found.next_offset, found.size) == ("t", 0, 4, 6, len(data))
     assert [record.offset for record in found.records()] == [4, 5]
     assert read_header(data).record_count == len(found)
+
+
+def test_a_leader_may_name_a_replica_that_is_near() -> None:
+    """It is told where the consumer is. What it names counts for a while, and until somebody seeks."""
+    talk = Conversation(rack="north", replica_lease_ms=1_000)
+    assert talk.read(replica=2, now_ms=500) == []
+    assert talk.request.rack_id == "north"
+    assert (talk.position.replica, talk.position.replica_until_ms) == (2, 1_500)
+    assert talk.position.readable(500)
+    assert talk.read(batch(0, b"a")) == [(0, b"a")]
+    assert talk.position.replica == 2
+    talk.position.seek(0)
+    assert talk.position.replica == -1
+
+
+@pytest.mark.parametrize("code", [ErrorCode.OFFSET_OUT_OF_RANGE, ErrorCode.NOT_LEADER_OR_FOLLOWER, ErrorCode.REPLICA_NOT_AVAILABLE])
+def test_a_replica_that_does_not_have_it_is_left_for_the_leader(code: int) -> None:
+    """It may lag behind, or be one no more: the position stays what it is."""
+    talk = Conversation(offset=7)
+    talk.read(replica=2)
+    talk.ask()
+    talk.answer(error_code=code)
+    assert talk.position.replica == -1
+    assert talk.position.offset == 7
+    assert talk.fetcher.out_of_range == []
+    assert talk.fetcher.failures == []
+    talk.ask()
+    talk.answer(error_code=ErrorCode.OFFSET_OUT_OF_RANGE)
+    assert talk.fetcher.out_of_range == [(talk.position, talk.position.seeks)]
+
+
+def test_a_replica_that_cannot_be_reached_is_left_for_the_leader() -> None:
+    """Nothing was read, and nothing is lost."""
+    talk = Conversation()
+    talk.read(replica=2)
+    talk.ask()
+    talk.fetcher.unanswered(talk.asked, 0)
+    assert talk.position.replica == -1

@@ -75,6 +75,8 @@ def _settings(options: Any, session: Session) -> dict[str, Any]:
         "request_timeout_ms": session.timeout_ms,
         "timeout_ms": session.timeout_ms,
     }
+    if options.rack is not None:
+        settings["rack"] = options.rack
     if options.group is not None:
         settings["group"] = options.group
         if options.instance_id is not None:

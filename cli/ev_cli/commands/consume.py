@@ -50,6 +50,10 @@ def consume(
     read_uncommitted: Annotated[
         bool, typer.Option("--read-uncommitted", help="Records of open and aborted transactions too.", rich_help_panel=WHICH)
     ] = False,
+    rack: Annotated[
+        str | None,
+        typer.Option("--rack", metavar="NAME", help="Where you are: read from the replica that is near.", rich_help_panel=WHICH),
+    ] = None,
     group: Annotated[
         str | None,
         typer.Option(

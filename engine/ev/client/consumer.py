@@ -30,7 +30,7 @@ from ev.client.offsets import (
     unsettled_code,
 )
 from ev.client.placement import Placement
-from ev.client.positions import EARLIEST, LATEST, RESET_TIMESTAMPS, SETTLED, Positions
+from ev.client.positions import EARLIEST, LATEST, RESET_TIMESTAMPS, SETTLED, UNKNOWN, Positions
 from ev.client.results import CommittedOffset, FoundOffset, GroupMetadata, as_committed
 from ev.client.routing import ask_coordinator, ask_leaders, leader_and_epoch
 from ev.errors import ClosedError, CorruptBatchError, EvError, KafkaError, SettingError, TimedOutError, UnreachableError
@@ -67,7 +67,8 @@ class Consumer:
     """Not safe for threads.
 
     `auto_commit` is True for every 5 s, or an interval in ms: what an earlier poll handed out then counts as processed. `timeout_ms` bounds
-    calls that wait for a broker and have no timeout of their own. Other options are those of `ev.client.cluster.Cluster`.
+    calls that wait for a broker and have no timeout of their own. `rack` says where the consumer is, so that it may read from a replica
+    that is near. Other options are those of `ev.client.cluster.Cluster`.
     """
 
     def __init__(
@@ -89,6 +90,7 @@ class Consumer:
         partition_max_bytes: int = PARTITION_MAX_BYTES,
         max_wait_ms: int = MAX_WAIT_MS,
         check_crcs: bool = True,
+        rack: str = "",
         timeout_ms: int = 60_000,
         request_timeout_ms: int = 30_000,
         **cluster_options: Any,
@@ -124,6 +126,7 @@ class Consumer:
             partition_max_bytes=partition_max_bytes,
             isolation=self._isolation,
             check_crcs=check_crcs,
+            rack=rack,
         )
         self._fetching: set[int] = set()
         self._session: GroupSession | None = None
@@ -456,7 +459,7 @@ class Consumer:
             self._cluster.request_update()
 
     def _send_fetches(self, now_ms: int) -> None:
-        """One request to each broker that leads something readable, has none on its way, and of which nothing is left to hand out.
+        """One request to each broker that has something readable for us, none on its way, and of which nothing is left to hand out.
 
         The last condition is for the partitions that are: a request without them could be a long poll, which they would have to wait for.
         """
@@ -468,16 +471,19 @@ class Consumer:
             if not (position.buffered or position.readable(now_ms)):
                 continue
             where = leader_and_epoch(self._cluster, position.topic, position.index)
+            leader = None if where is None else where[0]
+            source = leader if position.replica == UNKNOWN else self._source(position, leader, now_ms)
             if position.buffered:
-                busy.update(where[:1] if where else ())
-            elif where is None:
+                busy.update(() if source is None else (source,))
+            elif where is None or source is None:
                 self._placement.leaderless(position)
             elif position.needs_check(where[1]):
+                position.replica = UNKNOWN
                 unchecked.setdefault(where[0], []).append(position)
                 epochs[position.topic, position.index] = where[1]
-            elif where[0] not in busy:
+            elif source not in busy:
                 topic_id = self._cluster.metadata.topics[position.topic].topic_id
-                targets.setdefault(where[0], []).append(Target(position, where[1], topic_id))
+                targets.setdefault(source, []).append(Target(position, where[1], topic_id))
         for node, positions in unchecked.items():
             self._placement.check(positions, node, epochs)
         for node, wanted in targets.items():
@@ -486,6 +492,14 @@ class Consumer:
             request, asked = self._fetcher.request(wanted)
             self._fetching.add(node)
             self._cluster.send(request, node, callback=lambda ticket, node=node, asked=asked: self._fetched(ticket, node, asked))  # type: ignore[misc]
+
+    def _source(self, position: Position, leader: int | None, now_ms: int) -> int | None:
+        """The broker to read a partition from: the replica that the leader has named, else the leader."""
+        has_it = self._cluster.metadata.has_replica(position.topic, position.index, position.replica)
+        if has_it and now_ms < position.replica_until_ms:
+            return position.replica
+        position.replica = UNKNOWN
+        return leader
 
     def _fetched(self, ticket: Ticket, node: int, asked: Asked) -> None:
         self._fetching.discard(node)

@@ -9,6 +9,7 @@ what was drained last, plus one answer per broker of at most `max_bytes` (and on
 from __future__ import annotations
 
 from ev.client.fetched import FetchedBatch
+from ev.client.positions import UNKNOWN
 from ev.errors import CorruptBatchError, ErrorCode, EvError, KafkaError, MalformedError
 from ev.wire.messages.k01_fetch import FetchPartition, FetchRequest, FetchTopic
 from ev.wire.records import MAGIC, check_crc, decode_batch, headers
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 MAX_WAIT_MS = 500
 MAX_BYTES = 50 * 1024 * 1024
 PARTITION_MAX_BYTES = 1024 * 1024
+REPLICA_LEASE_MS = 300_000
+"""How long another replica than the leader is read from before the leader is asked again which one is near."""
 READ_UNCOMMITTED, READ_COMMITTED = 0, 1
 ABORT_MARKER = b"\x00\x00\x00\x00"
 """The key of the control record that ends a transaction in vain: version 0, type 0."""
@@ -109,6 +112,8 @@ class Fetcher:
         isolation: int = READ_UNCOMMITTED,
         check_crcs: bool = True,
         backoff_ms: int = 100,
+        rack: str = "",
+        replica_lease_ms: int = REPLICA_LEASE_MS,
     ) -> None:
         self.positions = positions
         self.max_wait_ms = max_wait_ms
@@ -118,6 +123,8 @@ class Fetcher:
         self.isolation = isolation
         self.check_crcs = check_crcs
         self.backoff_ms = backoff_ms
+        self.rack = rack
+        self.replica_lease_ms = replica_lease_ms
         self.ready: list[Piece] = []
         self.metadata_is_stale = False
         self.out_of_range: list[tuple[Position, int]] = []
@@ -152,6 +159,7 @@ class Fetcher:
             max_bytes=self.max_bytes,
             isolation_level=self.isolation,
             topics=list(topics.values()),
+            rack_id=self.rack,
         )
         return request, asked
 
@@ -160,6 +168,7 @@ class Fetcher:
         for position, seeks, _ in asked.partitions.values():
             if position.seeks == seeks:
                 position.fetching = False
+                position.replica = UNKNOWN
                 position.not_before_ms = now_ms + self.backoff_ms
         self.metadata_is_stale = True
 
@@ -190,6 +199,9 @@ class Fetcher:
         if data.error_code:
             self.refused(position, data.error_code, now_ms)
             return
+        if data.preferred_read_replica >= 0:
+            position.replica = data.preferred_read_replica
+            position.replica_until_ms = now_ms + self.replica_lease_ms
         position.high_watermark = data.high_watermark
         position.log_start_offset = data.log_start_offset
         position.last_stable_offset = data.last_stable_offset
@@ -215,6 +227,9 @@ class Fetcher:
 
     def refused(self, position: Position, code: int, now_ms: int) -> None:
         position.not_before_ms = now_ms + self.backoff_ms
+        replica, position.replica = position.replica, UNKNOWN
+        if code == ErrorCode.OFFSET_OUT_OF_RANGE and replica != UNKNOWN:
+            return  # a replica may lag behind: the leader knows
         if code == ErrorCode.OFFSET_OUT_OF_RANGE:
             self.out_of_range.append((position, position.seeks))
         elif code in METADATA_IS_STALE:

@@ -108,6 +108,12 @@ class Metadata:
             partitions[partition.index] = partition
         self.topics[name] = TopicInfo(name, row.topic_id, row.is_internal, partitions)
 
+    def has_replica(self, topic: str, partition: int, node_id: int) -> bool:
+        """Whether that broker is there and has a copy of the partition."""
+        info = self.topics.get(topic)
+        found = info.partitions.get(partition) if info is not None else None
+        return found is not None and node_id in self.brokers and node_id in found.replicas and node_id not in (found.offline or ())
+
     def leader(self, topic: str, partition: int) -> int | None:
         """The broker that leads a partition; None when there is none or it is not known."""
         info = self.topics.get(topic)

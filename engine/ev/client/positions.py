@@ -7,6 +7,9 @@ worthless: `seeks` counts them, and an answer that was asked for under another c
 `epoch` is the leader epoch in which the record before `offset` was written. A leader of a later epoch may have lost that record
 (KIP-320): before it is read from, it is asked where `epoch` ended. `checked_epoch` is the last one that was asked.
 
+A partition is read from its leader, or from another of its `replica`s, which the leader has named because it is nearer (KIP-392): until
+`replica_until_ms`, and as long as all goes well there.
+
 A partition is read when it has an offset, is not paused, has nothing fetched left over and no fetch on its way. Without an offset it first
 waits for the group's committed one, or for the broker to say which offset the reset policy means.
 """
@@ -46,6 +49,8 @@ class Position:
         "not_before_ms",
         "offset",
         "paused",
+        "replica",
+        "replica_until_ms",
         "reset_timestamp",
         "seeks",
         "state",
@@ -66,6 +71,8 @@ class Position:
         self.fetching = False
         self.buffered = 0
         self.not_before_ms = 0
+        self.replica = UNKNOWN
+        self.replica_until_ms = 0
         self.high_watermark = UNKNOWN
         self.log_start_offset = UNKNOWN
         self.last_stable_offset = UNKNOWN
@@ -75,6 +82,7 @@ class Position:
         self.offset = self.fetch_offset = offset
         self.epoch = epoch
         self.checked_epoch = UNKNOWN
+        self.replica = UNKNOWN
         self.state = SETTLED
         self.seeks += 1
         self.buffered = 0
