@@ -182,6 +182,26 @@ def test_the_client_authenticates_again_before_the_session_ends(
         assert consumer.end_offsets([(topic, 0)]) == {(topic, 0): sent}
 
 
+def test_transactions_go_on_from_session_to_session(listeners: AllListeners, fresh: Callable[[str], str]) -> None:
+    """Each is committed whole, whenever its coordinator and leaders want to know again who asks."""
+    topic, count = fresh("topic"), 0
+    security = Security(sasl=sasl(listeners, "SCRAM-SHA-512"))
+    with Producer(listeners.sessions, security=security, create_topics=True, transactional_id=topic) as producer:
+        producer.init_transactions()
+        give_up = time.monotonic() + 1.5 * SESSION_MS / 1000
+        while time.monotonic() < give_up:
+            with producer.transaction():
+                producer.produce_many(topic, [b"%d" % count, b"%d" % (count + 1)])
+            count += 2
+    with Consumer(listeners.sasl, security=security, isolation="read_committed") as consumer:
+        consumer.assign([(topic, 0)])
+        found: list[bytes | None] = []
+        give_up = time.monotonic() + 30
+        while len(found) < count and time.monotonic() < give_up:
+            found += [record.value for record in consumer.poll(500)]
+    assert found == [b"%d" % number for number in range(count)]
+
+
 def test_long_polls_go_on_from_session_to_session(listeners: AllListeners, fresh: Callable[[str], str]) -> None:
     """A consumer in a group that has nothing to read keeps its connections."""
     transports, topic = Counting(), fresh("topic")

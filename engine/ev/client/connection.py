@@ -296,7 +296,7 @@ class Connection:
         return min(deadlines, default=None)
 
     def close(self, error: EvError | None = None) -> None:
-        """Close and finish every ticket with the error."""
+        """Close and finish every ticket with the error. What was sent is in doubt, whatever the reason: that is a lost connection."""
         if self.state == CLOSED:
             return
         self.state = CLOSED
@@ -307,8 +307,11 @@ class Connection:
         self._out.clear()
         tickets = self._in_flight + [ticket for _, ticket in self._without_reply] + self._queue
         self._in_flight, self._without_reply, self._queue = [], [], []
+        lost = self.error
+        if isinstance(lost, AuthenticationError):
+            lost = UnreachableError(f"lost the connection to {self.address}: {lost}")
         for ticket in tickets:
-            ticket.finish(error=self.error)
+            ticket.finish(error=lost if ticket.sent else self.error)
 
     # Connecting
 
