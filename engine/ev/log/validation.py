@@ -26,6 +26,8 @@ from ev.wire.records import (
 )
 
 ZSTD = 4
+CHECKED_FROM = 21
+"""The checksum of a batch covers everything from here."""
 ZSTD_VERSION_MIN = 7
 REFUSED_ATTRIBUTES = LOG_APPEND_TIME | CONTROL | DELETE_HORIZON
 
@@ -42,7 +44,7 @@ def refusal(batch: Buffer, config: TopicConfig, request_version: int) -> KafkaEr
         return NotOneBatchError(f"a batch says it is {size} bytes long, {len(batch)} came")
     if size < len(batch):
         return NotOneBatchError("a Produce request holds exactly one batch per partition")
-    return _size_refusal(size, config) or _content_refusal(fields, request_version)
+    return _size_refusal(size, config) or _checksum_refusal(batch, fields) or _content_refusal(fields, request_version)
 
 
 def _size_refusal(size: int, config: TopicConfig) -> KafkaError | None:
@@ -50,6 +52,12 @@ def _size_refusal(size: int, config: TopicConfig) -> KafkaError | None:
         return KafkaError(ErrorCode.MESSAGE_TOO_LARGE, f"a batch of {size} bytes; max.message.bytes is {config.max_message_bytes}")
     if size > config.segment_bytes:
         return KafkaError(ErrorCode.RECORD_LIST_TOO_LARGE, f"a batch of {size} bytes; segment.bytes is {config.segment_bytes}")
+    return None
+
+
+def _checksum_refusal(batch: Buffer, fields: Fields) -> KafkaError | None:
+    if crc32c(memoryview(batch)[CHECKED_FROM:]) != fields[4]:
+        return KafkaError(ErrorCode.CORRUPT_MESSAGE, "a batch does not match its checksum")
     return None
 
 
@@ -150,6 +158,6 @@ def _stamped(batch: Buffer, now_ms: int) -> bytearray:
     fields[5] |= LOG_APPEND_TIME
     fields[8] = now_ms
     HEADER.pack_into(stamped, 0, *fields)
-    fields[4] = crc32c(memoryview(stamped)[21:])
+    fields[4] = crc32c(memoryview(stamped)[CHECKED_FROM:])
     HEADER.pack_into(stamped, 0, *fields)
     return stamped
