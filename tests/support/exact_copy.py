@@ -165,7 +165,7 @@ class BreakingTransport(Transport):
 def breaking(seed: int, chance: float) -> OpenTransport:
     """Connections of which so many of a thousand reads and writes break."""
     generator = random.Random(seed)
-    return lambda address: BreakingTransport(address, generator, chance)
+    return lambda address, host: BreakingTransport(address, generator, chance)
 
 
 class GaveUpError(Exception):
