@@ -123,6 +123,11 @@ def records(ask: Ask, topic: str) -> dict[int, Pair]:
     }
 
 
+def new_producer(ask: Ask) -> Any:
+    """An idempotent producer's id; Kafka may have to get a block of them first."""
+    return wait_for(lambda: (found := ask(InitProducerIdRequest(None, 60_000), 4)).error_code == 0 and found, "a producer id")
+
+
 def write(ask: Ask, topic: str, *pairs: Pair, at_ms: int, **options: Any) -> int:
     """One batch; its base offset."""
     keys, values = [key for key, _ in pairs], [value for _, value in pairs]
@@ -184,8 +189,8 @@ def test_retention_goes_by_the_largest_timestamp_of_a_segment(hurried: Hurried, 
     now_ms = int(time.time() * 1000)
     settings = {"retention_ms": str(HOUR_MS), "file_delete_delay_ms": "60000"}
     old, kept = create(ask, segment_ms="1000", **settings), create(ask, segment_ms=str(9 * DAY_MS), **settings)
-    write(ask, kept, (None, b"old"), at_ms=now_ms - DAY_MS)
-    write(ask, kept, (None, b"new"), at_ms=now_ms)
+    together = encode_batch([b"old", b"new"], timestamps=[now_ms - DAY_MS, now_ms])
+    assert produced(ask, kept, together).error_code == 0
     for age_ms in (2 * DAY_MS, DAY_MS):
         write(ask, old, (None, b"old"), at_ms=now_ms - age_ms)
     wait_for(lambda: earliest(ask, old) == 2, "the old segments to go", 30)
@@ -258,7 +263,7 @@ def test_a_producers_last_batch_survives_empty(ask: Ask) -> None:
     """So that its sequence goes on; and it is read over."""
     now_ms = int(time.time() * 1000)
     topic = create(ask, **COMPACT)
-    who = ask(InitProducerIdRequest(None, 60_000), 4)
+    who = new_producer(ask)
     mine = {"producer_id": who.producer_id, "producer_epoch": who.producer_epoch}
     write(ask, topic, (b"a", b"1"), at_ms=now_ms, base_sequence=0, **mine)
     write(ask, topic, (b"a", b"2"), at_ms=now_ms + 5000)
@@ -361,7 +366,7 @@ def test_a_full_group_takes_nobody(hurried: Hurried, ask: Ask) -> None:
 def test_producers_are_forgotten_but_not_in_a_transaction(ask: Ask) -> None:
     topic, other = create(ask), create(ask)
     now_ms = int(time.time() * 1000)
-    who = ask(InitProducerIdRequest(None, 60_000), 4)
+    who = new_producer(ask)
     write(ask, topic, (None, b"1"), at_ms=now_ms, producer_id=who.producer_id, producer_epoch=0, base_sequence=0)
     open_one = TransactionalProducer(ask, f"id-{uuid.uuid4().hex}")
     assert open_one.begin() == 0

@@ -14,6 +14,7 @@ from ev.wire.messages.k17_sasl_handshake import SaslHandshakeRequest
 from ev.wire.messages.k18_api_versions import ApiVersionsRequest
 from ev.wire.messages.k36_sasl_authenticate import SaslAuthenticateRequest
 from support.raw_client import RawClient
+from support.rules import rule
 from support.sasl import ScramClient, authenticate, handshake, log_in, plain
 from support.secure_brokers import PASSWORD, USER, SecureBroker
 
@@ -43,6 +44,7 @@ def test_who_knows_the_password_is_served(client: RawClient, mechanism: str, ver
     assert is_served(client)
 
 
+@rule(8)
 @pytest.mark.parametrize("mechanism", MECHANISMS)
 def test_the_versions_of_apis_are_told_before(client: RawClient, mechanism: str) -> None:
     """Every client asks for them first, some in a version that nobody has; the SASL APIs are among them."""
@@ -52,6 +54,7 @@ def test_the_versions_of_apis_are_told_before(client: RawClient, mechanism: str)
     assert {17, 36, 50, 51} <= keys
 
 
+@rule(9)
 def test_tokens_come_without_a_request_after_the_first_version_of_the_handshake(client: RawClient) -> None:
     """The bytes of the mechanism, each with its size, in both directions."""
     assert handshake(client, "SCRAM-SHA-256", version=0).error_code == 0
@@ -83,6 +86,7 @@ def test_a_raw_token_that_is_refused_has_no_answer(client: RawClient) -> None:
         ),
     ],
 )
+@rule(11)
 def test_who_does_not_is_told_so_after_a_while_and_closed(
     client: RawClient, mechanism: str, name: str, password: str, message: str
 ) -> None:
@@ -94,6 +98,7 @@ def test_who_does_not_is_told_so_after_a_while_and_closed(
     assert client.closed()
 
 
+@rule(10)
 def test_the_mechanism_is_one_that_there_is(client: RawClient) -> None:
     """Any other is refused with the list of those that there are."""
     answer = handshake(client, "GSSAPI")
@@ -102,6 +107,7 @@ def test_the_mechanism_is_one_that_there_is(client: RawClient) -> None:
     assert client.closed()
 
 
+@rule(8)
 def test_nothing_else_is_served_before(client: RawClient) -> None:
     """A request for data ends the connection, unanswered."""
     client.send(client.frame(3, 9, MetadataRequest(topics=[])))

@@ -10,6 +10,7 @@ import pytest
 from ev.errors import ErrorCode
 from ev.wire.messages.k03_metadata import MetadataRequest
 from support.raw_client import RawClient
+from support.rules import rule
 from support.sasl import ScramClient, add_user, authenticate, handshake, log_in, plain
 from support.secure_brokers import PASSWORD, SESSION_MS, USER, SecureBroker
 
@@ -33,6 +34,7 @@ def is_closed_when_it_asks(client: RawClient) -> bool:
     return client.closed()
 
 
+@rule(12)
 @pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-512"])
 def test_a_session_may_be_renewed(client: RawClient, mechanism: str) -> None:
     """The client is told how long it lasts, and is served past that time when it has authenticated again."""
@@ -45,6 +47,7 @@ def test_a_session_may_be_renewed(client: RawClient, mechanism: str) -> None:
     assert is_served(client)
 
 
+@rule(12)
 def test_a_session_that_was_not_renewed_ends(client: RawClient) -> None:
     """Whoever asks for anything else then is not answered."""
     log_in(client, "PLAIN", USER, PASSWORD)
@@ -68,6 +71,7 @@ def test_it_ends_also_for_who_cannot_renew_it(client: RawClient) -> None:
     assert is_closed_when_it_asks(client)
 
 
+@rule(12)
 def test_nobody_becomes_somebody_else(secure_broker: SecureBroker, client: RawClient) -> None:
     """The principal of a connection stays; who tries is refused and closed."""
     add_user(secure_broker.open, "bob", "bob-secret")

@@ -26,6 +26,7 @@ from ev.wire.records import encode_batch
 from support.quotas import given, taken_away
 from support.raw_client import RawClient
 from support.raw_transactions import Ask, asked_over
+from support.rules import rule
 from support.simulated_broker import SimulatedBroker
 from support.simulated_disk import SimulatedDisk
 from support.waiting import wait_for
@@ -92,6 +93,7 @@ def about(ms: float) -> Any:
     return pytest.approx(ms, rel=0.25, abs=80)
 
 
+@rule(13)
 def test_a_producer_above_its_rate_is_told_for_how_long_and_not_heard_before(admin: Ask, client: Client) -> None:
     """Ten seconds' worth is free; then the answer says the time at once, and the next request is not read until it is over.
 
@@ -135,6 +137,7 @@ def test_a_producer_without_answers_is_held_as_well(admin: Ask, client: Client) 
     assert time.monotonic() - began == pytest.approx(2.0, abs=0.7)
 
 
+@rule(51)
 def test_a_consumer_above_its_rate_gets_nothing_until_its_time_is_over(admin: Ask, client: Client) -> None:
     """No more than ten seconds' worth at a time; what is too much is not sent, does not count, and comes later."""
     topic = new_topic(admin)
