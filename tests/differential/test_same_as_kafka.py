@@ -29,6 +29,7 @@ SERVED = load()
 ENTRIES = entries()
 SETTINGS = {"offsets.topic.num.partitions": "8", "transaction.state.log.num.partitions": "8"}
 SETTINGS |= {"default.replication.factor": "1", "group.initial.rebalance.delay.ms": "0"}
+SETTINGS |= {"group.consumer.min.assignment.interval.ms": "0", "group.consumer.assignment.interval.ms": "0"}
 """What Apache Kafka is given, too (support.apache_kafka)."""
 KEYS = [key for key in CONVERSATIONS if transcripts.path(key).exists()]
 NO_ERRORS = {  # up to this version there is nothing to refuse to whoever may do everything
