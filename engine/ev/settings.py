@@ -1,8 +1,8 @@
 """Every setting of the engine: a row with its name, type, unit, default, bounds and one line of doc.
 
 A setting has Kafka's name where Kafka has one; names that begin with `ev.` are this engine's own. A row is declared once, as an
-attribute of `Settings` (dots become underscores), and serves three times: it parses and bounds what a person wrote, it is the
-typed attribute that the code reads (`settings.log_segment_bytes`), and it is a line of DescribeConfigs.
+attribute of `Settings` or of a class that it is made of (dots become underscores), and serves three times: it parses and bounds what
+a person wrote, it is the typed attribute that the code reads (`settings.log_segment_bytes`), and it is a line of DescribeConfigs.
 
 `TOPIC_SETTINGS` lists what can be set per topic. Most topic settings have the broker's setting of another name as their
 default (`retention.ms` falls back to `log.retention.ms`); the row behind both is the same one.
@@ -14,22 +14,17 @@ from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any, Final, Self
 
+from ev.connection_settings import ConnectionSettings
+from ev.coordinator_settings import CoordinatorSettings
 from ev.errors import SettingError
-from ev.setting_types import INT_MAX, LONG_MAX, Choice, Counts, Number, Principals, Ratio, Secret, Setting, Switch, Text, Words
-
-KIB: Final = 1 << 10
-MIB: Final = 1 << 20
-GIB: Final = 1 << 30
-SECOND_MS: Final = 1_000
-MINUTE_MS: Final = 60 * SECOND_MS
-HOUR_MS: Final = 60 * MINUTE_MS
-DAY_MS: Final = 24 * HOUR_MS
+from ev.setting_types import INT_MAX, LONG_MAX, Choice, Number, Ratio, Setting, Switch, Text, Words
+from ev.setting_units import DAY_MS, GIB, HOUR_MS, KIB, MIB, MINUTE_MS, SECOND_MS
 
 LISTENER_PREFIX: Final = "listener.name."
 CODECS: Final = ("uncompressed", "zstd", "lz4", "snappy", "gzip", "producer")
 
 
-class Settings:
+class Settings(CoordinatorSettings, ConnectionSettings):
     """The settings of one engine. They do not change: what is changed while it runs makes new ones."""
 
     # ---- topics
@@ -140,318 +135,6 @@ class Settings:
     )
     unclean_leader_election_enable = Switch(
         "unclean.leader.election.enable", False, "Kept for Kafka's tools; with one replica there is nothing to elect."
-    )
-
-    # ---- producers
-    producer_id_expiration_ms = Number(
-        "producer.id.expiration.ms",
-        DAY_MS,
-        "How long a producer's sequence numbers are remembered after its last batch.",
-        low=1,
-        high=INT_MAX,
-        unit="ms",
-    )
-
-    # ---- transactions
-    transaction_max_timeout_ms = Number(
-        "transaction.max.timeout.ms",
-        15 * MINUTE_MS,
-        "The longest timeout that a transactional producer may ask for.",
-        low=1,
-        high=INT_MAX,
-        unit="ms",
-    )
-    transactional_id_expiration_ms = Number(
-        "transactional.id.expiration.ms",
-        7 * DAY_MS,
-        "How long a transactional id is remembered after its last transaction.",
-        low=1,
-        high=INT_MAX,
-        unit="ms",
-    )
-    transaction_state_log_num_partitions = Number(
-        "transaction.state.log.num.partitions", 4, "Partitions of __transaction_state when it is created.", low=1, high=1000
-    )
-    transaction_state_log_segment_bytes = Number(
-        "transaction.state.log.segment.bytes", 100 * MIB, "The segment size of __transaction_state.", low=1024, high=INT_MAX, unit="bytes"
-    )
-    transaction_partition_verification_enable = Switch(
-        "transaction.partition.verification.enable",
-        True,
-        "Whether a transactional batch is refused when its partition was not added to the transaction.",
-    )
-
-    # ---- groups and offsets
-    offsets_topic_num_partitions = Number(
-        "offsets.topic.num.partitions", 4, "Partitions of __consumer_offsets when it is created.", low=1, high=1000
-    )
-    offsets_topic_segment_bytes = Number(
-        "offsets.topic.segment.bytes", 100 * MIB, "The segment size of __consumer_offsets.", low=1024, high=INT_MAX, unit="bytes"
-    )
-    offsets_retention_minutes = Number(
-        "offsets.retention.minutes",
-        7 * 24 * 60,
-        "How long the offsets of a group without members are kept.",
-        low=1,
-        high=INT_MAX,
-        unit="minutes",
-    )
-    offsets_retention_check_interval_ms = Number(
-        "offsets.retention.check.interval.ms", 10 * MINUTE_MS, "How often offsets are checked for their retention.", low=1, unit="ms"
-    )
-    offset_metadata_max_bytes = Number(
-        "offset.metadata.max.bytes", 4096, "The longest note that may be committed with an offset.", high=INT_MAX, unit="bytes"
-    )
-    group_initial_rebalance_delay_ms = Number(
-        "group.initial.rebalance.delay.ms",
-        0,
-        "How long a new group waits for more members before its first rebalance.",
-        high=INT_MAX,
-        unit="ms",
-    )
-    group_min_session_timeout_ms = Number(
-        "group.min.session.timeout.ms",
-        6 * SECOND_MS,
-        "The shortest session timeout that a member may ask for.",
-        low=1,
-        high=INT_MAX,
-        unit="ms",
-    )
-    group_max_session_timeout_ms = Number(
-        "group.max.session.timeout.ms",
-        30 * MINUTE_MS,
-        "The longest session timeout that a member may ask for.",
-        low=1,
-        high=INT_MAX,
-        unit="ms",
-    )
-    group_max_size = Number("group.max.size", INT_MAX, "The most members that one group may have.", low=1, high=INT_MAX)
-    group_consumer_session_timeout_ms = Number(
-        "group.consumer.session.timeout.ms",
-        45_000,
-        "How long a member of a group of the new protocol may be silent.",
-        low=1,
-        high=INT_MAX,
-        unit="ms",
-    )
-    group_consumer_heartbeat_interval_ms = Number(
-        "group.consumer.heartbeat.interval.ms",
-        5_000,
-        "How often the members of a group of the new protocol are told to report.",
-        low=1,
-        high=INT_MAX,
-        unit="ms",
-    )
-    group_consumer_min_session_timeout_ms = Number(
-        "group.consumer.min.session.timeout.ms",
-        45_000,
-        "The shortest session timeout that may be set for one group.",
-        low=1,
-        high=INT_MAX,
-        unit="ms",
-    )
-    group_consumer_max_session_timeout_ms = Number(
-        "group.consumer.max.session.timeout.ms",
-        60_000,
-        "The longest session timeout that may be set for one group.",
-        low=1,
-        high=INT_MAX,
-        unit="ms",
-    )
-    group_consumer_min_heartbeat_interval_ms = Number(
-        "group.consumer.min.heartbeat.interval.ms",
-        5_000,
-        "The shortest heartbeat interval that may be set for one group.",
-        low=1,
-        high=INT_MAX,
-        unit="ms",
-    )
-    group_consumer_max_heartbeat_interval_ms = Number(
-        "group.consumer.max.heartbeat.interval.ms",
-        15_000,
-        "The longest heartbeat interval that may be set for one group.",
-        low=1,
-        high=INT_MAX,
-        unit="ms",
-    )
-    group_consumer_max_size = Number(
-        "group.consumer.max.size", INT_MAX, "The most members that one group of the new protocol may have.", low=1, high=INT_MAX
-    )
-
-    group_consumer_assignors = Words(
-        "group.consumer.assignors",
-        ("uniform", "range"),
-        "The assignors that groups of the new protocol may choose from; the first is for those that do not choose.",
-        choices=("uniform", "range"),
-    )
-    group_consumer_assignment_interval_ms = Number(
-        "group.consumer.assignment.interval.ms",
-        0,
-        "The least time between two assignments that the broker makes for a group; Kafka waits 1000, here members get theirs at once.",
-        high=INT_MAX,
-        unit="ms",
-    )
-    group_consumer_min_assignment_interval_ms = Number(
-        "group.consumer.min.assignment.interval.ms",
-        0,
-        "The shortest interval between assignments that may be set for one group.",
-        high=INT_MAX,
-        unit="ms",
-    )
-    group_consumer_max_assignment_interval_ms = Number(
-        "group.consumer.max.assignment.interval.ms",
-        15_000,
-        "The longest interval between assignments that may be set for one group.",
-        high=INT_MAX,
-        unit="ms",
-    )
-    group_consumer_regex_refresh_interval_ms = Number(
-        "group.consumer.regex.refresh.interval.ms",
-        10 * MINUTE_MS,
-        "How long what the patterns of a group matched counts; topics that come and go are seen at once in any case.",
-        low=10_000,
-        high=INT_MAX,
-        unit="ms",
-    )
-    group_consumer_migration_policy = Choice(
-        "group.consumer.migration.policy",
-        "bidirectional",
-        "Which groups with members may change their protocol: classic ones (upgrade), those of the new one (downgrade), both or neither.",
-        choices=("bidirectional", "upgrade", "downgrade", "disabled"),
-    )
-
-    # ---- requests and connections
-    fetch_max_bytes = Number(
-        "fetch.max.bytes", 55 * MIB, "The most bytes that one fetch returns, whatever it asked for.", low=1024, high=INT_MAX, unit="bytes"
-    )
-    max_incremental_fetch_session_cache_slots = Number(
-        "max.incremental.fetch.session.cache.slots",
-        1000,
-        "How many consumers may have an incremental fetch session; 0 gives nobody one.",
-        high=1_000_000,
-    )
-    socket_request_max_bytes = Number(
-        "socket.request.max.bytes",
-        100 * MIB,
-        "The largest request; a larger one closes its connection.",
-        low=1024,
-        high=INT_MAX,
-        unit="bytes",
-    )
-    queued_max_request_bytes = Number(
-        "queued.max.request.bytes", 256 * MIB, "The most bytes of requests in work; beyond it no socket is read.", low=MIB, unit="bytes"
-    )
-    max_connections = Number(
-        "max.connections", INT_MAX, "The most connections at a time; the limit on open files bounds it too.", low=1, high=INT_MAX
-    )
-    max_connections_per_ip = Number(
-        "max.connections.per.ip", INT_MAX, "The most connections of one address; 0 where only overrides count.", high=INT_MAX
-    )
-    max_connections_per_ip_overrides = Counts(
-        "max.connections.per.ip.overrides", {}, "The most connections of some addresses: 10.0.0.1:100,10.0.0.2:5."
-    )
-    max_connection_creation_rate = Number(
-        "max.connection.creation.rate",
-        INT_MAX,
-        "The most new connections in a second; what comes faster is served later.",
-        low=1,
-        high=INT_MAX,
-        unit="connections per second",
-    )
-    connections_max_idle_ms = Number(
-        "connections.max.idle.ms",
-        10 * MINUTE_MS,
-        "A connection that has been silent for this long is closed; -1 never does.",
-        low=-1,
-        unit="ms",
-    )
-
-    # ---- who may do what
-    authorizer_class_name = Choice(
-        "authorizer.class.name",
-        "",
-        "Kafka's name for the authorizer: whether what clients ask for is checked against ACLs. Nothing: everybody may do everything.",
-        choices=("", "org.apache.kafka.metadata.authorizer.StandardAuthorizer"),
-    )
-    super_users = Principals("super.users", (), "Who may do everything, whatever the ACLs say: User:alice;User:bob.")
-    allow_everyone_if_no_acl_found = Switch(
-        "allow.everyone.if.no.acl.found", False, "Whether everybody may use a resource that no ACL is about."
-    )
-
-    # ---- listeners and who their clients are; with listener.name.<name>. before its name a setting counts for one listener
-    listeners = Words("listeners", (), "Where the engine listens, NAME://HOST:PORT each; --listen comes before it.")
-    advertised_listeners = Words("advertised.listeners", (), "What clients of a listener are told, NAME://HOST:PORT each.")
-    listener_security_protocol_map = Words(
-        "listener.security.protocol.map", (), "The security protocols of listeners that are not named after theirs, NAME:PROTOCOL each."
-    )
-    ssl_keystore_type = Choice("ssl.keystore.type", "PEM", "The form of the server's certificate and key.", choices=("PEM",))
-    ssl_keystore_location = Text("ssl.keystore.location", "", "The file with the server's key and its certificate chain.")
-    ssl_keystore_certificate_chain = Text(
-        "ssl.keystore.certificate.chain", "", "The certificate chain, or the file that it is in, where the keystore has no location."
-    )
-    ssl_keystore_key = Secret("ssl.keystore.key", "", "The key, or the file that it is in, where the keystore has no location.")
-    ssl_truststore_type = Choice(
-        "ssl.truststore.type", "PEM", "The form of the certificates that clients' are checked with.", choices=("PEM",)
-    )
-    ssl_truststore_location = Text("ssl.truststore.location", "", "The file with the certificates that clients' are checked with.")
-    ssl_client_auth = Choice(
-        "ssl.client.auth",
-        "none",
-        "Whether a client has to show a certificate, is asked for one, or is not.",
-        choices=("none", "requested", "required"),
-    )
-    ssl_enabled_protocols = Words(
-        "ssl.enabled.protocols", ("TLSv1.2", "TLSv1.3"), "The versions of TLS that are spoken.", choices=("TLSv1.2", "TLSv1.3")
-    )
-    ssl_principal_mapping_rules = Text(
-        "ssl.principal.mapping.rules", "DEFAULT", "How the name in a client's certificate becomes the name of a user."
-    )
-    sasl_enabled_mechanisms = Words(
-        "sasl.enabled.mechanisms",
-        ("SCRAM-SHA-256", "SCRAM-SHA-512"),
-        "The SASL mechanisms that a client may choose from.",
-        choices=("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"),
-    )
-    sasl_server_max_receive_size = Number(
-        "sasl.server.max.receive.size", 64 * KIB, "The largest request before authentication.", low=1024, high=MIB, unit="bytes"
-    )
-    sasl_oauthbearer_jwks_endpoint_url = Text(
-        "sasl.oauthbearer.jwks.endpoint.url", "", "The file with the keys that tokens are signed with, file:///PATH."
-    )
-    sasl_oauthbearer_expected_audience = Words("sasl.oauthbearer.expected.audience", (), "A token has to be meant for one of these.")
-    sasl_oauthbearer_expected_issuer = Text("sasl.oauthbearer.expected.issuer", "", "Who has to have issued a token.")
-    sasl_oauthbearer_sub_claim_name = Text("sasl.oauthbearer.sub.claim.name", "sub", "The claim that holds the name of the user.")
-    sasl_oauthbearer_clock_skew_seconds = Number(
-        "sasl.oauthbearer.clock.skew.seconds",
-        30,
-        "How far the clock of a token's issuer may differ from ours.",
-        high=3600,
-        unit="seconds",
-    )
-    connections_max_reauth_ms = Number(
-        "connections.max.reauth.ms",
-        0,
-        "How long a client that authenticated with SASL is served before it has to do so again; 0 is for ever.",
-        unit="ms",
-    )
-    connection_failed_authentication_delay_ms = Number(
-        "connection.failed.authentication.delay.ms",
-        100,
-        "How long after a failed attempt to authenticate its connection is closed.",
-        high=10 * SECOND_MS,
-        unit="ms",
-    )
-
-    # ---- quotas
-    quota_window_num = Number("quota.window.num", 11, "Over how many windows the rates of clients are measured.", low=1, high=10_000)
-    quota_window_size_seconds = Number(
-        "quota.window.size.seconds", 1, "How long each of these windows is.", low=1, high=86_400, unit="seconds"
-    )
-    controller_quota_window_num = Number(
-        "controller.quota.window.num", 11, "For how many windows a client may save up topics to create and delete.", low=1, high=10_000
-    )
-    controller_quota_window_size_seconds = Number(
-        "controller.quota.window.size.seconds", 1, "How long each of these windows is.", low=1, high=86_400, unit="seconds"
     )
 
     # ---- this engine's own
@@ -587,7 +270,12 @@ RANGES: Final = (
 )
 
 
-BY_ATTRIBUTE: Final[dict[str, Setting[Any]]] = {name: row for name, row in vars(Settings).items() if isinstance(row, Setting)}
+BY_ATTRIBUTE: Final[dict[str, Setting[Any]]] = {
+    name: row
+    for part in (Settings, CoordinatorSettings, ConnectionSettings)
+    for name, row in vars(part).items()
+    if isinstance(row, Setting)
+}
 BY_NAME: Final[dict[str, Setting[Any]]] = {name: row for row in BY_ATTRIBUTE.values() for name in (row.name, row.alias) if name is not None}
 
 
