@@ -6,6 +6,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import groupby
 
 import pytest
 
@@ -285,7 +286,7 @@ def test_a_commit_that_is_not_answered_in_time_is_unknown_until_it_is_asked_agai
     producer.flush()
     cluster.script(END, lambda _: SILENT, keep=True)
     with pytest.raises(TransactionUnknownError, match="ask commit_transaction again") as caught:
-        producer.commit_transaction(timeout_ms=300)
+        producer.commit_transaction(timeout_ms=1_000)
     assert caught.value.committed is None
     with pytest.raises(TransactionUnknownError):
         producer.abort_transaction()
@@ -454,7 +455,7 @@ def test_records_that_are_not_delivered_in_time_fail_the_transaction(cluster: Sc
     with producer.transaction(timeout_ms=WAIT_MS):
         producer.produce("t", b"2", partition=0)
     assert cluster.values("t", 0) == [b"2"]
-    assert ends(cluster) == [False, True]
+    assert [committed for committed, _ in groupby(ends(cluster))] == [False, True]  # an answer may come after those 100 ms
     (header,) = [read_header(batch) for batch in cluster.logs["t", 0].batches]
     assert (header.producer_epoch, header.base_sequence) == (1, 0)
 
@@ -462,8 +463,8 @@ def test_records_that_are_not_delivered_in_time_fail_the_transaction(cluster: Sc
 def test_offsets_that_are_not_taken_in_time_fail_the_transaction(cluster: ScriptedCluster, producer: Producer) -> None:
     cluster.script(OFFSETS, refuse_transactionally(ErrorCode.COORDINATOR_LOAD_IN_PROGRESS), keep=True)
     producer.begin_transaction()
-    with pytest.raises(TransactionFailedError, match="were not taken within 100 ms"):
-        producer.send_offsets_to_transaction({("source", 0): 1}, "readers", timeout_ms=100)
+    with pytest.raises(TransactionFailedError, match="were not taken within 1000 ms"):
+        producer.send_offsets_to_transaction({("source", 0): 1}, "readers", timeout_ms=1_000)
     producer.abort_transaction(timeout_ms=WAIT_MS)
     assert ends(cluster) == [False]
 
@@ -538,7 +539,7 @@ def test_a_producer_id_that_does_not_come_in_time_can_be_asked_for_again(cluster
     cluster.script(INIT, refuse_transactionally(ErrorCode.COORDINATOR_LOAD_IN_PROGRESS), keep=True)
     producer = make_producer()
     with pytest.raises(TimedOutError, match="COORDINATOR_LOAD_IN_PROGRESS"):
-        producer.init_transactions(timeout_ms=100)
+        producer.init_transactions(timeout_ms=1_000)
     cluster.unscript(INIT)
     producer.init_transactions(timeout_ms=WAIT_MS)
     with producer.transaction():
