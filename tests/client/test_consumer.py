@@ -13,7 +13,7 @@ from ev.client.admin import Admin
 from ev.client.consumer import Consumer
 from ev.client.fetched import FetchedBatch
 from ev.client.producer import Producer
-from ev.client.results import CommittedOffset
+from ev.client.results import CommittedOffset, GroupMetadata
 from ev.errors import ClosedError, ErrorCode, KafkaError, SettingError, TimedOutError, UnknownTopicError, UnreachableError
 from support.engine import Engine
 from support.waiting import wait_for
@@ -292,6 +292,27 @@ def test_commits_by_hand_are_where_the_next_one_begins(
     assert values(read(second, 1)) == [b"c"]
     second.commit()
     assert second.committed([(topic, 0)])[topic, 0].offset == 3
+
+
+def test_going_back_to_what_is_committed(
+    make_topic: MakeTopic, make_consumer: MakeConsumer, produce: Send, fresh: Callable[[str], str]
+) -> None:
+    """What was read and not committed comes again, also when records of it were handed out one by one; a member says who it is."""
+    topic, group = make_topic(), fresh("group")
+    produce(topic, *[b"%d" % number for number in range(10)])
+    consumer = make_consumer(group=group)
+    assert consumer.group_metadata() == GroupMetadata(group)
+    consumer.assign({(topic, 0): 0})
+    consumer.commit({(topic, 0): 4})
+    taken: list[bytes | None] = []
+    wait_for(lambda: taken.extend(r.value for r in consumer.poll(100, records_max=7)) or len(taken) >= 7, "records", pause_s=0)  # type: ignore[func-returns-value]
+    consumer.seek_to_committed()
+    assert consumer.position((topic, 0)) == 4
+    assert values(read(consumer, 6)) == [b"%d" % number for number in range(4, 10)]
+    without = make_consumer()
+    for call in (without.group_metadata, without.seek_to_committed):
+        with pytest.raises(SettingError, match="group"):
+            call()
 
 
 def test_a_commit_need_not_be_waited_for(make_topic: MakeTopic, make_consumer: MakeConsumer, fresh: Callable[[str], str]) -> None:

@@ -239,3 +239,39 @@ def test_a_batch_keeps_one_timestamp_while_that_is_close() -> None:
     assert timestamps == [1_000, 1_000, 1_021]
     assert batch.keys == [None, None, b"k"]
     assert batch.tags == [(None, 2), ("tag", 1)]
+
+
+def transactional(*counts: int) -> Outbox:
+    """The same for a producer with transactions."""
+    outbox = outbox_with(*counts)
+    outbox.transactional = True
+    return outbox
+
+
+def test_in_a_transaction_nothing_is_numbered_anew() -> None:
+    """A lost sequence fails the batch: the transaction is aborted, and what comes after it has an epoch of its own."""
+    outbox = transactional(1, 2)
+    first, second = take_all(outbox)
+    assert outbox.answered(second, ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER, LATER) == AGAIN
+    assert outbox.answered(first, ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER, LATER) == FAILED
+    assert take_all(outbox) == [second]
+    assert outbox.answered(second, ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER, LATER) == FAILED
+    assert outbox.empty
+
+
+def test_a_new_epoch_begins_with_sequence_0_and_the_broker_knows_its_producer() -> None:
+    """So all five may leave at once; a new producer id begins with one batch again."""
+    outbox = transactional(1, 2)
+    for batch in take_all(outbox):
+        outbox.answered(batch, ErrorCode.NONE, LATER)
+    for producer, expected in (((7, 1), [(1, 0), (1, 3)]), ((7, 1), [(1, 7), (1, 10)]), ((8, 0), [(0, 0)])):
+        for count in (3, 4):
+            outbox.open_batch(0).add([b""] * count, None, None, 5, 14 * count, None)
+            outbox.close_batch()
+        sent = []
+        while (batch := outbox.take(0, 5, producer)) is not None:  # type: ignore[assignment]
+            batch.encode(0, None)
+            sent.append(batch)
+        assert sequences(sent) == expected
+        for batch in sent:
+            outbox.answered(batch, ErrorCode.NONE, LATER)
