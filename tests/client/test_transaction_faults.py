@@ -26,7 +26,7 @@ from ev.errors import (
 )
 from ev.wire.messages.k10_find_coordinator import FindCoordinatorResponse
 from ev.wire.records import read_header
-from support.scripted_broker import CLOSE, SILENT, Call, Script, ScriptedCluster, refuse_transactionally
+from support.scripted_broker import CLOSE, SILENT, Call, Script, ScriptedCluster, added_to_transaction, refuse_transactionally
 
 PRODUCE, FIND, INIT, ADD_PARTITIONS, ADD_OFFSETS, END, OFFSETS = 0, 10, 22, 24, 25, 26, 28
 NAMES = {
@@ -389,6 +389,7 @@ ABORTABLE = [
     (ADD_PARTITIONS, ErrorCode.TOPIC_AUTHORIZATION_FAILED),
     (ADD_PARTITIONS, ErrorCode.INVALID_PRODUCER_ID_MAPPING),
     (ADD_PARTITIONS, ErrorCode.TRANSACTION_ABORTABLE),
+    (ADD_PARTITIONS, ErrorCode.OPERATION_NOT_ATTEMPTED),
     (ADD_OFFSETS, ErrorCode.GROUP_AUTHORIZATION_FAILED),
     (ADD_OFFSETS, ErrorCode.INVALID_PRODUCER_ID_MAPPING),
     (OFFSETS, ErrorCode.GROUP_AUTHORIZATION_FAILED),
@@ -425,6 +426,25 @@ def test_a_transaction_that_failed_can_only_be_aborted_and_the_next_one_goes_on(
     assert ends(cluster).count(True) == (3 if key == END else 2)
     assert cluster.values("t", 0)[-1] == b"after"
     assert producer.poll()[-1].error is None
+
+
+@pytest.mark.parametrize("version", [1], indirect=True)
+def test_one_partition_that_is_refused_is_named(cluster: ScriptedCluster, producer: Producer) -> None:
+    """The others were not even attempted, which says nothing."""
+
+    def refuse_one(call: Call) -> object:
+        answer = added_to_transaction(call.request, ErrorCode.OPERATION_NOT_ATTEMPTED)
+        for row in answer.results_by_topic_v3_and_below[0].results_by_partition:
+            if row.partition_index == 1:
+                row.partition_error_code = ErrorCode.TOPIC_AUTHORIZATION_FAILED
+        return answer
+
+    cluster.script(ADD_PARTITIONS, refuse_one)
+    producer.begin_transaction()
+    producer.produce_many("t", [b"1", b"2"], keys=[b"1", b"2"])
+    with pytest.raises(TransactionFailedError, match=r"TOPIC_AUTHORIZATION_FAILED.*t/1"):
+        producer.commit_transaction()
+    assert cluster.calls(PRODUCE) == []
 
 
 def test_a_batch_that_failed_costs_an_epoch(cluster: ScriptedCluster, producer: Producer, version: int) -> None:

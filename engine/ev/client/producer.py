@@ -327,7 +327,11 @@ class Producer:
             self._flushing = False
 
     def abort_transaction(self, *, timeout_ms: int = TRANSACTION_CALL_TIMEOUT_MS) -> None:
-        """Drop what was not sent, and make what was invisible to readers of committed records. TimedOutError: call again."""
+        """Drop what was not sent, and keep what was from readers of committed records for ever.
+
+        TimedOutError: call again. TransactionUnknownError: a commit was asked for and not answered, ask for that again.
+        TransactionFatalError: the producer is at its end; the broker aborts what it left open.
+        """
         self._transactional().abort(timeout_ms)
 
     def transaction(self, *, timeout_ms: int = TRANSACTION_CALL_TIMEOUT_MS) -> TransactionBlock:

@@ -378,9 +378,9 @@ class TransactionState:
                 return passing
         for partition in codes:
             self.new_partitions.pop(partition, None)
-        refused = {partition: code for partition, code in codes.items() if code and code != ErrorCode.OPERATION_NOT_ATTEMPTED}
+        refused = [(code == ErrorCode.OPERATION_NOT_ATTEMPTED, partition, code) for partition, code in codes.items() if code]
         if refused:
-            (topic, index), code = next(iter(refused.items()))
+            _, (topic, index), code = min(refused)  # one of those for whose sake the others were not attempted
             if code in _FENCED | _ID_UNKNOWN | {ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, ErrorCode.INVALID_TXN_STATE}:
                 return self._judge(code, frozenset())
             self._end_badly(FAILED, KafkaError(code, f"{KafkaError(code).message} ({topic}/{index})"))
