@@ -318,6 +318,21 @@ def test_a_broker_that_goes_away_in_the_middle_is_unreachable() -> None:
             cluster.unscript(36)
 
 
+def test_the_time_that_a_password_takes_does_not_count() -> None:
+    """Some programs ask a person for it; the broker has its whole time after that."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        authenticate = partial(Authentication, Sasl("PLAIN", "alice", lambda: "secret"))
+        connection = Connection("127.0.0.1", listener.getsockname()[1], 0, connect_timeout_ms=1_000, authenticate=authenticate)
+        connection.expire(0)  # here a minute passes
+        connection.expire(60_000)
+        ticket = connection.submit(MetadataRequest(), 60_000)
+        assert connection.next_deadline_ms() == 61_000
+        connection.expire(60_999)
+        assert not ticket.done
+        connection.expire(61_000)
+        assert isinstance(ticket.error, UnreachableError)
+
+
 def test_a_password_that_cannot_be_had_ends_the_connection(tmp_path: pathlib.Path) -> None:
     """Before the broker is spoken to. What a caller's own code raises goes through to the caller."""
 

@@ -171,7 +171,7 @@ class Cluster:
             return ticket
         ticket = connection.submit(
             message,
-            now_ms,
+            now_ms if connection.state == READY else self.now_ms(),  # a new one may have taken its time to begin
             timeout_ms=self.request_timeout_ms if timeout_ms is None else timeout_ms,
             version_max=version_max,
             expects_reply=expects_reply,

@@ -157,7 +157,8 @@ class Connection:
         self._authentication = None if authenticate is None else authenticate(self.address)
         self._telling: Ticket | None = None  # the message of SASL that waits for its answer; meanwhile nothing else is sent
         self._addresses: list[Address] | None = None
-        self._connect_deadline_ms = 0
+        self._connect_deadline_ms: int | None = None
+        """Set when `expire` is called for the first time after the attempt began, as looking up names and passwords takes time, too."""
         self._transport: Transport | None = None
         self._versions: dict[int, tuple[int, int]] = {}
         self.features: dict[str, int] = {}
@@ -262,9 +263,12 @@ class Connection:
     def expire(self, now_ms: int) -> None:
         """Time has passed: begin to connect, give up what is too late, send what was held back."""
         if self.state == WAITING and now_ms >= self._connect_at_ms:
-            self._connect(now_ms)
-        elif CONNECTING <= self.state <= AUTHENTICATING and now_ms >= self._connect_deadline_ms:
-            self._fail(now_ms, f"no answer within {self.connect_timeout_ms} ms")
+            self._connect()
+        elif CONNECTING <= self.state <= AUTHENTICATING:
+            if self._connect_deadline_ms is None:
+                self._connect_deadline_ms = now_ms + self.connect_timeout_ms
+            elif now_ms >= self._connect_deadline_ms:
+                self._fail(now_ms, f"no answer within {self.connect_timeout_ms} ms")
         if self.state == READY and self._queue and now_ms >= self._quiet_until_ms:
             self._send_queue(now_ms)
         if any(ticket.deadline_ms <= now_ms for ticket in self._in_flight) or any(
@@ -290,7 +294,8 @@ class Connection:
         if self.state == WAITING and self._queue:
             deadlines.append(self._connect_at_ms)
         elif CONNECTING <= self.state <= AUTHENTICATING:
-            deadlines.append(self._connect_deadline_ms)
+            if self._connect_deadline_ms is not None:
+                deadlines.append(self._connect_deadline_ms)
         elif self._queue and self._telling is None:
             deadlines.append(self._quiet_until_ms)
         return min(deadlines, default=None)
@@ -315,7 +320,7 @@ class Connection:
 
     # Connecting
 
-    def _connect(self, now_ms: int) -> None:
+    def _connect(self) -> None:
         """Begin with the next address of the host; without one left, give up."""
         self.state = CONNECTING
         if self._transport is not None:
@@ -329,7 +334,7 @@ class Connection:
         except (ClientError, SettingError) as error:
             self.close(error)
             return
-        self._connect_deadline_ms = now_ms + self.connect_timeout_ms
+        self._connect_deadline_ms = None
         while self._addresses:
             try:
                 self._transport = self._open_transport(self._addresses.pop(0), self.host)
@@ -359,7 +364,7 @@ class Connection:
     def _fail(self, now_ms: int, reason: str) -> None:
         """The connection broke, or never came about: then the host's next address is tried."""
         if self.state == CONNECTING and self._addresses:
-            self._connect(now_ms)
+            self._connect()
         elif self.was_ready:
             self.close(UnreachableError(f"lost the connection to {self.address}: {reason}"))
         else:
