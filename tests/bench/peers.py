@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import http.client
+import json
 import os
 import pathlib
 import shutil
@@ -44,7 +46,7 @@ class EvPeer:
     name = "ev"
 
     def __init__(self, directory: pathlib.Path, **settings: str) -> None:
-        self.engine = Engine(directory / "ev", settings=settings)
+        self.engine = Engine(directory / "ev", settings={"ev.metrics.listen": "127.0.0.1:0", **settings})
 
     @property
     def address(self) -> str:
@@ -62,6 +64,16 @@ class EvPeer:
 
     def kill(self) -> None:
         self.engine.kill()
+
+    def figure(self, name: str) -> float:
+        """One of the engine's own figures."""
+        host, _, port = json.loads((self.engine.directory / "engine.json").read_text())["metrics"].rpartition(":")
+        connection = http.client.HTTPConnection(host, int(port), timeout=10)
+        connection.request("GET", "/metrics")
+        for line in connection.getresponse().read().decode().splitlines():
+            if line.startswith(f"{name} "):
+                return float(line.split()[1])
+        raise LookupError(name)
 
 
 class KafkaPeer:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from confluent_kafka import OFFSET_END, Consumer, Producer, TopicPartition
 
 from bench.figure import Figure, in_turn
-from bench.peers import Peer, create_topic
+from bench.peers import EvPeer, Peer, create_topic
 from support.engine import environment
 from support.waiting import wait_for
 
@@ -82,14 +82,24 @@ def closed_loop(ev: Peer, kafka: Peer | None, program: str, rounds: int, seconds
             acks: int = acks,
             depth: int = depth,
         ) -> None:
+            before = rounds_of(peer)
             found = load(program, peer, topic, connections, partitions, size, seconds, acks, depth)
             rate.add(peer.name, found["requests_s"])
             late.add(peer.name, found["p99_ms"])
+            after = rounds_of(peer)
+            if after is not None and before is not None:
+                count = max(after[0] - before[0], 1)
+                rate.note = f"ev: {count / seconds:.0f} rounds/s, {(after[1] - before[1]) / count:.1f} dirty files a round"
 
         in_turn(rounds, *[lambda peer=peer, measure=measure: measure(peer) for peer in peers])
         yield rate
         if with_p99:
             yield late
+
+
+def rounds_of(peer: Peer) -> tuple[float, float] | None:
+    """(rounds, the partitions of each of them added up) of the engine so far; None for another broker."""
+    return (peer.figure("ev_commit_rounds_total"), peer.figure("ev_commit_partitions_total")) if isinstance(peer, EvPeer) else None
 
 
 def end_to_end(ev: Peer, kafka: Peer | None, rounds: int, seconds: float) -> Iterator[Figure]:

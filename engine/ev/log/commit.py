@@ -138,6 +138,7 @@ class Committer:
         self.synced_round = 0
         self.bytes_total = 0  # of all rounds that were taken
         self.records_total = 0  # of all that are on disk
+        self.partitions_total = 0  # those of each round, added up
         self._running: Round | None = None
         self._flush: Flush | None = None  # made but not yet done
         self._flush_taken = False
@@ -232,6 +233,7 @@ class Committer:
         assert finished is self._running, "rounds are run one at a time, in order"
         self._running = None
         self.synced_round = finished.number
+        self.partitions_total += len(finished.ends)
         for partition, mark in finished.ends.items():
             self.records_total += mark.offset - partition.high_watermark
             partition.synced_to(mark)

@@ -109,6 +109,8 @@ class Metrics:
     def _commits(self, shown: Exposition) -> None:
         committer, syncs = self._broker.committer, self._world.syncs
         shown.one("ev_commit_rounds_total", "counter", "Commit rounds on disk.", committer.synced_round)
+        total = committer.partitions_total
+        shown.one("ev_commit_partitions_total", "counter", "Partitions that had something in a round, added up.", total)
         shown.family("ev_commit_sync_seconds", "histogram", "How long it took to bring a round to disk.")
         shown.histogram("ev_commit_sync_seconds", syncs.buckets, SYNC_BOUNDS, syncs.sum_us / 1e6)
         journal = committer.journal
