@@ -7,10 +7,13 @@ import functools
 import pytest
 
 from ev.client.cluster import Backoff, Cluster, parse_bootstrap
-from ev.errors import ErrorCode, KafkaError, SettingError, TimedOutError, UnknownTopicError, UnreachableError
+from ev.client.security import Sasl, Security
+from ev.errors import AuthenticationError, ErrorCode, KafkaError, SettingError, TimedOutError, UnknownTopicError, UnreachableError
 from ev.wire.messages.k03_metadata import MetadataResponse, MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic
 from ev.wire.messages.k10_find_coordinator import FindCoordinatorResponse
+from ev.wire.messages.k17_sasl_handshake import SaslHandshakeResponse
 from ev.wire.messages.k22_init_producer_id import InitProducerIdRequest
+from ev.wire.messages.k36_sasl_authenticate import SaslAuthenticateResponse
 from support.ports import free_port
 from support.scripted_broker import CLOSE, SILENT, ScriptedCluster
 
@@ -258,3 +261,25 @@ def test_apache_kafka_is_a_cluster(apache: object) -> None:
     assert node in metadata.brokers
     assert cluster.connection_is_ready(node)
     cluster.close()
+
+
+def test_a_refusal_is_told_once_and_not_asked_for_again() -> None:
+    """Brokers lock out who tries a wrong password too often: the metadata is asked for again when somebody needs it."""
+    with ScriptedCluster(topics={"t": 1}) as scripted:
+        scripted.versions |= {17: (0, 1), 36: (0, 2)}
+        scripted.script(17, lambda call: SaslHandshakeResponse(mechanisms=["PLAIN"]), keep=True)
+        scripted.script(36, lambda call: SaslAuthenticateResponse(58, "no"), keep=True)
+        security = Security(sasl=Sasl("PLAIN", "alice", "wrong"))
+        cluster = Cluster(scripted.bootstrap, retry_backoff_ms=5, reconnect_backoff_ms=5, security=security)
+        cluster.watch(["t"])
+        cluster.request_update()
+        cluster.pause(300)
+        assert isinstance(cluster.take_refusal(), AuthenticationError)
+        assert cluster.take_refusal() is None
+        assert len(scripted.calls(36)) == 1
+        scripted.unscript(36)
+        scripted.script(36, lambda call: SaslAuthenticateResponse(), keep=True)
+        cluster.request_update()
+        cluster.pause(300)
+        assert cluster.metadata.leader("t", 0) == 1
+        cluster.close()

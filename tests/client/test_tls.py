@@ -41,7 +41,7 @@ class World:
         if version is not None:
             context.maximum_version = version
         peer, _ = self.listener.accept()
-        return context.wrap_socket(peer, server_side=True)
+        return context.wrap_socket(peer, server_side=True, suppress_ragged_eofs=False)
 
 
 @pytest.fixture(scope="module")
@@ -150,6 +150,17 @@ def test_what_is_there_is_announced_when_the_socket_is_silent(world: World) -> N
     poller.wait(5_000)
     assert transport.receive_into(view) == 0
     transport.close()
+
+
+def test_the_end_is_announced(world: World) -> None:
+    """So that the other side knows that nobody has cut the connection."""
+    transport, peer = connected(world)
+    with peer:
+        transport.send([b"all"])
+        transport.close()
+        transport.close()
+        assert peer.recv(100) == b"all"
+        assert peer.recv(100) == b""
 
 
 def test_old_versions_are_not_spoken() -> None:

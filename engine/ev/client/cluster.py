@@ -429,7 +429,8 @@ class Cluster:
             if isinstance(ticket.error, (AuthenticationError, SettingError)):
                 self._refusal = ticket.error
                 self._update_attempts += 1
-                return  # whoever needs the metadata takes the refusal, and may ask again
+                self._update_at_ms = self.now_ms() + self._metadata_max_age_ms
+                return  # whoever needs the metadata takes the refusal, and may ask again before
             failed = ticket.error is not None or ticket.response.error_code != 0
             if not failed:
                 self._apply(ticket.response, everything=watched is None)

@@ -96,7 +96,18 @@ def tls_opener(tls: Tls) -> OpenTransport:
 class TlsTransport(Transport):
     """`host` is the name that the certificate has to be for."""
 
-    __slots__ = ("_encrypted_size", "_host", "_incoming", "_outgoing", "_scratch", "_tls", "_unsent", "is_shaking_hands", "pending")
+    __slots__ = (
+        "_encrypted_size",
+        "_host",
+        "_incoming",
+        "_is_connected",
+        "_outgoing",
+        "_scratch",
+        "_tls",
+        "_unsent",
+        "is_shaking_hands",
+        "pending",
+    )
 
     encrypted = True
 
@@ -109,6 +120,7 @@ class TlsTransport(Transport):
         self._unsent = memoryview(b"")  # ciphertext that the socket has not taken
         self._encrypted_size = 0  # bytes of the caller that are in there, or in _outgoing
         self.is_shaking_hands = False
+        self._is_connected = False
         self.pending = False
         super().__init__(address)
 
@@ -128,6 +140,7 @@ class TlsTransport(Transport):
             self._drain_quietly()
             raise self._refusal(error) from None
         self.is_shaking_hands = False
+        self._is_connected = True
         self._drain()
         return True
 
@@ -167,6 +180,15 @@ class TlsTransport(Transport):
             raise
         sent, self._encrypted_size = self._encrypted_size, 0
         return sent
+
+    def close(self) -> None:
+        """Tells the other side that nothing more will come, as far as that can be done without waiting."""
+        if self._is_connected and self.fileno() >= 0:
+            try:
+                self._tls.unwrap()
+            except ssl.SSLError:
+                self._drain_quietly()
+        super().close()
 
     def _encrypt(self, buffers: Sequence[Buffer]) -> int:
         """The beginning of what there is to send, put together so that small parts share a record; returns how many bytes that are."""
