@@ -75,6 +75,20 @@ def settled(ask: Ask, topic: str, index: int = 0) -> tuple[int, int]:
     return wait_for(settled, "the markers") or (0, 0)
 
 
+@BOTH
+def test_what_a_partition_sees_first_of_a_producer_of_version_2_has_sequence_0(ask: Ask, topic: str, version: int) -> None:
+    """Else the second of two batches that are on their way may be taken, and the first one, sent again, be refused (KIP-890).
+
+    Before version 2 a producer's state may have gone with old segments, so that it may begin anywhere.
+    """
+    producer = producer_of(ask, version)
+    producer.sequences[topic, 0] = 5
+    assert producer.write(topic, 0, b"second") == (0 if version == 1 else ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER)
+    producer.sequences[topic, 1] = 0
+    assert producer.write(topic, 1, b"first") == 0
+    assert producer.end(commit=False) == 0
+
+
 @rule(49)
 @BOTH
 def test_committed_records_are_seen_and_aborted_ones_are_not(ask: Ask, topic: str, version: int) -> None:

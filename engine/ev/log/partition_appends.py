@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 HEAD = Struct(">qii")
 HEAD_SIZE = HEAD.size
 LATEST_VERSION = 1 << 15
+BEGINS_FROM = 12
+"""The version of Produce from which on a producer with transactions begins with sequence 0 in every partition (KIP-890)."""
 
 
 class Appended(NamedTuple):
@@ -110,7 +112,8 @@ class PartitionAppends(PartitionState):
             if sequence < 0 or producer is None or producer.epoch != producer_epoch or producer.next_sequence != sequence:
                 if sequence < 0:
                     raise refusal(batch, self.config, request_version) or AssertionError
-                original = self.producers.admit(producer_id, producer_epoch, sequence, count)
+                begins = attributes & TRANSACTIONAL and request_version >= BEGINS_FROM
+                original = self.producers.admit(producer_id, producer_epoch, sequence, count, begins=bool(begins))
                 if original is not None:
                     if at_once:
                         self.write_out()

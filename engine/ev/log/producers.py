@@ -85,13 +85,19 @@ class Producers:
     def __len__(self) -> int:
         return len(self.by_id)
 
-    def admit(self, producer_id: int, epoch: int, first_sequence: int, count: int) -> Batch | None:
+    def admit(self, producer_id: int, epoch: int, first_sequence: int, count: int, *, begins: bool = False) -> Batch | None:
         """None when the batch is new; the original when it is a retry. Raises KafkaError when it is neither.
 
-        An unknown producer may begin anywhere: its state may have gone with old segments or with time.
+        An unknown producer may begin anywhere, because its state may have gone with old segments or with time, unless it `begins` anew
+        with every transaction.
         """
         producer = self.by_id.get(producer_id)
         if producer is None:
+            if begins and first_sequence != 0:
+                raise KafkaError(
+                    ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER,
+                    f"producer {producer_id} must begin a transaction here with sequence 0, not {first_sequence}",
+                )
             return None
         if epoch != producer.epoch:
             self.check_epoch(producer_id, epoch)
