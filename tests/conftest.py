@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import pathlib
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -104,6 +105,8 @@ class Tally:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # run in the background: commands would inherit that, and are interrupted here
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if not hasattr(config, "workerinput"):  # the workers of pytest-xdist report to the one process that counts
         config.pluginmanager.register(Tally(), "tally")
 

@@ -257,7 +257,10 @@ def test_the_engines_segments_are_served_by_kafka(tmp_path: pathlib.Path) -> Non
         kafka.wait_until_ready()
         wait_for(lambda: read(kafka.bootstrap, "t", "-X", "isolation.level=read_committed") == expected, "Kafka to serve the segments")
         kcat(kafka.bootstrap, "-P", "-t", "t", "-p", "0", "-X", "enable.idempotence=true", data=b"one more\n")
-        found = read(kafka.bootstrap, "t", "-X", "isolation.level=read_committed")
-        assert set(found) > set(expected)
-        assert len(found) == len(expected) + 1
+
+        def found() -> list[bytes]:
+            return read(kafka.bootstrap, "t", "-X", "isolation.level=read_committed")
+
+        wait_for(lambda: len(found()) == len(expected) + 1, "one record more")
+        assert set(found()) > set(expected)
         assert not [path.name for path in kafka.data(1).iterdir() if path.name.endswith("-stray")]

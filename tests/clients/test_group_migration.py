@@ -161,6 +161,9 @@ def shared(*workers: Worker | JavaWorker) -> Callable[[], bool]:
     """Whether these have all partitions among them, each one some."""
 
     def done() -> bool:
+        for worker in workers:
+            if isinstance(worker, Worker) and worker.failure is not None:
+                raise worker.failure
         parts = [worker.assigned for worker in workers]
         return all(parts) and sorted(place for each in parts for place in each) == list(range(PARTITIONS))
 

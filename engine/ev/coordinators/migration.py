@@ -10,7 +10,7 @@ old number for a new one.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ev.coordinators.classic import ClassicGroup, Member
 from ev.coordinators.consumer_group import ClassicMetadata, ConsumerGroup, ConsumerMember, Current, MemberState, with_epochs
@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from ev.coordinators.server_assignors import Assignment
     from ev.settings import Settings
     from ev.wire.messages.consumer_protocol import AssignedTopicPartition, TopicPartition
+
+
+STICKY: Final = ("cooperative-sticky", "sticky")
+"""librdkafka's own assignors of these names leave in an assignment what they noted in the subscription, now and then. Kafka refuses that."""
 
 
 class CannotMigrate(Exception):
@@ -81,7 +85,7 @@ class Migration:
             subscription = read_subscription(member.protocols[0].metadata)
             if subscription is None:
                 raise CannotMigrate(_malformed(classic.group_id))
-            assigned = self._assigned(classic.group_id, member.assignment or written.get(member.member_id, b""))
+            assigned = self._assigned(classic, member.assignment or written.get(member.member_id, b""))
             group.put_member(
                 ConsumerMember(
                     member.member_id,
@@ -102,14 +106,15 @@ class Migration:
         group.metadata_hash = self._changes.metadata(group, group.members).hash
         return group
 
-    def _assigned(self, group_id: str, value: bytes) -> Assignment:
+    def _assigned(self, classic: ClassicGroup, value: bytes) -> Assignment:
         """What a classic assignment says. Raises CannotMigrate."""
+        group_id = classic.group_id
         if not value:
             return {}  # it has joined, and not asked yet
         assignment = read_assignment(value)
         if assignment is None:
             raise CannotMigrate(_malformed(group_id))
-        if assignment.user_data:
+        if assignment.user_data and classic.protocol not in STICKY:
             raise CannotMigrate(
                 f"Cannot upgrade classic group {group_id} to consumer group because an unsupported custom assignor is in use. "
                 "Switch to one of the assignors that come with the client first."
