@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 STICKY: Final = ("cooperative-sticky", "sticky")
-"""librdkafka's own assignors of these names leave in an assignment what they noted in the subscription, now and then. Kafka refuses that."""
+"""librdkafka's assignors of these names leave their notes in an assignment, now and then. Kafka does not migrate a group then."""
 
 
 class CannotMigrate(Exception):
