@@ -91,6 +91,20 @@ def test_a_group_goes_there_and_back(ask: Ask, topic: Topic) -> None:
     assert ask(DeleteGroupsRequest(groups_names=[group]), 2).results[0].error_code == 0
 
 
+@pytest.mark.parametrize("assignor", ["cooperative-sticky", "of-our-own"])
+def test_notes_of_an_assignor_in_what_it_handed_out(ask: Ask, topic: Topic, request: pytest.FixtureRequest, assignor: str) -> None:
+    """Nobody here knows what an assignor of somebody's own means by them. librdkafka's sticky one means nothing that is needed again;
+    Apache Kafka keeps that group from the new protocol too, and for librdkafka this is fatal.
+    """
+    classic = ClassicMember(ask, group_name(), topic, assignor=assignor, notes=b"notes")
+    assert classic.join() == 0
+    assert classic.sync(mine=[0, 1, 2]) == 0
+    member = Member(ask, classic.group)
+    code = member.beat(topic, epoch=0).error_code
+    goes = request.node.callspec.params["address"] == "ev" and assignor == "cooperative-sticky"
+    assert code == (0 if goes else ErrorCode.GROUP_ID_NOT_FOUND)
+
+
 def test_classic_members_commit_by_their_own_rules(ask: Ask, topic: Topic) -> None:
     """In any version of OffsetCommit, and a wrong generation is called so."""
     classic = classic_group(ask, topic)

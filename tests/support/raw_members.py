@@ -111,11 +111,15 @@ class Member:
 class ClassicMember:
     """A consumer of the classic protocol. It says in its subscription what it has."""
 
-    def __init__(self, ask: Ask, group: str, topic: Topic, *, instance: str | None = None) -> None:
+    def __init__(
+        self, ask: Ask, group: str, topic: Topic, *, instance: str | None = None, assignor: str = "cooperative-sticky", notes: bytes = b""
+    ) -> None:
         self.ask = ask
         self.group = group
         self.topic = topic
         self.instance = instance
+        self.assignor = assignor
+        self.notes = notes  # the assignor's own, in what it hands out
         self.id = ""
         self.generation = -1
         self.leader = ""
@@ -132,7 +136,7 @@ class ClassicMember:
             member_id=self.id,
             group_instance_id=self.instance,
             protocol_type="consumer",
-            protocols=[JoinGroupRequestProtocol(name="cooperative-sticky", metadata=metadata)],
+            protocols=[JoinGroupRequestProtocol(name=self.assignor, metadata=metadata)],
         )
         answer = until_settled(lambda: self.ask(request, 9), lambda answer: answer.error_code)
         if answer.error_code == ErrorCode.MEMBER_ID_REQUIRED:
@@ -144,14 +148,18 @@ class ClassicMember:
 
     def sync(self, **given: list[int]) -> int:
         """An error code. `given`: as a leader, what this member itself is to have, as `mine`."""
-        assignments = [SyncGroupRequestAssignment(self.id, assignment_value({self.topic.name: given["mine"]}, b"\0\1"))] if given else []
+        assignments = []
+        if given:
+            value = assignment_value({self.topic.name: given["mine"]}, b"\0\1")
+            value = value[:-4] + len(self.notes).to_bytes(4, "big") + self.notes if self.notes else value
+            assignments = [SyncGroupRequestAssignment(self.id, value)]
         request = SyncGroupRequest(
             group_id=self.group,
             generation_id=self.generation,
             member_id=self.id,
             group_instance_id=self.instance,
             protocol_type="consumer",
-            protocol_name="cooperative-sticky",
+            protocol_name=self.assignor,
             assignments=assignments,
         )
         answer = self.ask(request, 5)
