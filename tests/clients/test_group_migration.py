@@ -196,11 +196,14 @@ def committed(address: str) -> list[int]:
 
 @pytest.mark.parametrize(
     ("address", "strategy"),
-    [("ev", "range"), ("ev", "cooperative-sticky"), pytest.param("kafka", "cooperative-sticky", marks=pytest.mark.java)],
+    [("ev", "range"), ("ev", "cooperative-sticky"), pytest.param("kafka", "range", marks=pytest.mark.java)],
     indirect=["address"],
 )
 def test_a_group_is_rolled_to_the_new_protocol_and_back_under_load(address: str, strategy: str) -> None:
-    """One member after the other; every record is handled, and what was committed ends at the end."""
+    """One member after the other; every record is handled, and what was committed ends at the end.
+
+    Not cooperative-sticky on Kafka: now and then librdkafka's leaves notes in an assignment, and Kafka keeps such a group as it is.
+    """
     admin = AdminClient({"bootstrap.servers": address})
     admin.create_topics([NewTopic(TOPIC, PARTITIONS, 1)])[TOPIC].result(20)
     handled: set[int] = set()
