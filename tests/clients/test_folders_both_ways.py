@@ -256,7 +256,7 @@ def test_the_engines_segments_are_served_by_kafka(tmp_path: pathlib.Path) -> Non
         kafka.start(1)
         kafka.wait_until_ready()
         wait_for(lambda: read(kafka.bootstrap, "t", "-X", "isolation.level=read_committed") == expected, "Kafka to serve the segments")
-        kcat(kafka.bootstrap, "-P", "-t", "t", "-p", "0", "-X", "enable.idempotence=true", data=b"one more\n")
+        kcat(kafka.bootstrap, "-P", "-t", "t", "-p", "0", data=b"one more\n")
 
         def found() -> list[bytes]:
             return read(kafka.bootstrap, "t", "-X", "isolation.level=read_committed")

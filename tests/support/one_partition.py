@@ -9,7 +9,7 @@ from ev.errors import ErrorCode
 from ev.wire.messages.k00_produce import PartitionProduceData, ProduceRequest, TopicProduceData
 from ev.wire.messages.k03_metadata import MetadataRequest, MetadataRequestTopic
 from ev.wire.messages.k19_create_topics import CreatableTopic, CreatableTopicConfig, CreateTopicsRequest
-from support.raw_transactions import Ask
+from support.raw_transactions import Ask, fetched
 from support.waiting import wait_for
 
 NOT_YET = (ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, ErrorCode.NOT_LEADER_OR_FOLLOWER)
@@ -22,7 +22,8 @@ def create(ask: Ask, **configs: str) -> str:
     made = CreatableTopic(name=name, num_partitions=1, replication_factor=1, configs=given)
     assert ask(CreateTopicsRequest(topics=[made], timeout_ms=10_000), 5).topics[0].error_code == 0
     wanted = MetadataRequest(topics=[MetadataRequestTopic(name=name)])
-    wait_for(lambda: [each.leader_id for each in ask(wanted, 12).topics[0].partitions if each.leader_id >= 0], f"{name} to be served")
+    wait_for(lambda: [each.leader_id for each in ask(wanted, 12).topics[0].partitions if each.leader_id >= 0], f"{name} to have a leader")
+    wait_for(lambda: fetched(ask, name, 0, committed=False).error_code == 0, f"{name} to be served")  # Kafka says it a moment before
     return name
 
 
