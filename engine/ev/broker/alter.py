@@ -71,7 +71,7 @@ class Plan:
                 self._add_client_metrics(change)
             case configs.BROKER_LOGGER:
                 check_broker(change.name, self._broker.node_id)
-                self.loggers = change.compute(LoggerRules(self._settings), levels())
+                self.loggers = change.compute(LoggerRules(), levels())
             case _:
                 raise KafkaError(ErrorCode.INVALID_REQUEST, f"Resources of type {change.resource_type} have no configuration here")
 

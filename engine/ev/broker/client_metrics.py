@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from ev.broker.config_rules import APPEND, Rules
+from ev.broker.config_rules import APPEND, SettingRules
 from ev.errors import ErrorCode, KafkaError, SettingError
 from ev.setting_types import Number, Words
 from ev.settings import ResourceSetting
@@ -55,7 +55,7 @@ class ClientMetrics:
             self._by_name[name] = dict(config)
 
 
-class ClientMetricsRules(Rules):
+class ClientMetricsRules(SettingRules):
     """A subscription may be given an interval within bounds, names of metrics, and patterns of clients."""
 
     def _named(self, name: str) -> ResourceSetting:

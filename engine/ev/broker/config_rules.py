@@ -26,6 +26,18 @@ SUBTRACT: Final = 3
 class Rules(ABC):
     """The rules of one kind of resource."""
 
+    @abstractmethod
+    def checked(self, config: Mapping[str, str | None]) -> dict[str, str]:
+        """A whole new configuration as it is stored. Raises KafkaError."""
+
+    @abstractmethod
+    def altered(self, config: Mapping[str, str], operations: Iterable[tuple[str, int, str | None]]) -> dict[str, str]:
+        """What `config` becomes by (name, operation, value)s, in order. Raises KafkaError."""
+
+
+class SettingRules(Rules):
+    """The rules of what has settings."""
+
     REFUSED: int = ErrorCode.INVALID_CONFIG  # the error of a name or a value that is not permitted
 
     def __init__(self, settings: Settings) -> None:
@@ -40,7 +52,6 @@ class Rules(ABC):
         """Whether all of it may be set together. Raises SettingError."""
 
     def checked(self, config: Mapping[str, str | None]) -> dict[str, str]:
-        """A whole new configuration as it is stored. Raises KafkaError."""
         for name, value in config.items():
             if value is None:
                 raise KafkaError(ErrorCode.INVALID_REQUEST, f"Null value not supported for : {name}")
@@ -52,7 +63,6 @@ class Rules(ABC):
         return dict(sorted(texts.items()))
 
     def altered(self, config: Mapping[str, str], operations: Iterable[tuple[str, int, str | None]]) -> dict[str, str]:
-        """What `config` becomes by (name, operation, value)s, in order. Raises KafkaError."""
         new: dict[str, str | None] = dict(config)
         named: set[str] = set()
         for name, operation, value in operations:
@@ -90,7 +100,7 @@ class Rules(ABC):
         return setting.row.render(tuple(word for word in words if word not in changed))
 
 
-class TopicRules(Rules):
+class TopicRules(SettingRules):
     """A topic that is there may be given every setting of topics."""
 
     def _named(self, name: str) -> ResourceSetting:
@@ -110,7 +120,7 @@ class NewTopicRules(TopicRules):
         return super().checked(config)
 
 
-class GroupRules(Rules):
+class GroupRules(SettingRules):
     """A group may be given timeouts within the broker's bounds."""
 
     def _named(self, name: str) -> ResourceSetting:
@@ -120,7 +130,7 @@ class GroupRules(Rules):
         check_group_config(self._settings, config)
 
 
-class BrokerRules(Rules):
+class BrokerRules(SettingRules):
     """A broker may be given, at run time, what can be put in force at once."""
 
     REFUSED = ErrorCode.INVALID_REQUEST

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final
 
 from ev.broker.config_rules import APPEND, DELETE, SET, Rules
 from ev.errors import ErrorCode, KafkaError
-from ev.settings import ResourceSetting
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -56,12 +55,6 @@ def check_broker(name: str, node_id: int) -> None:
 
 class LoggerRules(Rules):
     """A logger that is there may be set to a level, or back to the one above it."""
-
-    def _named(self, name: str) -> ResourceSetting:
-        raise NotImplementedError
-
-    def _check(self, config: Mapping[str, str]) -> None:
-        raise NotImplementedError
 
     def checked(self, config: Mapping[str, str | None]) -> dict[str, str]:
         raise KafkaError(ErrorCode.INVALID_REQUEST, "Unknown resource type 8")

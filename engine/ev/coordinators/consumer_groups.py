@@ -1,4 +1,4 @@
-"""Decides for groups of the new protocol: heartbeats, who leaves, who is late, what is described (KIP-848).
+"""Decides for groups of the new protocol: heartbeats, who leaves, who is late, who may commit (KIP-848).
 
 One heartbeat may do all of it: take a new subscription, raise the group's epoch, make a new target assignment, and bring the member
 one step closer to it. What it decides is written as records and changes the group when they are replayed, as with every group.

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from ev.wire.messages.consumer_protocol import AssignedTopicPartition, TopicPartition
 
 
-STICKY: Final = ("cooperative-sticky", "sticky")
-"""librdkafka's assignors of these names leave their notes in an assignment, now and then. Kafka does not migrate a group then."""
+STICKY: Final = "cooperative-sticky"
+"""librdkafka's assignor of this name leaves its notes in an assignment, now and then. Kafka does not migrate a group then."""
 
 
 class CannotMigrate(Exception):
@@ -114,7 +114,7 @@ class Migration:
         assignment = read_assignment(value)
         if assignment is None:
             raise CannotMigrate(_malformed(group_id))
-        if assignment.user_data and classic.protocol not in STICKY:
+        if assignment.user_data and classic.protocol != STICKY:
             raise CannotMigrate(
                 f"Cannot upgrade classic group {group_id} to consumer group because an unsupported custom assignor is in use. "
                 "Switch to one of the assignors that come with the client first."

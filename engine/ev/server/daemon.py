@@ -51,11 +51,8 @@ from ev.server.listener import (
     local_address,
 )
 from ev.server.log_file import LogWriter, start_logging
-from ev.server.metrics import Metrics
-from ev.server.metrics_listener import LOCAL_HOSTS, MetricsListener
 from ev.server.preload import preload
 from ev.server.ring import Ring
-from ev.server.stalls import Stalls
 from ev.server.world import LoopWorld
 from ev.settings import Settings
 
@@ -63,7 +60,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ev.endpoints import Endpoint
+    from ev.server.metrics_listener import MetricsListener
     from ev.server.security import Security
+    from ev.server.stalls import Stalls
 
 log = logging.getLogger("ev.server")
 
@@ -295,6 +294,9 @@ class Engine:
 
     async def _listen_for_metrics(self, loop: asyncio.AbstractEventLoop, broker: Broker, limits: Limits) -> None:
         """Open the listener that Prometheus asks."""
+        from ev.server import metrics_listener, stalls  # noqa: PLC0415
+        from ev.server.metrics import Metrics  # noqa: PLC0415 - most engines do without
+
         assert self._world is not None
         host, port = parse_address(broker.settings.ev_metrics_listen)
         try:
@@ -305,9 +307,10 @@ class Engine:
             raise NotStartedError(EXIT_PORT_TAKEN, f"ev.metrics.listen: {error}") from error
         except OSError as error:
             raise NotStartedError(EXIT_OTHER, f"cannot listen on {format_address((host, port))} (ev.metrics.listen): {error}") from error
-        self._stalls = Stalls(loop)
+        self._stalls = stalls.Stalls(loop)
         metrics = Metrics(broker, limits, self._world, self._stalls, __version__, self._started_ms)
-        self.metrics = MetricsListener(sockets, (*LOCAL_HOSTS, *broker.settings.ev_metrics_hosts), metrics.text)
+        hosts = (*metrics_listener.LOCAL_HOSTS, *broker.settings.ev_metrics_hosts)
+        self.metrics = metrics_listener.MetricsListener(sockets, hosts, metrics.text)
         await self.metrics.start(loop)
         self._stalls.start()
 
