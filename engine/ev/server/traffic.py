@@ -1,9 +1,8 @@
 """What passes through all connections, counted: requests, bytes, and how long answers took.
 
-The counters are plain integers in lists that are as long as they will ever be: to count a request is three
-additions (in `Connection.drain`). How long a
-request took is the time from its arrival to the moment when its answer was handed to the socket, in whole milliseconds, and is counted
-by the number of its bits: bucket N has those that took less than 2^N ms.
+The counters are plain integers in lists that are as long as they will ever be: to count a request is three additions (in
+`Connection.drain`). How long a request took is the time from its arrival to the moment when its answer was handed to the socket, in
+whole milliseconds, and is counted by the number of its bits: bucket N has those that took less than 2^N ms.
 """
 
 from __future__ import annotations
