@@ -6,7 +6,6 @@ import json
 import pathlib
 import re
 import subprocess
-import time
 from collections.abc import Callable
 
 import pytest
@@ -157,7 +156,7 @@ def test_clients_are_given_quotas(tool: Tool, address: str, topic: str) -> None:
 
 
 def test_kafkas_own_producer_heeds_what_it_is_told(address: str, topic: str) -> None:
-    """1.1 MB at 100 KB/s, of which ten seconds' worth is free: the last request is told to wait a second, as by Kafka, and nothing is lost."""
+    """1.1 MB at 100 KB/s, of which ten seconds' worth is free: the last request is told to wait a second, as by Kafka; nothing is lost."""
     tool = runner(apache_kafka.LATEST)
     server = ("--bootstrap-server", address)
     tool("topics", *server, "--create", "--topic", topic)
