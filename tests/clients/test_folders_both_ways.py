@@ -22,7 +22,7 @@ from support.waiting import wait_for
 pytestmark = [pytest.mark.kcat, pytest.mark.java, pytest.mark.slow, pytest.mark.timeout(300)]
 CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
 SAVED_AT_ONCE = {"log.flush.start.offset.checkpoint.interval.ms": "100", "log.initial.task.delay.ms": "100"}
-"""Where logs start: what Kafka itself would not know after a kill cannot be imported. Left alone it begins half a minute after its start."""
+"""Where logs start: what Kafka itself would not know after a kill cannot be imported. Left alone it begins after half a minute."""
 NEW_PROTOCOL = {"group.protocol": "consumer", "auto.offset.reset": "earliest", "enable.auto.commit": False, "log_level": 0}
 FORMAT = "%p %o %T %k %h %s\n"
 
