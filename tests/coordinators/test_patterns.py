@@ -11,8 +11,31 @@ from hypothesis import strategies as st
 
 from ev.coordinators.patterns import Pattern, PatternError
 
-LETTERS = "ab-."
-ATOMS = st.sampled_from(["a", "b", "-", r"\.", ".", "[ab]", "[^a]", "[a-b-]", r"\w", r"\d", r"\s", "[.]", "^", "$"])
+LETTERS = "abAB-."
+ATOMS = st.sampled_from(
+    [
+        "a",
+        "b",
+        "-",
+        r"\.",
+        ".",
+        "[ab]",
+        "[^a]",
+        "[a-b-]",
+        r"\w",
+        r"\d",
+        r"\s",
+        "[.]",
+        "^",
+        "$",
+        "(?i:b)",
+        "(?i:[a-]|1)",
+        r"\D",
+        r"[\Wa]",
+        "(?s:.)",
+        "(?P<n>a)",
+    ]
+)
 
 
 def combined(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
@@ -30,7 +53,7 @@ def combined(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 def test_it_matches_what_pythons_own_matches(pattern: str, names: list[str]) -> None:
     """Whole names, by any pattern that both understand."""
     ours = Pattern(pattern)
-    theirs = re.compile(pattern.replace("$", r"\Z"), re.ASCII)  # in Python $ is also before a last newline
+    theirs = re.compile(re.sub(r"\?P<n>", "", pattern).replace("$", r"\Z"), re.ASCII)  # in Python $ is also before a last newline
     for name in names:
         if "\\s" in pattern and "\x0b" in name:
             continue
@@ -55,7 +78,11 @@ def test_it_matches_what_pythons_own_matches(pattern: str, names: list[str]) -> 
         r"\1",
         r"\b",
         "(?=a)",
-        "(?P<n>a)",
+        "(?P<n",
+        "(?P<>a)",
+        "(?i",
+        "(?x)a",
+        "[[:nothing:]]",
         "[b-a]",
         "a{x}",
         "a{",
@@ -65,6 +92,25 @@ def test_nonsense_is_refused(pattern: str) -> None:
     """And what would need more than a machine of states."""
     with pytest.raises(PatternError):
         Pattern(pattern)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "matched", "others"),
+    [
+        ("(?i)orders-[a-c]", ["ORDERS-a", "Orders-C"], ["orders-d"]),
+        ("(a(?i)b)c", ["abc", "aBc"], ["Abc", "abC"]),
+        ("(?i:a(?-i)b)", ["Ab"], ["aB"]),
+        ("(?i)(ab){2}", ["ABab"], ["AB"]),
+        ("[[:alpha:]_]+", ["aZ_"], ["a1"]),
+        ("[^[:digit:]]+", ["a-b"], ["a1"]),
+        ("[[:^upper:]]+", ["a1."], ["aB"]),
+        (r"\Aorders\z", ["orders"], ["orders1"]),
+    ],
+)
+def test_what_re2_has_and_python_has_not(pattern: str, matched: list[str], others: list[str]) -> None:
+    """Flags for the rest of a group, classes with names, other names of the two ends."""
+    ours = Pattern(pattern)
+    assert [name for name in [*matched, *others] if ours.matches(name)] == matched
 
 
 @pytest.mark.parametrize("pattern", ["a" * 1001, "(a{1000}){1000}", "(" * 60 + "a" + ")" * 60])

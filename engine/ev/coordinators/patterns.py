@@ -1,8 +1,9 @@
 """Regular expressions that take linear time, whatever they are: clients may send any.
 
-What is understood is what RE2 has of the common syntax: characters and escapes, `.`, classes like [a-z0-9_] and \\d \\w \\s, groups,
-`|`, the quantifiers * + ? {m} {m,} {m,n} (their lazy forms too: what matches as a whole is the same), and ^ $. A pattern matches a
-name as a whole. Anything else is refused, as RE2 refuses back references and look-around.
+What is understood is what RE2 has of the common syntax: characters and escapes, `.`, classes like [a-z0-9_], [[:alpha:]] and \\d \\w
+\\s (\\D \\W \\S: the rest), groups (with a name too), `|`, the quantifiers * + ? {m} {m,} {m,n} (their lazy forms too: what matches as a
+whole is the same), ^ $ \\A \\z, and the flags (?i) and (?s), for the rest of their group or for one of their own, (?i:…). A pattern
+matches a name as a whole. Anything else is refused, as RE2 refuses back references and look-around.
 
 The pattern becomes a machine whose states are all followed at once (Thompson 1968), so that no name takes longer than its length
 times the size of the pattern.
@@ -26,6 +27,26 @@ WORD: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ012
 DIGITS: Final = frozenset("0123456789")
 SPACES: Final = frozenset("\t\n\f\r ")
 CLASSES: Final = {"d": DIGITS, "w": WORD, "s": SPACES}
+LOWER: Final = frozenset("abcdefghijklmnopqrstuvwxyz")
+UPPER: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+ASCII: Final = frozenset(map(chr, range(128)))
+GRAPHIC: Final = frozenset(map(chr, range(33, 127)))
+NAMED: Final = {
+    "alnum": LOWER | UPPER | DIGITS,
+    "alpha": LOWER | UPPER,
+    "ascii": ASCII,
+    "blank": frozenset("\t "),
+    "cntrl": ASCII - GRAPHIC - {" "},
+    "digit": DIGITS,
+    "graph": GRAPHIC,
+    "lower": LOWER,
+    "print": GRAPHIC | {" "},
+    "punct": GRAPHIC - LOWER - UPPER - DIGITS,
+    "space": SPACES | {"\v"},
+    "upper": UPPER,
+    "word": WORD,
+    "xdigit": DIGITS | frozenset("abcdefABCDEF"),
+}
 
 
 class PatternError(ValueError):
@@ -116,6 +137,8 @@ class _Parser:
         self.at = 0
         self.depth = 0
         self.pattern = pattern
+        self.ignores_case = False
+        self.dot_is_all = False
 
     def whole(self) -> tuple[int, int]:
         piece = self._either()
@@ -217,37 +240,70 @@ class _Parser:
         if character == "(":
             return self._group()
         if character == ".":
-            return self.pattern.character(lambda each: each != "\n")
+            return self.pattern.character((lambda _: True) if self.dot_is_all else lambda each: each != "\n")
         if character == "[":
             return self.pattern.character(self._class())
         if character == "\\":
+            if self._peek() and self._peek() in "Az":
+                return self.pattern.edge(is_beginning=self._take() == "A")
             allowed = self._escape()
-            return self.pattern.character(allowed.__contains__ if isinstance(allowed, frozenset) else allowed.__eq__)
+            return self.pattern.character(allowed if callable(allowed) else self._equal_to(allowed))
         if character in "^$":
             return self.pattern.edge(is_beginning=character == "^")
         if character in "*+?{":
             raise PatternError(f"unexpected {character!r} at position {self.at - 1}")
-        return self.pattern.character(character.__eq__)
+        return self.pattern.character(self._equal_to(character))
+
+    def _equal_to(self, character: str) -> Test:
+        return {character.lower(), character.upper()}.__contains__ if self.ignores_case else character.__eq__
 
     def _group(self) -> tuple[int, int]:
-        if self.text.startswith("?:", self.at):
-            self.at += 2
+        flags = self.ignores_case, self.dot_is_all
+        if self.text.startswith("?P<", self.at):
+            name, closed, _ = self.text[self.at + 3 :].partition(">")
+            if not closed or not name or not set(name) <= WORD:
+                raise PatternError(f"the name of a group was expected at position {self.at + 3}")
+            self.at += len(name) + 4
         elif self._peek() == "?":
-            raise PatternError(f"a group of this kind at position {self.at} is not understood")
+            self.at += 1
+            if self._flags() == ")":
+                first = self.pattern.state()
+                return first, first  # the flags hold for the rest of the group that this stands in
         self.depth += 1
         if self.depth > DEPTH_MAX:
             raise PatternError("groups are nested too deeply")
         piece = self._either()
         self.depth -= 1
+        self.ignores_case, self.dot_is_all = flags
         if self._take() != ")":
             raise PatternError("a group is not closed")
         return piece
 
-    def _escape(self) -> frozenset[str] | str:
+    def _flags(self) -> str:
+        """Set what stands behind `(?`; returns what ends it, `:` or `)`. Of m and U a name as a whole shows nothing."""
+        started, value = self.at, True
+        while (flag := self._take()) not in ":)":
+            match flag:
+                case "-":
+                    value = False
+                case "i":
+                    self.ignores_case = value
+                case "s":
+                    self.dot_is_all = value
+                case "m" | "U":
+                    pass
+                case _:
+                    raise PatternError(f"a group of this kind at position {started - 1} is not understood")
+        return flag
+
+    def _escape(self) -> Test | str:
         """What stands behind a backslash: a class of characters, or one."""
         character = self._take()
         if character in CLASSES:
-            return CLASSES[character]
+            return CLASSES[character].__contains__
+        if character.lower() in CLASSES:
+            others = CLASSES[character.lower()]
+            return lambda each: each not in others
         if character in ESCAPED:
             return ESCAPED[character]
         if character.isalnum():
@@ -260,28 +316,46 @@ class _Parser:
             self.at += 1
         single: set[str] = set()
         ranges: list[tuple[str, str]] = []
+        tests: list[Test] = []
         first = True
         while first or self._peek() != "]":
             first = False
-            low = self._take()
-            if low == "\\":
-                escaped = self._escape()
-                if isinstance(escaped, frozenset):
-                    single |= escaped
-                    continue
-                low = escaped
-            if self._peek() == "-" and self.text[self.at + 1 : self.at + 2] not in ("]", ""):
+            named = self._named_class()
+            low = named or self._bound()
+            if callable(low):
+                tests.append(low)
+            elif self._peek() == "-" and self.text[self.at + 1 : self.at + 2] not in ("]", ""):
                 self.at += 1
-                high = self._take()
-                if high == "\\":
-                    escaped = self._escape()
-                    if isinstance(escaped, frozenset):
-                        raise PatternError("a range of characters ends in a class")
-                    high = escaped
+                high = self._bound()
+                if callable(high):
+                    raise PatternError("a range of characters ends in a class")
                 if high < low:
                     raise PatternError(f"the range {low}-{high} is empty")
                 ranges.append((low, high))
             else:
                 single.add(low)
         self.at += 1
-        return lambda each: (each in single or any(low <= each <= high for low, high in ranges)) != negated
+
+        def holds(each: str) -> bool:
+            return each in single or any(low <= each <= high for low, high in ranges) or any(test(each) for test in tests)
+
+        if self.ignores_case:
+            return lambda each: (holds(each.lower()) or holds(each.upper())) != negated
+        return lambda each: holds(each) != negated
+
+    def _bound(self) -> Test | str:
+        """A character of a class, or what an escape stands for."""
+        character = self._take()
+        return self._escape() if character == "\\" else character
+
+    def _named_class(self) -> Test | None:
+        """[:name:] within a class, if it stands here."""
+        if not self.text.startswith("[:", self.at):
+            return None
+        end = self.text.find(":]", self.at + 2)
+        name = self.text[self.at + 2 : end] if end >= 0 else ""
+        members = NAMED.get(name.removeprefix("^"))
+        if members is None:
+            raise PatternError(f"the class of characters at position {self.at} is not understood")
+        self.at = end + 2
+        return (lambda each: each not in members) if name.startswith("^") else members.__contains__
