@@ -79,6 +79,7 @@ class ConnectionSettings:
         "ssl.keystore.certificate.chain", "", "The certificate chain, or the file that it is in, where the keystore has no location."
     )
     ssl_keystore_key = Secret("ssl.keystore.key", "", "The key, or the file that it is in, where the keystore has no location.")
+    ssl_key_password = Secret("ssl.key.password", "", "The password of the server's key, if it is encrypted.")
     ssl_truststore_type = Choice(
         "ssl.truststore.type", "PEM", "The form of the certificates that clients' are checked with.", choices=("PEM",)
     )

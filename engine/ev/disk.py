@@ -300,11 +300,13 @@ class RealDisk:
 
     __slots__ = ()
 
+    file_class: type[RealFile] = RealFile
+
     def open(self, path: str, *, create: bool = False, exclusive: bool = False, read_only: bool = False) -> File:
         flags = os.O_RDONLY if read_only else os.O_RDWR
         if create:
             flags |= os.O_CREAT | (os.O_EXCL if exclusive else 0)
-        return RealFile(path, _open(path, flags))
+        return self.file_class(path, _open(path, flags))
 
     def list(self, path: str) -> list[str]:
         return sorted(os.listdir(path))

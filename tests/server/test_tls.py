@@ -15,6 +15,7 @@ import pytest
 
 from ev.security.credentials import SCRAM_SHA_256, credential_from
 from ev.wire.messages.k03_metadata import MetadataRequest
+from ev.wire.messages.k32_describe_configs import DescribeConfigsRequest, DescribeConfigsResource, DescribeConfigsResourceResult
 from support.certificates import Authority
 from support.engine import Engine, NotReadyError
 from support.ports import free_port
@@ -142,8 +143,8 @@ def test_one_version_may_be_all(start_engine: StartEngine, authority: Authority)
         TlsClient(engine.address, authority, highest=ssl.TLSVersion.TLSv1_2)
 
 
-def test_failed_handshakes_are_no_noise(start_engine: StartEngine, authority: Authority) -> None:
-    """Whoever says something else than TLS, or nothing, leaves no traceback in the log, and others are served."""
+def test_failed_handshakes_are_said_and_are_no_noise(start_engine: StartEngine, authority: Authority) -> None:
+    """What is no TLS, or what the client does not trust, is a line with the reason: the first, the second, the fourth, … No traceback."""
     server = authority.issue("log", "/CN=localhost")
     engine = start_engine(listen="SSL://127.0.0.1:0", settings={"ssl.keystore.location": str(server.keystore)})
     for _ in range(3):
@@ -152,9 +153,37 @@ def test_failed_handshakes_are_no_noise(start_engine: StartEngine, authority: Au
             client.socket.recv(1000)
         with contextlib.suppress(OSError), socket.create_connection((engine.host, engine.port)):
             pass
+    with pytest.raises(ssl.SSLError), socket.create_connection((engine.host, engine.port)) as bare:
+        ssl.create_default_context().wrap_socket(bare, server_hostname="localhost")
     with TlsClient(engine.address, authority) as client:
         assert is_served(client)
+    wait_for(lambda: "the 4. time so far: " in engine.log(), "the fourth failure to be said")
+    said = [line for line in engine.log().splitlines() if "TLS with 127.0.0.1 failed" in line]
+    assert ["http request" in said[0], "unknown ca" in said[-1], len(said)] == [True, True, 3]
     assert "Traceback" not in engine.log()
+
+
+def test_who_does_not_finish_a_handshake_counts_as_a_connection(start_engine: StartEngine, authority: Authority) -> None:
+    """Silent clients cannot be more than all connections may be; when one goes, the next is served."""
+    server = authority.issue("counted", "/CN=localhost")
+    settings = {"ssl.keystore.location": str(server.keystore), "max.connections": "3"}
+    engine = start_engine(listen="SSL://127.0.0.1:0", settings=settings)
+    silent = [RawClient(engine.address) for _ in range(3)]
+    with RawClient(engine.address) as refused:
+        assert refused.closed()
+    silent.pop().close()
+
+    def served() -> bool:
+        try:
+            with TlsClient(engine.address, authority) as client:
+                return is_served(client)
+        except OSError:
+            return False
+
+    wait_for(served, "a place to be free again")
+    for client in silent:
+        client.close()
+    assert wait_for(served, "the places to be free again")
 
 
 def test_password_and_tls_together(broker: SecureBroker, authority: Authority) -> None:
@@ -236,11 +265,24 @@ def test_wrong_files_are_named(start_engine: StartEngine, authority: Authority, 
         assert words in refusal(start_engine, settings), settings
 
 
-def test_an_encrypted_key_is_refused(start_engine: StartEngine, authority: Authority, tmp_path: pathlib.Path) -> None:
-    """Where would its password come from? Nobody is asked for one."""
-    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-passout", "pass:secret")
-    server = authority.issue("encrypted", "/CN=localhost", key=key)
-    assert "is encrypted" in refusal(start_engine, {"ssl.keystore.location": str(server.keystore)})
+def test_an_encrypted_key_needs_its_password(start_engine: StartEngine, authority: Authority) -> None:
+    """Nobody is asked for one: without it, or with a wrong one, the engine says so. Whoever asks for settings is not shown it."""
+    encrypted = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-passout", "pass:secret")
+    server = authority.issue("encrypted", "/CN=localhost", key=encrypted)
+    settings = {"ssl.keystore.location": str(server.keystore)}
+    assert "is encrypted; give ssl.key.password" in refusal(start_engine, settings)
+    assert "ssl.key.password does not open the key" in refusal(start_engine, settings | {"ssl.key.password": "wrong"})
+    engine = start_engine(listen="SSL://127.0.0.1:0", settings=settings | {"ssl.key.password": "secret"})
+    with TlsClient(engine.address, authority) as client:
+        assert is_served(client)
+        assert {config.value for config in described(client, "ssl.key.password")} == {None}
+
+
+def described(client: RawClient, name: str) -> list[DescribeConfigsResourceResult]:
+    """One of the broker's settings as a client is shown it."""
+    resource = DescribeConfigsResource(resource_type=4, resource_name="1", configuration_keys=[name])
+    results = client.ask(32, 4, DescribeConfigsRequest(resources=[resource])).results
+    return [config for result in results for config in result.configs]
 
 
 def test_certificate_and_key_may_be_texts_or_files_of_their_own(start_engine: StartEngine, authority: Authority) -> None:

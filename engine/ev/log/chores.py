@@ -12,7 +12,7 @@ import errno
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
-from ev.disk import Disk
+from ev.disk import Disk, File
 from ev.log.saving import Checkpoint, swap_in
 from ev.log.services import OUT_OF_SPACE
 
@@ -103,6 +103,20 @@ class Unlink:
 
     def done(self) -> None:
         self._finished()
+
+
+class Release:
+    """Files that have no name any more: the room of a large one is given back when it is closed, which takes a while."""
+
+    def __init__(self, files: Iterable[File]) -> None:
+        self._files = list(files)
+
+    def run(self) -> None:
+        for file in self._files:
+            file.release()
+
+    def done(self) -> None:
+        """Nothing follows."""
 
 
 class SyncDirectory:

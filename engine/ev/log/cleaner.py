@@ -140,8 +140,10 @@ class Cleaner:
 
     def _swapped(self, partition: Partition, swap: Swap) -> None:
         self._running = False
+        delay_ms = partition.config.file_delete_delay_ms
+        self._store.release_later(swap.held, delay_ms)
         if not partition.gone:
-            self._store.unlink_later(swap.away, partition.config.file_delete_delay_ms)
+            self._store.unlink_later(swap.away, delay_ms)
         self.look_at(self._store.clock.monotonic_ms())
 
     @property

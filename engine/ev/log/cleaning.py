@@ -25,6 +25,7 @@ from ev.log.segment import DELETED, INDEX, LOG, SUFFIXES, TIME_INDEX, Segment
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ev.disk import File
     from ev.log.compaction import Cleaned
     from ev.log.partition import Partition
 
@@ -89,6 +90,7 @@ class Swap:
         self._finished = finished
         self._made: list[Segment] = []
         self._away: list[str] = []
+        self._replaced: list[str] = []  # old files that new ones take the name of
         for new in cleaned.segments:
             covered = [segment for segment in partition.segments if segment.base_offset in new.covers]
             whole = [segment.base_offset for segment in covered] == list(new.covers)
@@ -106,10 +108,12 @@ class Swap:
             self._made.append(segment)
             for old in covered:
                 kept = (LOG,) if old.base_offset == segment.base_offset else ()
+                self._replaced += [old.path(suffix) for suffix in kept]
                 self._away += [old.path(suffix) for suffix in SUFFIXES if suffix not in kept]
         if cleaned.segments:
             partition.cleaned_to = cleaned.dirty_from
         self.away: list[str] = []  # what is to be unlinked, after `run`
+        self.held: list[File] = []  # what loses its name in `done`; whoever lets go of it last waits for the disk
 
     def run(self) -> None:
         """Rename the old files away, all but those that a new one takes the name of. Raises OSError."""
@@ -117,6 +121,9 @@ class Swap:
             with contextlib.suppress(FileNotFoundError):
                 self._disk.rename(path, path + DELETED)
                 self.away.append(path + DELETED)
+        for path in self._replaced:
+            with contextlib.suppress(FileNotFoundError):
+                self.held.append(self._disk.open(path, read_only=True))
         with contextlib.suppress(FileNotFoundError):  # deleted since then, and renamed away
             self._disk.sync_directory(self._partition.directory)
 

@@ -276,6 +276,8 @@ class Store(StoreUpkeep):
                 half.file.release()
         for partition in self.partitions():
             partition.close()
+        for _, file in self._nameless:
+            file.release()
         self._lock.release()
 
     def settle(self) -> bool:

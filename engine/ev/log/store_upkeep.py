@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from ev.clock import Clock
 from ev.disk import Disk, File
 from ev.log.checkpoint import CLEANER_OFFSETS, HIGH_WATERMARKS, LOG_STARTS, RECOVERY_POINTS, encode_offsets
-from ev.log.chores import RESERVE, Chore, MakeReserve, SyncDirectory, Unlink, WriteCheckpoints
+from ev.log.chores import RESERVE, Chore, MakeReserve, Release, SyncDirectory, Unlink, WriteCheckpoints
 from ev.log.cleaner import Cleaner, Cleaning
 from ev.log.config import TopicConfig
 from ev.log.partition import Partition
@@ -45,6 +45,7 @@ class StoreUpkeep(StoreTopics):
         self._next_space_check_ms: int | None = None
         self._retention_at_once = False
         self._cleaner = Cleaner(self)
+        self._nameless: list[tuple[int, File]] = []  # (when, what) is to be closed
 
     def set_config(self, name: str, config: TopicConfig) -> None:
         topic = self.topics[name]
@@ -89,6 +90,7 @@ class StoreUpkeep(StoreTopics):
     def _hurry(self) -> None:
         """Space is short: what was to be unlinked later is unlinked now."""
         self._doomed = [(0, path) for _, path in self._doomed]
+        self._nameless = [(0, file) for _, file in self._nameless]
 
     def _disk_is_full(self, internal: bool) -> bool:
         """A write found no room. For the engine's own topics the reserve is given up."""
@@ -131,6 +133,7 @@ class StoreUpkeep(StoreTopics):
             times.append(self._checkpoint_due_ms())
         if self._renames_unsynced or self._retention_at_once:
             times.append(now_ms)
+        times += [when for when, _ in self._nameless]
         if self._wants_reserve():
             times.append(self._reserve_due_ms)
         if self._next_space_check_ms is not None:
@@ -172,6 +175,9 @@ class StoreUpkeep(StoreTopics):
             chores.append(SyncDirectory(self.disk, self.directory, _nothing))
         if not self._unlinking and not held and self._unlinkable(now_ms):
             chores.append(self._unlink(now_ms))
+        if nameless := [file for when, file in self._nameless if when <= now_ms]:
+            chores.append(Release(nameless))
+            self._nameless = [(when, file) for when, file in self._nameless if when > now_ms]
         if self._wants_reserve() and now_ms >= self._reserve_due_ms:
             self._making_reserve = True
             chores.append(MakeReserve(self.disk, self.directory, self._reserve_made))
@@ -191,6 +197,12 @@ class StoreUpkeep(StoreTopics):
     def unlink_later(self, paths: Iterable[str], delay_ms: int) -> None:
         when = self.clock.monotonic_ms() + (delay_ms if self._services.writable else 0)
         self._doomed += [(when, path) for path in paths]
+        self._told()
+
+    def release_later(self, files: Iterable[File], delay_ms: int) -> None:
+        """Close these off the loop: files that have lost their names, whose room is given back then."""
+        when = self.clock.monotonic_ms() + (delay_ms if self._services.writable else 0)
+        self._nameless += [(when, file) for file in files]
         self._told()
 
     @property

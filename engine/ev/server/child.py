@@ -1,7 +1,7 @@
 """Runs a job in a child process: heavy work in Python must not hold the interpreter that answers clients.
 
 The child is a fork, so that it needs no file of the package, which may have been replaced by then. It lets go of everything that it
-has inherited, takes the least of the processor's time, and ends with its parent. Its result comes through a pipe.
+has inherited, takes the least of the processor's time and of the disk's, and ends with its parent. Its result comes through a pipe.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import traceback
 import warnings
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from ev.disk import RealDisk
 from ev.errors import MalformedError
+from ev.server.background_disk import BackgroundDisk
 
 if TYPE_CHECKING:
     import asyncio
@@ -95,7 +95,7 @@ def _be_child(job: Job, writer: int, parent: int) -> NoReturn:
 def _result(job: Job) -> Any:
     """What came of the job, or an exception that gets through a pipe."""
     try:
-        return job.run(RealDisk())
+        return job.run(BackgroundDisk())
     except OSError as problem:
         return OSError(problem.errno, problem.strerror, problem.filename)
     except MalformedError as problem:

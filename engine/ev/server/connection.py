@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from ev.broker.quick_produce import Answer
     from ev.broker.runtime import Handle, Replies
     from ev.broker.sasl import Sasl
+    from ev.server.connection_quotas import Admission
     from ev.server.listener import Listener
     from ev.wire.primitives import Buffer
 
@@ -75,6 +76,7 @@ class Connection(asyncio.Protocol):
         "_transport",
         "_waits_for_room",
         "active",
+        "admission",
         "blocked",
         "broker",
         "calls",
@@ -94,6 +96,7 @@ class Connection(asyncio.Protocol):
         self.broker = broker
         self.listener = listener
         self.listener_name = listener.name
+        self.admission: Admission | None = None  # it was counted before it came here
         self.client_host = ""
         self.principal = ANONYMOUS
         self.sasl: Sasl | None = None

@@ -181,7 +181,6 @@ class Engine:
         self.writer = writer
         self.listeners: list[Listener] = []
         self._endpoints: list[Endpoint] = []
-        self._loading: asyncio.Task[None] | None = None
         self.metrics: MetricsListener | None = None
         self._stalls: Stalls | None = None
         self._started_ms = SystemClock().wall_ms()
@@ -377,13 +376,8 @@ class Engine:
 
     def _load_again(self) -> None:
         """Read certificates and keys again, for the connections to come."""
-        if self._loading is None or self._loading.done():
-            loop = asyncio.get_running_loop()
-            self._loading = loop.create_task(self._load_all(loop))
-
-    async def _load_all(self, loop: asyncio.AbstractEventLoop) -> None:
         for listener in self.listeners:
-            await listener.load_again(loop)
+            listener.load_again()
 
     def _stop(self, number: int) -> None:
         """The first signal closes cleanly; the second ends at once, as a crash does."""

@@ -6,7 +6,7 @@ import contextlib
 import errno
 import logging
 import socket
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from ev.endpoints import PLAINTEXT, format_address
 from ev.loopback import exposed, is_loopback
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from ev.broker.broker import Broker
     from ev.broker.runtime import Handle
     from ev.endpoints import Address
-    from ev.server.connection_quotas import ConnectionQuotas
+    from ev.server.connection_quotas import Admission, ConnectionQuotas
+    from ev.server.handshake import Door
     from ev.server.security import Security
 
 log = logging.getLogger("ev.listener")
@@ -31,8 +32,6 @@ MUCH_LATER_MS: Final = 60_000
 LINGERING_MAX: Final = 100
 """So many connections that are refused may be open for a while; more are closed at once."""
 MAPPED_PREFIX: Final = "::ffff:"
-HANDSHAKE_MAX_S: Final = 10.0
-SHUTDOWN_MAX_S: Final = 5.0
 STRANGERS_BYTES_MAX: Final = 16 << 20
 WILDCARDS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
@@ -41,6 +40,18 @@ def local_address(address: Address) -> Address:
     """The address by which a client on this machine reaches a socket that is bound to `address`."""
     host, port = address
     return WILDCARDS.get(host, host), port
+
+
+class Taken(Protocol):
+    """A client that has connected, as far as it is taken or refused."""
+
+    client_host: str
+
+    def hold(self, throttle_ms: int, /) -> None:
+        """Read nothing of it for so long."""
+
+    def abort(self) -> None:
+        """Close it now."""
 
 
 class PortTakenError(Exception):
@@ -128,6 +139,7 @@ class Listener:
         self.budget = limits.budget
         self.traffic = limits.traffic
         self.connections: set[Connection] = set()
+        self._door: Door | None = None  # of a listener with TLS
         self._sockets = sockets
         self._servers: list[asyncio.Server] = []
         self._stopped = False
@@ -141,34 +153,24 @@ class Listener:
         return host, port
 
     async def start(self, loop: asyncio.AbstractEventLoop) -> None:
-        tls = None if self.security is None else self.security.tls
-        for one in self._sockets:
-            if tls is None:
-                server = await loop.create_server(self._protocol, sock=one, backlog=BACKLOG)
-            else:
-                server = await loop.create_server(
-                    self._protocol,
-                    sock=one,
-                    backlog=BACKLOG,
-                    ssl=tls.context,
-                    ssl_handshake_timeout=HANDSHAKE_MAX_S,
-                    ssl_shutdown_timeout=SHUTDOWN_MAX_S,
-                )
-            self._servers.append(server)
-
-    async def load_again(self, loop: asyncio.AbstractEventLoop) -> None:
-        """New connections get what the files of the security hold now; those that are there stay as they are."""
-        if self.security is None or not self.security.load_again() or self.security.tls is None or self._stopped:
+        if self.security is None or self.security.tls is None:
+            for one in self._sockets:
+                self._servers.append(await loop.create_server(self.protocol, sock=one, backlog=BACKLOG))
             return
-        old, self._servers = self._servers, []
-        self._sockets = [one.dup() for one in self._sockets]
-        await self.start(loop)
-        for server in old:
-            server.close()
+        from ev.server.handshake import Door  # noqa: PLC0415 - most engines do without
 
-    def _protocol(self) -> asyncio.Protocol:
-        """What a new client talks to."""
+        self._door = Door(self, self._sockets, self.security.tls, loop)
+        self._door.open()
+
+    def load_again(self) -> None:
+        """New connections get what the files of the security hold now; those that are there stay as they are."""
+        if self.security is not None and not self._stopped:
+            self.security.load_again()
+
+    def protocol(self, admission: Admission | None = None) -> asyncio.Protocol:
+        """What a new client talks to; `admission`: it was taken before, and this is what was said."""
         connection = Connection(self.broker, self)
+        connection.admission = admission
         return connection if self.security is None else self.security.protocol(connection)
 
     def stop_taking(self) -> None:
@@ -176,6 +178,8 @@ class Listener:
         self._stopped = True
         for server in self._servers:
             server.close()
+        if self._door is not None:
+            self._door.close()
         for connection in self.connections:
             connection.stop_reading()
 
@@ -187,16 +191,29 @@ class Listener:
     def abort_connections(self) -> None:
         for connection in list(self.connections):
             connection.abort()
+        if self._door is not None:
+            self._door.abort()
         if self._idle_timer is not None:
             self._idle_timer.cancel()
             self._idle_timer = None
 
     # What connections report.
 
-    def opened(self, connection: Connection) -> None:
-        admission = self.limits.connection_quotas.admit(connection.client_host, self.broker.settings, self.broker.clock.monotonic_ms())
+    def admitted(self, client: Taken) -> Admission | None:
+        """Count a client that has connected; None when it is refused: then it is closed, now or later."""
+        admission = self.limits.connection_quotas.admit(client.client_host, self.broker.settings, self.broker.clock.monotonic_ms())
         if admission.refusal is not None:
-            self._refuse(connection, admission.refusal, admission.wait_ms)
+            self._refuse(client, admission.refusal, admission.wait_ms)
+            return None
+        return admission
+
+    def left(self, host: str) -> None:
+        """A client that was counted is gone."""
+        self.limits.connection_quotas.closed(host)
+
+    def opened(self, connection: Connection) -> None:
+        admission = connection.admission or self.admitted(connection)
+        if admission is None:
             return
         self.traffic.connections_opened += 1
         self.connections.add(connection)
@@ -212,28 +229,28 @@ class Listener:
     def closed(self, connection: Connection) -> None:
         if connection in self.connections:
             self.connections.remove(connection)
-            self.limits.connection_quotas.closed(connection.client_host)
+            self.left(connection.client_host)
 
-    def _refuse(self, connection: Connection, why: str, linger_ms: int) -> None:
+    def _refuse(self, client: Taken, why: str, linger_ms: int) -> None:
         """Close it, or first leave it open for a while, unread."""
         self.limits.refused += 1
         if self.limits.refused.bit_count() == 1:  # the 1st, 2nd, 4th, 8th, …: a flood of connections is no flood of lines
             log.warning(
                 "connection from %s refused, the %d. so far: %s",
-                connection.client_host,
+                client.client_host,
                 self.limits.refused,
                 why,
             )
         if not linger_ms or self.limits.lingering >= LINGERING_MAX:
-            connection.abort()
+            client.abort()
             return
 
         def close() -> None:
             self.limits.lingering -= 1
-            connection.abort()
+            client.abort()
 
         self.limits.lingering += 1
-        connection.hold(linger_ms + MUCH_LATER_MS)
+        client.hold(linger_ms + MUCH_LATER_MS)
         self.broker.runtime.call_at(self.broker.clock.monotonic_ms() + linger_ms, close)
 
     def _told(self, local: Address) -> Address:

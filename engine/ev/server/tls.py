@@ -11,7 +11,7 @@ import logging
 import os
 import ssl
 import tempfile
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final
 
 from ev.broker.runtime import ANONYMOUS
 from ev.errors import SettingError
@@ -81,16 +81,16 @@ def _load_own(context: ssl.SSLContext, settings: Settings) -> None:
     with _as_file(chain_name, location or chain) as chain_path, _as_file(key_name, location or key) as key_path:
         _expect(chain_name, chain_path, CERTIFICATE, "certificate")
         text = _expect(key_name, key_path, "PRIVATE KEY-----", "private key")
-        if "ENCRYPTED" in text:
-            raise SettingError(
-                f"{key_name}: the key in {key_path} is encrypted; decrypt it with `openssl pkey`, and let nobody else read it"
-            )
+        if "ENCRYPTED" in text and not settings.ssl_key_password:
+            raise SettingError(f"{key_name}: the key in {key_path} is encrypted; give ssl.key.password, or decrypt it with `openssl pkey`")
         if os.stat(key_path).st_mode & 0o077:
             log.warning("%s: others than its owner may read the key in %s (chmod 600)", key_name, key_path)
         try:
-            context.load_cert_chain(chain_path, key_path, password=_refuse_password)
+            context.load_cert_chain(chain_path, key_path, password=lambda: settings.ssl_key_password)
         except ssl.SSLError as error:
             what = "the key is not that of the certificate" if error.reason == "KEY_VALUES_MISMATCH" else _reason(error)
+            if "ENCRYPTED" in text and error.reason != "KEY_VALUES_MISMATCH":
+                what = "ssl.key.password does not open the key"
             raise SettingError(f"{key_name}: {key_path}: {what}") from None
 
 
@@ -108,10 +108,6 @@ def _load_trusted(context: ssl.SSLContext, path: str) -> None:
 
 def _reason(error: ssl.SSLError) -> str:
     return f"it does not parse as PEM ({error.reason or error})"
-
-
-def _refuse_password() -> NoReturn:
-    raise SettingError("the key is encrypted; decrypt it with `openssl pkey`, and let nobody else read it")
 
 
 @contextlib.contextmanager
