@@ -84,7 +84,7 @@ class KafkaPeer:
     def __init__(self, directory: pathlib.Path) -> None:
         properties = {"log.segment.delete.delay.ms": "1000"}
         properties |= {"group.consumer.min.assignment.interval.ms": "0", "group.consumer.assignment.interval.ms": "0"}
-        self.kafka = apache_kafka.Kafka(directory=directory / "kafka", properties=properties)
+        self.kafka = apache_kafka.Kafka(directory=directory / "kafka", properties=properties, flags=lambda _: apache_kafka.AS_SHIPPED)
         self.kafka.format()
 
     @property
