@@ -21,36 +21,60 @@ _ev() {
             options="--topic -t --regex -r --partition -p --offset -o --since --until --count -n -c --max-messages --exit-at-end -e --idle --for --wait --read-uncommitted --rack --group -g --commit --reset --instance-id --balancer --format -f --json-records -J --embed-json --key-delimiter -K --delimiter -D --zero -0 --offsets -O --null --null-is-null -Z --bootstrap-server -b --context -C --data-dir --listen --insecure --config-file -F --set -X --timeout --quiet -q --verbose -v -h --help"
             values="--topic -t --partition -p --offset -o --since --until --count -n -c --max-messages --idle --for --rack --group -g --commit --instance-id --balancer --format -f --key-delimiter -K --delimiter -D --null --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout" ;;
         "topic list"*|"topics list"*)
-            options="--regex -r --internal -i --sort --output -o --json --no-headers --bootstrap-server -b --context -C --data-dir --listen --insecure --config-file -F --set -X --timeout --quiet -q --verbose -v -h --help"
-            values="--sort --output -o --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout" ;;
+            options="--regex -r --internal -i --sort --output -o --json --no-headers --watch --bootstrap-server -b --context -C --data-dir --listen --insecure --config-file -F --set -X --timeout --quiet -q --verbose -v -h --help"
+            values="--sort --output -o --watch --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout" ;;
         "topic describe"*|"topics describe"*)
-            options="--regex -r --section --all -a --output -o --json --no-headers --bootstrap-server -b --context -C --data-dir --listen --insecure --config-file -F --set -X --timeout --quiet -q --verbose -v -h --help"
-            values="--section --output -o --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout" ;;
+            options="--regex -r --section --all -a --under-replicated --unavailable --under-min-isr --output -o --json --no-headers --watch --bootstrap-server -b --context -C --data-dir --listen --insecure --config-file -F --set -X --timeout --quiet -q --verbose -v -h --help"
+            values="--section --output -o --watch --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout" ;;
         "topic create"*|"topics create"*)
-            options="--partitions -p --replication-factor -r --config -c --compact --if-not-exists --dry-run --output -o --json --no-headers --bootstrap-server -b --context -C --data-dir --listen --insecure --config-file -F --set -X --timeout --quiet -q --verbose -v -h --help"
-            values="--partitions -p --replication-factor -r --config -c --output -o --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout" ;;
+            options="--partitions -p --replication-factor -r --config -c --compact --like --file --if-not-exists --wait --dry-run --output -o --json --no-headers --bootstrap-server -b --context -C --data-dir --listen --insecure --config-file -F --set -X --timeout --quiet -q --verbose -v -h --help"
+            values="--partitions -p --replication-factor -r --config -c --like --file --output -o --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout" ;;
         "topic alter"*|"topics alter"*)
             options="--partitions -p --config -c --unset --append --subtract --dry-run --output -o --json --no-headers --bootstrap-server -b --context -C --data-dir --listen --insecure --config-file -F --set -X --timeout --quiet -q --verbose -v -h --help"
             values="--partitions -p --config -c --unset --append --subtract --output -o --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout" ;;
         "topic delete"*|"topics delete"*)
             options="--regex -r --if-exists --yes -y --dry-run --output -o --json --no-headers --bootstrap-server -b --context -C --data-dir --listen --insecure --config-file -F --set -X --timeout --quiet -q --verbose -v -h --help"
             values="--output -o --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout" ;;
+        "topic clone"*|"topics clone"*)
+            options="--dry-run --output -o --json --no-headers --bootstrap-server -b --context -C --data-dir --listen --insecure --config-file -F --set -X --timeout --quiet -q --verbose -v -h --help"
+            values="--output -o --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout" ;;
+        "topic apply"*|"topics apply"*)
+            options="--prune --yes -y --dry-run --output -o --json --no-headers --bootstrap-server -b --context -C --data-dir --listen --insecure --config-file -F --set -X --timeout --quiet -q --verbose -v -h --help"
+            values="--output -o --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout" ;;
         topic|topics)
-            verbs="list describe create alter delete" ;;
+            verbs="list describe create alter delete clone apply" ;;
         "group list"*|"groups list"*)
-            options="--regex -r --state --lagging --output -o --json --no-headers --bootstrap-server -b --context -C --data-dir --listen --insecure --config-file -F --set -X --timeout --quiet -q --verbose -v -h --help"
-            values="--state --output -o --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout" ;;
+            options="--regex -r --state --type --lagging --output -o --json --no-headers --watch --bootstrap-server -b --context -C --data-dir --listen --insecure --config-file -F --set -X --timeout --quiet -q --verbose -v -h --help"
+            values="--state --type --output -o --watch --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout" ;;
         "group describe"*|"groups describe"*)
-            options="--regex -r --section --topic -t --output -o --json --no-headers --bootstrap-server -b --context -C --data-dir --listen --insecure --config-file -F --set -X --timeout --quiet -q --verbose -v -h --help"
-            values="--section --topic -t --output -o --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout" ;;
+            options="--regex -r --section --topic -t --all-lag --output -o --json --no-headers --watch --bootstrap-server -b --context -C --data-dir --listen --insecure --config-file -F --set -X --timeout --quiet -q --verbose -v -h --help"
+            values="--section --topic -t --output -o --watch --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout" ;;
+        "group lag"*|"groups lag"*)
+            options="--regex -r --by --max --output -o --json --no-headers --watch --bootstrap-server -b --context -C --data-dir --listen --insecure --config-file -F --set -X --timeout --quiet -q --verbose -v -h --help"
+            values="--by --max --output -o --watch --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout" ;;
+        "group seek"*|"groups seek"*)
+            options="--to --to-group --to-file --topic -t --new-topics --export --yes -y --dry-run --output -o --json --no-headers --bootstrap-server -b --context -C --data-dir --listen --insecure --config-file -F --set -X --timeout --quiet -q --verbose -v -h --help"
+            values="--to --to-group --to-file --topic -t --output -o --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout" ;;
+        "group forget"*|"groups forget"*)
+            options="--topic -t --yes -y --dry-run --output -o --json --no-headers --bootstrap-server -b --context -C --data-dir --listen --insecure --config-file -F --set -X --timeout --quiet -q --verbose -v -h --help"
+            values="--topic -t --output -o --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout" ;;
+        "group clone"*|"groups clone"*)
+            options="--dry-run --output -o --json --no-headers --bootstrap-server -b --context -C --data-dir --listen --insecure --config-file -F --set -X --timeout --quiet -q --verbose -v -h --help"
+            values="--output -o --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout" ;;
         "group delete"*|"groups delete"*)
             options="--regex -r --yes -y --dry-run --output -o --json --no-headers --bootstrap-server -b --context -C --data-dir --listen --insecure --config-file -F --set -X --timeout --quiet -q --verbose -v -h --help"
             values="--output -o --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout" ;;
+        "group remove-member"*|"groups remove-member"*)
+            options="--yes -y --dry-run --output -o --json --no-headers --bootstrap-server -b --context -C --data-dir --listen --insecure --config-file -F --set -X --timeout --quiet -q --verbose -v -h --help"
+            values="--output -o --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout" ;;
+        "group wait"*|"groups wait"*)
+            options="--lag --state --for --bootstrap-server -b --context -C --data-dir --listen --insecure --config-file -F --set -X --timeout --quiet -q --verbose -v -h --help"
+            values="--lag --state --for --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout" ;;
         group|groups)
-            verbs="list describe delete" ;;
+            verbs="list describe lag seek forget clone delete remove-member wait" ;;
         "acl list"*|"acls list"*)
-            options="--principal --host --operation --topic -t --group -g --transactional-id --cluster --allow --deny --output -o --json --no-headers --bootstrap-server -b --context -C --data-dir --listen --insecure --config-file -F --set -X --timeout --quiet -q --verbose -v -h --help"
-            values="--principal --host --operation --topic -t --group -g --transactional-id --output -o --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout" ;;
+            options="--principal --host --operation --topic -t --group -g --transactional-id --cluster --allow --deny --output -o --json --no-headers --watch --bootstrap-server -b --context -C --data-dir --listen --insecure --config-file -F --set -X --timeout --quiet -q --verbose -v -h --help"
+            values="--principal --host --operation --topic -t --group -g --transactional-id --output -o --watch --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout" ;;
         "acl add"*|"acls add"*)
             options="--principal --host --operation --topic -t --group -g --transactional-id --cluster --prefixed --deny --dry-run --bootstrap-server -b --context -C --data-dir --listen --insecure --config-file -F --set -X --timeout --quiet -q --verbose -v -h --help"
             values="--principal --host --operation --topic -t --group -g --transactional-id --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout" ;;
@@ -60,8 +84,8 @@ _ev() {
         acl|acls)
             verbs="list add remove" ;;
         "user list"*|"users list"*)
-            options="--output -o --json --no-headers --bootstrap-server -b --context -C --data-dir --listen --insecure --config-file -F --set -X --timeout --quiet -q --verbose -v -h --help"
-            values="--output -o --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout" ;;
+            options="--output -o --json --no-headers --watch --bootstrap-server -b --context -C --data-dir --listen --insecure --config-file -F --set -X --timeout --quiet -q --verbose -v -h --help"
+            values="--output -o --watch --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout" ;;
         "user add"*|"users add"*)
             options="--mechanism --iterations --password-stdin --password-command --bootstrap-server -b --context -C --data-dir --listen --insecure --config-file -F --set -X --timeout --quiet -q --verbose -v -h --help"
             values="--mechanism --iterations --password-command --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout" ;;
@@ -105,6 +129,9 @@ _ev() {
             values="--lines -n --data-dir --listen --config-file -F" ;;
         server)
             verbs="run start stop restart status verify backup restore import logs" ;;
+        "undo"*)
+            options="--list --yes -y --dry-run --output -o --json --no-headers --bootstrap-server -b --context -C --data-dir --listen --insecure --config-file -F --set -X --timeout --quiet -q --verbose -v -h --help"
+            values="--output -o --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout" ;;
         "up"*)
             options="--advertise --set -X --data-dir --listen --insecure --config-file -F --quiet -q --verbose -v -h --help"
             values="--advertise --set -X --data-dir --listen --config-file -F" ;;
@@ -115,7 +142,7 @@ _ev() {
             options="--json --quiet -q --verbose -v -h --help"
             values="" ;;
         *)
-            options="-V --version -h --help" verbs="produce consume topic group acl user server up down version topics groups acls users" ;;
+            options="-V --version -h --help" verbs="produce consume topic group acl user server undo up down version topics groups acls users" ;;
     esac
     case " $values " in
         *" $previous "*) COMPREPLY=($(compgen -f -- "$current")); return ;;

@@ -36,8 +36,8 @@ NOUNS = {
 }
 VERBS = {"ls": "list", "rm": "delete"}
 
-# An option whose value may be left out, and what it then is.
-BARE = {"--create": "--create=0"}
+# Options whose value may be left out, and what it then is.
+BARE = {"--create": "--create=0", "--watch": "--watch=2s"}
 
 
 def main() -> NoReturn:
@@ -105,7 +105,20 @@ def arranged(arguments: list[str]) -> tuple[list[str], list[str]]:
         position += 1
     if not words:
         leading = []  # without a command there is nothing that they could be about: what is left gets the root's help
-    return words, [*leading, *[BARE.get(argument, argument) for argument in arguments[position:]]]
+    return words, [*leading, *with_values(arguments[position:])]
+
+
+def with_values(arguments: list[str]) -> list[str]:
+    """Options that stand alone get the value that they then have; a time behind --watch is its value."""
+    found: list[str] = []
+    for place, argument in enumerate(arguments):
+        if argument == "--":
+            return found + arguments[place:]
+        if found and found[-1] == "--watch=2s" and argument[:1].isdigit() and argument[-1] in "smh":
+            found[-1] = f"--watch={argument}"
+        else:
+            found.append(BARE.get(argument, argument))
+    return found
 
 
 def _is_verb(noun: str, arguments: list[str], position: int) -> bool:

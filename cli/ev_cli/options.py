@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args, get_origin
 
 import typer
 
@@ -81,16 +81,36 @@ TABULAR = {
     "no_headers": (Annotated[bool, typer.Option("--no-headers", help="A table without its first line.", rich_help_panel=OUTPUT)], False),
 }
 
+WATCHED = {
+    "watch": (
+        Annotated[
+            str | None,
+            typer.Option("--watch", metavar="[TIME]", help="Show it again every so often (2s), until Ctrl-C.", rich_help_panel=OUTPUT),
+        ],
+        None,
+    ),
+}
+"""For what shows how things are: every `list` and `describe`, and what says so."""
+
 Declaration = Callable[..., None]
 
 
 def declare(
-    app: typer.Typer, name: str, action: str, *, tabular: bool = False, without: tuple[str, ...] = (), hidden: bool = False
+    app: typer.Typer,
+    name: str,
+    action: str,
+    *,
+    tabular: bool = False,
+    watched: bool = False,
+    without: tuple[str, ...] = (),
+    hidden: bool = False,
 ) -> Callable[[Declaration], Declaration]:
     """Register a declaration: its own parameters, then the global options; running it runs the action `module:function`."""
 
     def register(declaration: Declaration) -> Declaration:
-        extra = {**(TABULAR if tabular else {}), **{key: value for key, value in COMMON.items() if key not in without}}
+        is_watched = watched or (tabular and name in ("list", "describe"))
+        common = {key: value for key, value in COMMON.items() if key not in without}
+        extra = {**(TABULAR if tabular else {}), **(WATCHED if is_watched else {}), **common}
         own = inspect.signature(declaration, eval_str=True)
         parameters = list(own.parameters.values())
         parameters += [
@@ -98,7 +118,10 @@ def declare(
             for key, (annotation, default) in extra.items()
         ]
 
+        lists = [parameter.name for parameter in parameters if is_list(parameter.annotation)]
+
         def command(**given: Any) -> None:
+            given.update({key: list(given[key] or ()) for key in lists})  # Typer says None where the tables say []
             raise typer.Exit(run_action(action, given))
 
         command.__doc__ = declaration.__doc__
@@ -110,3 +133,9 @@ def declare(
         return declaration
 
     return register
+
+
+def is_list(annotation: Any) -> bool:
+    """Whether a parameter, `Annotated[list[str] | None, …]` or without the None, takes any number of values."""
+    declared = get_args(annotation)[0]
+    return any(get_origin(part) is list for part in (declared, *get_args(declared)))

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 closed: set[int] = set()
+held: list[bytes] | None = None
+"""What was written since `hold`, when somebody wants the output of a command as a whole."""
 
 FORMATS = ("table", "wide", "json", "jsonl", "tsv", "csv", "yaml", "name")
 
@@ -52,9 +54,25 @@ def need_stdout() -> None:
 def write(data: bytes) -> None:
     """All of data to stdout, or StdoutClosed, or a Failure that says why not."""
     need_stdout()
+    if held is not None:
+        held.append(data)
+        return
     view = memoryview(data)
     while view:
         view = view[write_some(view) :]
+
+
+def hold() -> None:
+    """Keep what is written from now on, until `release`."""
+    global held
+    held = []
+
+
+def release() -> bytes:
+    """What was written since `hold`. From now on it goes to stdout again."""
+    global held
+    data, held = b"".join(held or ()), None
+    return data
 
 
 def write_some(data: bytes | memoryview) -> int:

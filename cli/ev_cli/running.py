@@ -18,7 +18,20 @@ class Options:
 
 
 def run_action(action: str, given: dict[str, Any]) -> int:
-    """Run `module:function` of ev_cli.actions; its result is the exit status."""
+    """Run `module:function` of ev_cli.actions, with --watch again and again; its result is the exit status."""
+    text = given.get("watch")
+    if text is None:
+        return run_once(action, given)
+    from ev_cli.ending import end_of
+    from ev_cli.watching import interval_ms, watch
+
+    try:
+        return watch(lambda: run_once(action, given), text, interval_ms(text))
+    except Exception as error:  # noqa: BLE001 - a person gets one line, never a traceback
+        return end_of(error, given)
+
+
+def run_once(action: str, given: dict[str, Any]) -> int:
     module_name, _, function_name = action.partition(":")
     module = __import__(f"ev_cli.actions.{module_name}", fromlist=[function_name])
     try:

@@ -46,10 +46,10 @@ def test_every_option_says_what_it_is_for() -> None:
     ("line", "found"),
     [
         ("ev gr", "group groups"),
-        ("ev topic ", "list describe create alter delete"),
+        ("ev topic ", "list describe create alter delete clone apply"),
         ("ev topic des", "describe"),
         ("ev topics del", "delete"),
-        ("ev -b localhost:9092 group l", "list"),
+        ("ev -b localhost:9092 group l", "list lag"),
         ("ev consume --exit", "--exit-at-end"),
         ("ev consume payments --comm", "--commit"),
         ("ev server st", "start stop status"),

@@ -1,22 +1,22 @@
-"""ev group: list, describe and delete consumer groups, with their lag."""
+"""ev group list and describe: groups with their lag and members."""
 
 from __future__ import annotations
 
 from ev_cli import output
-from ev_cli.actions.several import EARLIEST, LATEST, offsets_at, plan, report, sections_of
+from ev_cli.actions.group_lag import lags, owners
+from ev_cli.actions.several import sections_of
 from ev_cli.failures import DONE
-from ev_cli.naming import chosen, confirm, matching
+from ev_cli.naming import chosen, matching
 from ev_cli.session import Session
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from ev.client.admin import Admin
-    from ev.client.results import GroupDescription
+    from ev.client.results import GroupDescription, GroupListing
 
-    Partition = tuple[str, int]
-
+CLASSIC = "classic"
+"""What brokers that know no types have."""
 SECTIONS = ("summary", "lag", "members")
 
 
@@ -24,19 +24,24 @@ def list_groups(options: Any) -> int:
     session = Session(options)
     table = output.Table(("group", "state", "type", "members", "lag"))
     with session.admin() as admin:
-        listings = {listing.group: listing for listing in admin.groups()}
+        listings = {listing.group: listing for listing in admin.groups() if _is_of(listing, options.type)}
         names = sorted(matching(options.patterns, listings, regex=options.regex))
-        described = {group.group: group for group in admin.describe_groups(names)} if names else {}
-        lags = _lags(admin, names)
+        described = {group.group: group for group in admin.describe_groups(names)}
+        found = lags(admin, names)
     for name in names:
-        group = described[name]
-        lag = sum(row["lag"] or 0 for row in lags[name])
-        state = group.state or listings[name].state
+        group, listing = described[name], listings[name]
+        lag = sum(row["lag"] or 0 for row in found[name])
+        state = listing.state if group.error is not None else group.state or listing.state
         if (options.state is not None and state.lower() != options.state.lower()) or (options.lagging and not lag):
             continue
-        table.add(group=name, state=state, type=listings[name].type or "classic", members=len(group.members), lag=lag)
+        table.add(group=name, state=state, type=listing.type or CLASSIC, members=len(group.members), lag=lag)
     output.show(table, options)
     return DONE
+
+
+def _is_of(listing: GroupListing, kind: str | None) -> bool:
+    """Whether a group is of the type that was asked for: classic, consumer, share, streams."""
+    return kind is None or (listing.type or CLASSIC).lower() == kind.lower()
 
 
 def describe_groups(options: Any) -> int:
@@ -46,8 +51,8 @@ def describe_groups(options: Any) -> int:
         known = [listing.group for listing in admin.groups()]
         names = chosen(options.groups, known, "group", session.where, regex=options.regex)
         described = {group.group: group for group in admin.describe_groups(names)}
-        lags = _lags(admin, names, set(options.topic))
-    groups = [_described(described[name], lags[name]) for name in names]
+        found = lags(admin, names, set(options.topic), described if options.all_lag else None)
+    groups = [_described(described[name], found[name]) for name in names]
     form = output.output_format(options)
     if form in ("table", "wide"):
         output.write_text("\n".join(_group_text(group, sections, form == "wide") for group in groups))
@@ -65,48 +70,10 @@ def describe_groups(options: Any) -> int:
     return DONE
 
 
-def delete_groups(options: Any) -> int:
-    session = Session(options)
-    with session.admin() as admin:
-        known = [listing.group for listing in admin.groups()]
-        names = chosen(options.groups, known, "group", session.where, regex=options.regex)
-        if options.dry_run:
-            return plan("delete group", names, session)
-        confirm(f"delete {', '.join(map(output.safe, names))} on {session.where} with all committed offsets", options)
-        outcomes = admin.delete_groups(names)
-    return report(outcomes, "deleted group", options, session)
-
-
-def _lags(admin: Admin, names: list[str], topics: set[str] | None = None) -> dict[str, list[dict[str, Any]]]:
-    """Per group, one row for each partition with a commit. What is behind the start of the log is not counted as lag."""
-    committed = {name: admin.committed_offsets(name) for name in names}
-    partitions = sorted({partition for offsets in committed.values() for partition in offsets if not topics or partition[0] in topics})
-    starts, ends = offsets_at(admin, partitions, EARLIEST), offsets_at(admin, partitions, LATEST)
-    found: dict[str, list[dict[str, Any]]] = {}
-    for name, offsets in committed.items():
-        rows = []
-        for partition in sorted(set(offsets) & set(partitions)):
-            offset = offsets[partition].offset
-            start, end = starts.get(partition), ends.get(partition)
-            lag = None if end is None or start is None or offset < 0 else max(0, end - max(offset, start))
-            rows.append(
-                {
-                    "topic": partition[0],
-                    "partition": partition[1],
-                    "committed": None if offset < 0 else offset,
-                    "start": start,
-                    "end": end,
-                    "lag": lag,
-                }
-            )
-        found[name] = rows
-    return found
-
-
 def _described(group: GroupDescription, lag: list[dict[str, Any]]) -> dict[str, Any]:
-    owners = {partition: member.client_id for member in group.members for partition in member.partitions}
+    owned = owners(group)
     for row in lag:
-        row["member"] = owners.get((row["topic"], row["partition"]))
+        row["member"] = owned.get((row["topic"], row["partition"]), (None, None))[0]
     return {
         "group": group.group,
         "state": group.state,

@@ -332,6 +332,15 @@ class Admin:
             raise KafkaError(response.error_code)
         return {(topic.name, row.partition_index): error_of(row.error_code) for topic in response.topics for row in topic.partitions}
 
+    def remove_member(self, group: str, member_id: str, instance_id: str | None = None) -> Outcome:
+        """Take a member out of a group as if it had left. A static member is named by its instance id."""
+        from ev.wire.messages.k13_leave_group import LeaveGroupRequest, MemberIdentity  # noqa: PLC0415
+
+        member = MemberIdentity(member_id if instance_id is None else "", instance_id, "removed by an administrator")
+        response = self._ask_coordinator(group, LeaveGroupRequest(group_id=group, members=[member]), lambda answer: answer.error_code)
+        code = response.error_code or next((row.error_code for row in response.members), 0)
+        return Outcome(member_id, error_of(code))
+
     # ---- users ----
 
     def users(self) -> list[UserDescription]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ev.wire.records import decode_batch
+from ev.errors import CorruptBatchError
+from ev.wire.records import check_crc, decode_batch, read_header
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from ev.wire.records import BatchHeader, Columns
 
 CREATE_TIME, LOG_APPEND_TIME = "create", "append"
+COMPRESSIONS = ("none", "gzip", "snappy", "lz4", "zstd")
+"""By the number that a batch's header has."""
 
 
 class Record:
@@ -96,6 +99,17 @@ class FetchedBatch:
             self._columns = columns
         return self._columns
 
+    @property
+    def codec(self) -> int:
+        """How it is compressed on disk, as a place in COMPRESSIONS."""
+        return self._header.codec
+
+    @property
+    def data(self) -> bytes:
+        """The whole batch as the broker keeps it, for `kept_batch`."""
+        with memoryview(self._buffer) as view:
+            return bytes(view[self._position : self._position + self.size])
+
     def records(self) -> Iterator[Record]:
         """The same, one by one."""
         columns = self.columns
@@ -108,6 +122,14 @@ class FetchedBatch:
 
     def __repr__(self) -> str:
         return f"FetchedBatch({self.topic}/{self.partition}@{self.base_offset}..{self.next_offset - 1})"
+
+
+def kept_batch(topic: str, partition: int, data: bytes, first_wanted: int = 0) -> FetchedBatch:
+    """A batch that was kept as its `data`, without the records before an offset. CorruptBatchError when it is not what it was."""
+    header = read_header(data)
+    if header.size != len(data) or not check_crc(data, 0, header.size):
+        raise CorruptBatchError(f"the batch at offset {header.base_offset} of {topic}/{partition} is damaged")
+    return FetchedBatch(topic, partition, data, 0, header, first_wanted, -1)
 
 
 def columns_from(columns: Columns, first_wanted: int) -> Columns:
