@@ -68,7 +68,8 @@ class Consumer:
 
     `auto_commit` is True for every 5 s, or an interval in ms: what an earlier poll handed out then counts as processed. `timeout_ms` bounds
     calls that wait for a broker and have no timeout of their own. `rack` says where the consumer is, so that it may read from a replica
-    that is near. Other options are those of `ev.client.cluster.Cluster`.
+    that is near. With `control_batches` the markers that end transactions are handed out too. Other options are those of
+    `ev.client.cluster.Cluster`.
     """
 
     def __init__(
@@ -91,6 +92,7 @@ class Consumer:
         max_wait_ms: int = MAX_WAIT_MS,
         check_crcs: bool = True,
         rack: str = "",
+        control_batches: bool = False,
         timeout_ms: int = 60_000,
         request_timeout_ms: int = 30_000,
         **cluster_options: Any,
@@ -127,6 +129,7 @@ class Consumer:
             isolation=self._isolation,
             check_crcs=check_crcs,
             rack=rack,
+            control_batches=control_batches,
         )
         self._fetching: set[int] = set()
         self._session: GroupSession | None = None
