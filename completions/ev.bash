@@ -18,8 +18,8 @@ _ev() {
             options="--topic -t --value --key -k --key-delimiter -K --delimiter -D --zero -0 --format -f --json-records -J --header -H --empty-is-null -Z --null --timestamp --whole --lines -l --count -n -c --partition -p --compression -z --acks --partitioner --no-idempotence --create --linger --batch-size --max-message-bytes --report --tee -T --keep-going -E --bootstrap-server -b --context -C --data-dir --listen --insecure --config-file -F --set -X --timeout --quiet -q --verbose -v -h --help"
             values="--topic -t --value --key -k --key-delimiter -K --delimiter -D --format -f --header -H --null --timestamp --lines -l --count -n -c --partition -p --compression -z --acks --partitioner --create --linger --batch-size --max-message-bytes --report --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout" ;;
         "consume"*)
-            options="--topic -t --regex -r --partition -p --offset -o --since --until --count -n -c --max-messages --exit-at-end -e --idle --for --wait --read-uncommitted --rack --group -g --commit --reset --instance-id --balancer --format -f --json-records -J --embed-json --key-delimiter -K --delimiter -D --zero -0 --offsets -O --null --null-is-null -Z --bootstrap-server -b --context -C --data-dir --listen --insecure --config-file -F --set -X --timeout --quiet -q --verbose -v -h --help"
-            values="--topic -t --partition -p --offset -o --since --until --count -n -c --max-messages --idle --for --rack --group -g --commit --instance-id --balancer --format -f --key-delimiter -K --delimiter -D --null --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout" ;;
+            options="--topic -t --regex -r --partition -p --offset -o --since --until --count -n -c --max-messages --exit-at-end -e --idle --for --wait --tail --per-partition --order --grep --where --key --read-uncommitted --control --rack --group -g --commit --reset --instance-id --balancer --format -f --json-records -J --fields --embed-json --key-delimiter -K --delimiter -D --zero -0 --offsets -O --null --null-is-null -Z --serde -s --schema --key-schema --proto --message --utc --bootstrap-server -b --context -C --data-dir --listen --insecure --config-file -F --set -X --timeout --quiet -q --verbose -v -h --help"
+            values="--topic -t --partition -p --offset -o --since --until --count -n -c --max-messages --idle --for --tail --per-partition --order --grep --where --key --rack --group -g --commit --instance-id --balancer --format -f --fields --key-delimiter -K --delimiter -D --null --serde -s --schema --key-schema --proto --message --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout" ;;
         "topic list"*|"topics list"*)
             options="--regex -r --internal -i --sort --output -o --json --no-headers --watch --bootstrap-server -b --context -C --data-dir --listen --insecure --config-file -F --set -X --timeout --quiet -q --verbose -v -h --help"
             values="--sort --output -o --watch --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout" ;;
@@ -170,6 +170,15 @@ _ev() {
             values="--output -o" ;;
         log)
             verbs="dump verify" ;;
+        "tail"*)
+            options="--topic -t --regex -r --partition -p --offset -o --since --until --count -n -c --max-messages --exit-at-end -e --idle --for --wait --tail --per-partition --order --grep --where --key --read-uncommitted --control --rack --group -g --commit --reset --instance-id --balancer --format -f --json-records -J --fields --embed-json --key-delimiter -K --delimiter -D --zero -0 --offsets -O --null --null-is-null -Z --serde -s --schema --key-schema --proto --message --utc --bootstrap-server -b --context -C --data-dir --listen --insecure --config-file -F --set -X --timeout --quiet -q --verbose -v -h --help"
+            values="--topic -t --partition -p --offset -o --since --until --count -n -c --max-messages --idle --for --tail --per-partition --order --grep --where --key --rack --group -g --commit --instance-id --balancer --format -f --fields --key-delimiter -K --delimiter -D --null --serde -s --schema --key-schema --proto --message --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout" ;;
+        "get"*)
+            options="--format -f --json-records -J --fields --embed-json --null --serde -s --schema --key-schema --proto --message --utc --read-uncommitted --bootstrap-server -b --context -C --data-dir --listen --insecure --config-file -F --set -X --timeout --quiet -q --verbose -v -h --help"
+            values="--format -f --fields --null --serde -s --schema --key-schema --proto --message --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout" ;;
+        "trace"*)
+            options="--regex -r --all-partitions --since --until --count -n --follow --json-records -J --json --utc --read-uncommitted --bootstrap-server -b --context -C --data-dir --listen --insecure --config-file -F --set -X --timeout --quiet -q --verbose -v -h --help"
+            values="--since --until --count -n --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout" ;;
         "acl list"*|"acls list"*)
             options="--principal --host --operation --topic -t --group -g --transactional-id --cluster --allow --deny --output -o --json --no-headers --watch --bootstrap-server -b --context -C --data-dir --listen --insecure --config-file -F --set -X --timeout --quiet -q --verbose -v -h --help"
             values="--principal --host --operation --topic -t --group -g --transactional-id --output -o --watch --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout" ;;
@@ -240,7 +249,7 @@ _ev() {
             options="--json --quiet -q --verbose -v -h --help"
             values="" ;;
         *)
-            options="-V --version -h --help" verbs="produce consume topic group cluster config quota txn reassign token log acl user server undo up down version topics groups acls users quotas txns tokens" ;;
+            options="-V --version -h --help" verbs="produce consume topic group cluster config quota txn reassign token log tail get trace acl user server undo up down version topics groups acls users quotas txns tokens" ;;
     esac
     case " $values " in
         *" $previous "*) COMPREPLY=($(compgen -f -- "$current")); return ;;

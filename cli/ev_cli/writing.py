@@ -15,12 +15,17 @@ from ev_cli.formats import filled
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ev.client.fetched import FetchedBatch
     from ev_cli.commit import CommitWritten
     from ev_cli.formats import Renderer
     from ev_cli.interrupts import Interrupts
 
+    Waiting = Sequence[tuple[FetchedBatch | None, list[bytes]]]
+
 WRITE_BYTES = 256 << 10
+PIECES_AT_ONCE = 4096
 
 
 class Writing:
@@ -55,8 +60,8 @@ class Writing:
         if self.left is not None:
             pieces = pieces[: self.left]
             self.left -= len(pieces)
-        if not pieces:
-            return
+        if not pieces and len(batch):
+            return  # nothing of it is wanted here; a batch of which a filter has left nothing counts as written
         self._waiting.append((batch, pieces))
         self._size += batch.size
         if self._size >= WRITE_BYTES:
@@ -81,6 +86,19 @@ class Writing:
         joined.append(b"")
         return self._renderer.delimiter.join(joined)
 
+    def write_pieces(self, pieces: list[bytes]) -> None:
+        """Write records of which nothing is ever committed."""
+        if self.left is not None:
+            pieces = pieces[: self.left]
+            self.left -= len(pieces)
+        for start in range(0, len(pieces), PIECES_AT_ONCE):
+            some = [*pieces[start : start + PIECES_AT_ONCE], b""]
+            self._write(memoryview(self._renderer.delimiter.join(some)), [(None, some[:-1])])
+
+    def finish(self) -> None:
+        """Nothing more will come."""
+        self.flush()
+
     def check_reader(self) -> None:
         """While there is nothing to write: has the reader of our pipe gone?"""
         import select
@@ -88,7 +106,7 @@ class Writing:
         if self._is_pipe and any(events & (select.POLLERR | select.POLLHUP) for _, events in self._gone.poll(0)):
             raise StdoutClosed
 
-    def _write(self, data: memoryview, waiting: list[tuple[FetchedBatch, list[bytes]]]) -> None:
+    def _write(self, data: memoryview, waiting: Waiting) -> None:
         written = 0
         try:
             while written < len(data):
@@ -107,7 +125,7 @@ class Writing:
         finally:
             self._tell(written, written == len(data), waiting)
 
-    def _end_of_record(self, written: int, waiting: list[tuple[FetchedBatch, list[bytes]]]) -> int:
+    def _end_of_record(self, written: int, waiting: Waiting) -> int:
         """The end of the record in which `written` lies."""
         end = 0
         extra = len(self._renderer.delimiter)
@@ -118,10 +136,12 @@ class Writing:
                 end += len(piece) + extra
         return end
 
-    def _tell(self, written: int, everything: bool, waiting: list[tuple[FetchedBatch, list[bytes]]]) -> None:
+    def _tell(self, written: int, everything: bool, waiting: Waiting) -> None:
         """Tell the policy up to which record each partition has been written."""
         extra = len(self._renderer.delimiter)
         for batch, pieces in waiting:
+            if batch is None:
+                return
             whole = len(pieces)
             if not everything:
                 whole = 0
@@ -130,7 +150,7 @@ class Writing:
                     if written < 0:
                         break
                     whole += 1
-            if whole:
+            if whole or not pieces:
                 last = whole == len(batch) and batch.next_offset
                 self._policy.wrote(batch.topic, batch.partition, last or batch.columns.offsets[whole - 1] + 1)
             if whole < len(pieces):

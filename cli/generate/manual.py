@@ -9,6 +9,8 @@ from ev import __version__
 from generate.tree import ROOT, Noun, Option, Verb, nouns
 
 MANUAL = ROOT / "man"
+VERBS_OF_RECORDS = ("produce", "consume", "tail", "get", "trace")
+"""Commands of one word that have a page of their own."""
 
 EXIT_STATUS = (
     ("0", "Done. For produce: every record was acknowledged."),
@@ -44,7 +46,7 @@ def pages() -> dict[str, str]:
     tree = nouns()
     found = {"ev.1": _overview(tree)}
     for noun in tree:
-        if len(noun.verbs) > 1 or (noun.verbs[0].options and noun.name in ("produce", "consume")):
+        if len(noun.verbs) > 1 or (noun.verbs[0].options and noun.name in VERBS_OF_RECORDS):
             found[f"ev-{noun.name}.1"] = _page(noun)
     return found
 
@@ -66,7 +68,7 @@ def _overview(tree: list[Noun]) -> str:
             text += f".TP\n.B ev {' '.join([noun.name, verb.name]).strip()}\n{_roff(_first_line(verb.help))}\n"
     text += ".SH ENVIRONMENT\n" + "".join(f".TP\n.B {_roff(name)}\n{_roff(what)}\n" for name, what in ENVIRONMENT)
     text += ".SH EXIT STATUS\n" + "".join(f".TP\n.B {status}\n{_roff(what)}\n" for status, what in EXIT_STATUS)
-    pages = [f"ev-{noun.name}" for noun in tree if len(noun.verbs) > 1 or noun.name in ("produce", "consume")]
+    pages = [f"ev-{noun.name}" for noun in tree if len(noun.verbs) > 1 or noun.name in VERBS_OF_RECORDS]
     others = [".BR ev-formats (7)", ".BR ev-pipelines (7)", ".BR ev-config (5)", ".BR ev-log (5)"]
     return text + ".SH SEE ALSO\n" + ",\n".join([*[f".BR {name} (1)" for name in pages], *others]) + "\n"
 

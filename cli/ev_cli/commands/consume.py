@@ -28,7 +28,7 @@ def consume(
         str | None, typer.Option("--partition", "-p", metavar="N,N-N", help="Only these partitions.", rich_help_panel=WHICH)
     ] = None,
     offset: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
             "--offset", "-o", metavar="FROM[:TO]", help="start, end, stored, N, +N, -N, @TIME; TO is excluded.", rich_help_panel=WHICH
         ),
@@ -47,9 +47,46 @@ def consume(
     idle: Annotated[str | None, typer.Option("--idle", metavar="TIME", help="End after this much silence.", rich_help_panel=WHICH)] = None,
     duration: Annotated[str | None, typer.Option("--for", metavar="TIME", help="End after this time.", rich_help_panel=WHICH)] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait for a topic that is not there yet.", rich_help_panel=WHICH)] = False,
+    tail: Annotated[
+        int | None,
+        typer.Option("--tail", metavar="N", help="Begin with the N newest records over all partitions, by time.", rich_help_panel=WHICH),
+    ] = None,
+    per_partition: Annotated[
+        int | None,
+        typer.Option("--per-partition", metavar="N", help="At most N records of each partition.", rich_help_panel=WHICH),
+    ] = None,
+    order: Annotated[
+        str | None,
+        typer.Option(
+            "--order",
+            metavar="ORDER",
+            help="arrival, or time: partitions wait for each other (arrival; time with --tail).",
+            rich_help_panel=WHICH,
+        ),
+    ] = None,
+    grep: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--grep",
+            metavar="[!]WHAT:RE",
+            help="Only what matches: k:RE key, v:RE value, h:NAME=RE header, t:RE topic; ! the others. Repeat for and.",
+            rich_help_panel=WHICH,
+        ),
+    ] = None,
+    where: Annotated[
+        str | None,
+        typer.Option(
+            "--where", metavar="EXPR", help="Only these: value.user.id == 7 and key ~ '^a', see ev-formats(7).", rich_help_panel=WHICH
+        ),
+    ] = None,
+    key: Annotated[
+        str | None,
+        typer.Option("--key", metavar="KEY", help="Only this key, read from the one partition where it belongs.", rich_help_panel=WHICH),
+    ] = None,
     read_uncommitted: Annotated[
         bool, typer.Option("--read-uncommitted", help="Records of open and aborted transactions too.", rich_help_panel=WHICH)
     ] = False,
+    control: Annotated[bool, typer.Option("--control", help="The records that end transactions too.", rich_help_panel=WHICH)] = False,
     rack: Annotated[
         str | None,
         typer.Option("--rack", metavar="NAME", help="Where you are: read from the replica that is near.", rich_help_panel=WHICH),
@@ -81,6 +118,10 @@ def consume(
         ),
     ] = None,
     json_records: Annotated[bool, typer.Option("--json-records", "-J", help="The same as -f json.", rich_help_panel=FORM)] = False,
+    fields: Annotated[
+        str | None,
+        typer.Option("--fields", metavar="NAME,…", help="JSON of these fields only: key,value,offset or k,v,o.", rich_help_panel=FORM),
+    ] = None,
     embed_json: Annotated[bool, typer.Option("--embed-json", help="JSON values as JSON, not as text.", rich_help_panel=FORM)] = False,
     key_delimiter: Annotated[
         str | None,
@@ -95,6 +136,31 @@ def consume(
         str | None, typer.Option("--null", metavar="TEXT", help="What stands for null (nothing).", rich_help_panel=FORM)
     ] = None,
     null_is_null: Annotated[bool, typer.Option("--null-is-null", "-Z", help="The same as --null NULL.", rich_help_panel=FORM)] = False,
+    serde: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--serde",
+            "-s",
+            metavar="[key|value=]SERDE,…",
+            help="Show bytes as string, json, hex, base64, i32be, f64le …, unpack:'<iQs'.",
+            rich_help_panel=FORM,
+        ),
+    ] = None,
+    schema: Annotated[
+        str | None, typer.Option("--schema", metavar="FILE", help="The value is Avro by this schema, shown as JSON.", rich_help_panel=FORM)
+    ] = None,
+    key_schema: Annotated[
+        str | None, typer.Option("--key-schema", metavar="FILE", help="The same for the key.", rich_help_panel=FORM)
+    ] = None,
+    proto: Annotated[
+        str | None,
+        typer.Option("--proto", metavar="FILE", help="The value is Protobuf by this .proto file, shown as JSON.", rich_help_panel=FORM),
+    ] = None,
+    message: Annotated[
+        str | None, typer.Option("--message", metavar="NAME", help="Which message of --proto.", rich_help_panel=FORM)
+    ] = None,
+    utc: Annotated[bool, typer.Option("--utc", help="Times are UTC, not local.", rich_help_panel=FORM)] = False,
+    kcat_group: Annotated[str | None, typer.Option("-G", hidden=True)] = None,
     unbuffered: Annotated[bool, typer.Option("--unbuffered", "-u", hidden=True)] = False,
 ) -> None:
     """Write the records of topics to stdout.
@@ -103,6 +169,8 @@ def consume(
     offset is committed only after its record was written. Readers never create a topic.
 
     ev consume payments -n 10 -f '%o %k %v\\n'
+
+    ev consume payments -e --grep k:^customer-7$ --where 'value.amount > 100'
 
     ev consume payments --group billing | ./handler
     """
