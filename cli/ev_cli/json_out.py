@@ -174,10 +174,10 @@ def _refuse(name: str) -> None:
 def _headers_member(column: Sequence[Headers]) -> Member:
     if not any(column):
         return b'"headers":[]', None
-    return b'"headers":%b', [_headers(headers) if headers else b"[]" for headers in column]
+    return b'"headers":%b', [headers_json(headers) if headers else b"[]" for headers in column]
 
 
-def _headers(headers: Headers) -> bytes:
+def headers_json(headers: Headers) -> bytes:
     return b"[" + b",".join([b"[%b,%b]" % (encode_basestring(name).encode(), _header(data)) for name, data in headers]) + b"]"
 
 

@@ -11,6 +11,8 @@ from __future__ import annotations
 from bisect import bisect_right
 from itertools import accumulate
 
+from ev_cli.sink import Sink
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -107,13 +109,14 @@ class Merge:
         return [timestamps[place] for place in order], [pieces[place] for place in order]
 
 
-class MergedWriting:
+class MergedWriting(Sink):
     """Stands before a Writing and brings its records into the order of time. Only for runs without a group: nothing is committed."""
 
-    def __init__(self, writing: Writing, renderer: Renderer, consumer: Consumer, finish: Finish | None = None) -> None:
+    def __init__(self, writing: Writing, renderer: Renderer, finish: Finish | None = None) -> None:
         self._writing = writing
-        self._renderer = renderer
-        self._consumer = consumer
+        super().__init__(renderer, writing.left)
+        self._consumer: Consumer | None = None
+        self._stopped = False
         self._finish = finish
         self._merge = Merge(())
         self._marks: dict[Partition, int] = {}
@@ -123,8 +126,14 @@ class MergedWriting:
     def left(self) -> int | None:
         return self._writing.left
 
-    def begin(self, marks: dict[Partition, int]) -> None:
-        """Which partitions there are, and how far each of them is waited for."""
+    @left.setter
+    def left(self, count: int | None) -> None:
+        self._writing.left = count
+
+    def reads_from(self, consumer: Consumer) -> None:
+        self._consumer = consumer
+
+    def waits_for(self, marks: dict[Partition, int]) -> None:
         self._merge = Merge(sorted(marks))
         self._marks = dict(marks)
 
@@ -134,7 +143,7 @@ class MergedWriting:
         from ev_cli.formats import filled
 
         columns = batch.columns
-        pieces = filled(self._renderer.pieces(batch), self._renderer.null)
+        pieces = filled(self.renderer.pieces(batch), self.renderer.null)
         timestamps = columns.timestamps
         if end is not None and batch.next_offset > end:
             count = sum(offset < end for offset in columns.offsets)
@@ -145,25 +154,38 @@ class MergedWriting:
         """Write what may leave; partitions that are far ahead of the others pause meanwhile."""
         from time import monotonic
 
+        assert self._consumer is not None
         for partition in [partition for partition, mark in self._marks.items() if self._consumer.position(partition) >= mark]:
             del self._marks[partition]
             self._merge.at_its_mark(partition)
         self._write(*self._merge.ready(monotonic()))
         self._balance()
 
-    def finish(self) -> None:
-        """The run is over: nothing is waited for any more."""
-        self._write(*self._merge.taken(EVER))
-
-    def check_reader(self) -> None:
+    def turn(self) -> None:
         self.flush()
-        self._writing.check_reader()
+        self._writing.turn()
+
+    def due(self, now_ms: int) -> dict[Partition, int]:
+        return {}
+
+    def all(self) -> dict[Partition, int]:
+        return {}
+
+    def stop(self) -> None:
+        self._stopped = True
+
+    def ended(self) -> bool:
+        """Nothing is waited for any more: what is held back leaves, unless a signal has come."""
+        if not self._stopped:
+            self._write(*self._merge.taken(EVER))
+        return True
 
     def _write(self, timestamps: list[int], pieces: list[bytes]) -> None:
         if pieces and self.left != 0:
             self._writing.write_pieces(pieces if self._finish is None else self._finish(timestamps, pieces))
 
     def _balance(self) -> None:
+        assert self._consumer is not None
         held = self._merge.held
         share = HELD_BYTES_MAX // max(1, len(held))
         far = {partition for partition in held if held[partition].size > share and partition in self._marks}

@@ -11,7 +11,7 @@ import time
 
 from ev.errors import EvError
 from ev_cli import output
-from ev_cli.failures import DONE, FAILED, Failure, UsageFailure, as_failure
+from ev_cli.failures import DONE, FAILED, UNREACHABLE, Failure, UsageFailure, as_failure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ev.client.producer import Producer
     from ev_cli.lines import Columns
     from ev_cli.reading import Place
+    from ev_cli.reviving import Revival
     from ev_cli.session import Session
 
 PROPERTIES = {
@@ -34,6 +35,8 @@ PROPERTIES = {
     "partitioner": ("partitioner", "str"),
     "request.timeout.ms": ("request_timeout_ms", "int"),
 }
+STEP_MS = 500
+"""How often it is looked whether the engine is still there while the last records wait."""
 
 
 class Run:
@@ -78,6 +81,7 @@ class Sending:
         self._headers = _fixed_headers(options)
         self._timestamp = _timestamp(options)
         self._known: set[str] = set()
+        self._revival: Revival | None = None
         self._partitions = 0
         self._producer = self._open()
         try:
@@ -138,13 +142,26 @@ class Sending:
 
     def take_deliveries(self, timeout_ms: int) -> None:
         """Note what was acknowledged, and what was refused; the first refusal ends the run."""
-        for delivery in self._producer.poll(timeout_ms):
+        deliveries = self._producer.poll(timeout_ms)
+        if not deliveries and self._runs and not self._producer.connected:
+            self._revive()
+        for delivery in deliveries:
             if delivery.error is not None:
                 self.failure = self.failure or as_failure(delivery.error, self._session.where)
                 run = self._runs[delivery.tag]
                 run.failed_at = run.acked if run.failed_at is None else run.failed_at
                 continue
             self._acknowledged(delivery)
+
+    def _revive(self) -> None:
+        """Nobody is connected while records wait: if it is a local engine that has died, it is started again."""
+        if self._revival is None:
+            from ev_cli.reviving import Revival
+
+            self._revival = Revival(self._session)
+        address = self._revival.look()
+        if address is not None and self.failure is None:
+            self.failure = Failure(f"the local engine runs again, but at {address}", "send the rest there", code=UNREACHABLE)
 
     def _acknowledged(self, delivery: Delivery) -> None:
         run = self._runs[delivery.tag]
@@ -167,8 +184,9 @@ class Sending:
     def finish(self) -> int:
         """Wait for what is on its way, say what was not acknowledged, and return the exit status."""
         try:
-            if self.failure is None or self.failure.code != 4:
-                self._producer.flush()
+            while (self.failure is None or self.failure.code != UNREACHABLE) and self._producer.flush(STEP_MS):
+                if not self._producer.connected:
+                    self._revive()
             self.take_deliveries(0)
         except EvError as error:
             self.failure = self.failure or as_failure(error, self._session.where)

@@ -83,6 +83,10 @@ class Session:
             self._address = self.target.bootstrap or self.engine.address_for_use()
         return self._address
 
+    def moved(self, address: str) -> None:
+        """The local engine has been started again, at another address."""
+        self._address = address
+
     @property
     def security(self) -> Security | None:
         """How to speak to it. A program that tells the password is asked before anybody is connected to, as it may ask a person."""

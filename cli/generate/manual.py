@@ -9,7 +9,7 @@ from ev import __version__
 from generate.tree import ROOT, Noun, Option, Verb, nouns
 
 MANUAL = ROOT / "man"
-VERBS_OF_RECORDS = ("produce", "consume", "tail", "get", "trace")
+VERBS_OF_RECORDS = ("produce", "consume", "tail", "get", "trace", "redrive")
 """Commands of one word that have a page of their own."""
 
 EXIT_STATUS = (
@@ -24,8 +24,10 @@ EXIT_STATUS = (
         "A condition was not met: -n was not reached before --idle or --for, the engine does not run (server status), "
         "damage was found (server verify).",
     ),
+    ("7", "The handler gave up (consume -- CMD): nothing that it did not handle is committed."),
     ("8", "Declined at the question."),
     ("74", "The engine ended because a sync failed (server run)."),
+    ("126, 127", "The handler cannot be executed; is not there."),
     ("130, 143, 141", "Ended by Ctrl-C; by SIGTERM or SIGHUP; because the reader of stdout has gone."),
 )
 ENVIRONMENT = (

@@ -76,7 +76,7 @@ def test_topics_are_made_described_changed_and_deleted(kafka: CommandLine, name:
 def test_interrupted_it_commits_what_was_written(kafka: CommandLine, name: str) -> None:
     """Ctrl-C is exit 130."""
     kafka("produce", name, "--create", data=b"1\n2\n3\n")
-    reader = kafka.start("consume", name, "-g", name)
+    reader = kafka.start("consume", name, "-g", name, "--commit", "written")
     reader.wait_for(b"3\n")
     reader.signal(signal.SIGINT)
     assert reader.end().status == 130

@@ -13,12 +13,16 @@ app = typer.Typer(add_completion=False)
 WHICH = "Which records"
 FORM = "In what form"
 GROUP = "As a member of a group"
+HANDLER = "With a handler, -- CMD"
 
 
 @declare(app, "consume", "consume:consume")
 def consume(
     topics: Annotated[
-        list[str] | None, typer.Argument(metavar="TOPIC…", help="Topics; with -g and none, those on which the group has commits.")
+        list[str] | None,
+        typer.Argument(
+            metavar="TOPIC… [-- CMD ARG…]", help="Topics; with -g and none, those on which the group has commits. CMD handles the records."
+        ),
     ] = None,
     topic_option: Annotated[list[str] | None, typer.Option("--topic", "-t", metavar="TOPIC", help="A topic, the other way.")] = None,
     regex: Annotated[
@@ -60,7 +64,7 @@ def consume(
         typer.Option(
             "--order",
             metavar="ORDER",
-            help="arrival, or time: partitions wait for each other (arrival; time with --tail).",
+            help="arrival, or time: partitions wait for each other (arrival; time with --tail). With --parallel: key or partition (key).",
             rich_help_panel=WHICH,
         ),
     ] = None,
@@ -97,12 +101,12 @@ def consume(
             "--group",
             "-g",
             metavar="GROUP",
-            help="Join the group, resume where it stopped, commit what was written.",
+            help="Join the group, resume where it stopped, commit what was handled.",
             rich_help_panel=GROUP,
         ),
     ] = None,
     commit: Annotated[
-        str | None, typer.Option("--commit", metavar="MODE", help="written, end or none (written).", rich_help_panel=GROUP)
+        str | None, typer.Option("--commit", metavar="MODE", help="drained, proven, written, end or none.", rich_help_panel=GROUP)
     ] = None,
     reset: Annotated[bool, typer.Option("--reset", help="Begin at -o although the group has commits.", rich_help_panel=GROUP)] = False,
     instance_id: Annotated[
@@ -161,16 +165,76 @@ def consume(
     ] = None,
     utc: Annotated[bool, typer.Option("--utc", help="Times are UTC, not local.", rich_help_panel=FORM)] = False,
     kcat_group: Annotated[str | None, typer.Option("-G", hidden=True)] = None,
+    into: Annotated[
+        str | None,
+        typer.Option(
+            "--into",
+            metavar="FILE",
+            help="Append to FILE, exactly once; FILE.state remembers how far. Without a group.",
+            rich_help_panel=FORM,
+        ),
+    ] = None,
+    each: Annotated[bool, typer.Option("--each", help="One process for each record, its value on stdin.", rich_help_panel=HANDLER)] = False,
+    batch: Annotated[
+        int | None, typer.Option("--batch", metavar="N", help="One process for up to N records.", rich_help_panel=HANDLER)
+    ] = None,
+    ack: Annotated[
+        bool,
+        typer.Option("--ack", help="CMD answers each record with a line: ok, retry or dead REASON.", rich_help_panel=HANDLER),
+    ] = False,
+    parallel: Annotated[
+        int | None, typer.Option("--parallel", metavar="N", help="So many processes at once (1).", rich_help_panel=HANDLER)
+    ] = None,
+    retries: Annotated[
+        int | None, typer.Option("--retries", metavar="N", help="How often to try again what failed (5).", rich_help_panel=HANDLER)
+    ] = None,
+    backoff: Annotated[
+        str | None,
+        typer.Option(
+            "--backoff", metavar="TIME..TIME", help="The pause before trying again, doubled each time (1s..60s).", rich_help_panel=HANDLER
+        ),
+    ] = None,
+    on_fail: Annotated[
+        str | None,
+        typer.Option("--on-fail", metavar="WHAT", help="When all was tried: stop, skip or dlq (stop).", rich_help_panel=HANDLER),
+    ] = None,
+    dlq: Annotated[
+        str | None,
+        typer.Option(
+            "--dlq", metavar="TOPIC", help="Where records go that could not be handled; implies --on-fail dlq.", rich_help_panel=HANDLER
+        ),
+    ] = None,
+    exec_timeout: Annotated[
+        str | None,
+        typer.Option(
+            "--exec-timeout", metavar="TIME", help="A process that takes longer is killed, and has failed.", rich_help_panel=HANDLER
+        ),
+    ] = None,
+    max_stall: Annotated[
+        str | None,
+        typer.Option(
+            "--max-stall", metavar="TIME", help="Leave the group when nothing is handled for so long (5m).", rich_help_panel=GROUP
+        ),
+    ] = None,
+    buffer: Annotated[
+        str | None, typer.Option("--buffer", metavar="SIZE", help="How much is read ahead of the handler (8MiB).", rich_help_panel=HANDLER)
+    ] = None,
+    handler: Annotated[list[str] | None, typer.Option("--handler", hidden=True)] = None,
     unbuffered: Annotated[bool, typer.Option("--unbuffered", "-u", hidden=True)] = False,
 ) -> None:
     """Write the records of topics to stdout.
 
     Values, one a line, from the beginning, and then whatever comes. With --group it goes on where the group stopped, and an
-    offset is committed only after its record was written. Readers never create a topic.
+    offset is committed only when its record was handled. Readers never create a topic.
 
     ev consume payments -n 10 -f '%o %k %v\\n'
 
     ev consume payments -e --grep k:^customer-7$ --where 'value.amount > 100'
 
     ev consume payments --group billing | ./handler
+
+    What stands behind -- handles the records: one process that reads them all from its stdin, or with --each and --batch many
+    short ones. What it has handled is committed, and what fails is tried again, put aside, or ends the run with status 7.
+
+    ev consume payments --group billing --each --dlq payments-dead -- ./handler
     """
