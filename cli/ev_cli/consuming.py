@@ -16,7 +16,7 @@ from ev_cli.reviving import Revival
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from typing import Any
 
     from ev.client.fetched import FetchedBatch
@@ -82,11 +82,12 @@ class Run:
                 patience_ms = self.sink.patience_ms(POLL_MS if status is None else ENDING_MS)
                 batches = self.consumer.poll_batches(patience_ms, self.sink.poll_bytes_max)
                 now = time.monotonic()
-                if batches and status is None:
+                came = bool(batches)
+                if came and status is None:
                     self._add(batches)
-                if batches or self.sink.full:
+                if came or self.sink.full:
                     heard = now
-                if not batches:
+                if not came:
                     self._watch_connection(now)
                 self.sink.turn()
                 self._close_reached()
@@ -199,13 +200,13 @@ class Run:
         if self.selection is not None:
             self._add_selected(batches, self.selection)
             return
-        for batch in batches:
+        for batch in one_by_one(batches):
             self.sink.add(batch, self.ends.get((batch.topic, batch.partition)))
         self.sink.flush()
 
     def _add_selected(self, batches: list[FetchedBatch], selection: Selection) -> None:
         """The same with filters; a partition that has given as many as it may has come to its end."""
-        for batch in batches:
+        for batch in one_by_one(batches):
             partition = batch.topic, batch.partition
             chosen = selection.of(batch, self.ends.get(partition))
             self.sink.add(chosen, None)
@@ -409,3 +410,10 @@ class Run:
 
 def _over(limit_ms: int | None, since: float, now: float) -> bool:
     return limit_ms is not None and (now - since) * 1000 >= limit_ms
+
+
+def one_by_one(batches: list[FetchedBatch]) -> Iterator[FetchedBatch]:
+    """The batches, out of their list: opened, a batch may be many times what it was on the wire, and is held no longer than it must."""
+    batches.reverse()
+    while batches:
+        yield batches.pop()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     Rows = list[tuple[int, int]]
 
 COUNT_MAX = 100_000
-ROWS_AT_ONCE = 500_000
+ROWS_AT_ONCE = 100_000
 POLL_MS = 200
 GROWTH = 4
 
@@ -97,7 +97,9 @@ def _read(
     consumer.assign({partition: lower[partition] for partition in open_ones})
     consumer.resume(*open_ones)
     while open_ones:
-        for batch in consumer.poll_batches(POLL_MS):
+        batches = consumer.poll_batches(POLL_MS)
+        while batches:
+            batch = batches.pop(0)
             partition = batch.topic, batch.partition
             chosen = batch if selection is None else selection.filtered(batch)
             rows[partition] += _rows(chosen, lower[partition], upper[partition])
