@@ -1,4 +1,4 @@
-"""ev consume, tail, get and trace: which records, in what order, in what form, on one engine for all of these promises."""
+"""ev consume, tail, get and trace: which records, in what order, in what form; one broker for all of these promises, ev's and Kafka's."""
 
 from __future__ import annotations
 
@@ -18,15 +18,17 @@ ORDERS = 30
 FOR_EVER = ("-c", "retention.ms=-1")
 
 
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
-    """orders and payments: 30 customers' events over 4 and 3 partitions, each event a second after the one before it."""
+@pytest.fixture(scope="module", params=["ev", pytest.param("apache", marks=pytest.mark.java)])
+def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
+    """orders and payments: events of 5 customers over 4 and 3 partitions, each event a second after the one before it."""
     directory: pathlib.Path = tmp_path_factory.mktemp("reading")
     ev = CommandLine(directory, NO_COLOR="1")
+    if request.param == "apache":
+        ev.variables["EV_BOOTSTRAP"] = request.getfixturevalue("apache").bootstrap
     try:
         for topic, partitions in (("orders", 4), ("payments", 3), ("empty", 2), ("marked", 1), ("numbers", 1)):
             ev("topic", "create", topic, "-p", str(partitions), *FOR_EVER)
-        with Producer(ev.address) as producer:
+        with Producer(address_of(ev)) as producer:
             for number in range(ORDERS):
                 key = b"c%d" % (number % 5)
                 value = json.dumps({"id": number, "customer": {"name": f"name-{number % 5}"}, "amount": number * 10}).encode()
@@ -37,7 +39,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
             producer.produce("numbers", b"\0\0\0\7", b"\xff\xfe", timestamp_ms=BEGIN)
             producer.produce("numbers", None, b"gone", timestamp_ms=BEGIN + 1)
             producer.flush()
-        with Producer(ev.address, transactional_id="reader-of-markers") as producer:
+        with Producer(address_of(ev), transactional_id="reader-of-markers") as producer:
             producer.init_transactions()
             producer.begin_transaction()
             producer.produce("marked", b"one")
@@ -49,6 +51,10 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
         yield ev
     finally:
         ev.close()
+
+
+def address_of(ev: CommandLine) -> str:
+    return ev.variables.get("EV_BOOTSTRAP") or ev.address
 
 
 def ids(out: bytes) -> list[int]:
@@ -82,7 +88,7 @@ def test_tail_shows_the_newest_ten_and_then_what_comes(world: CommandLine) -> No
     """For a person, in the order of time, from all partitions."""
     world("topic", "create", "followed", "-p", "3")
     now_ms = int(time.time() * 1000) - 1000
-    with Producer(world.address) as producer:
+    with Producer(address_of(world)) as producer:
         for number in range(20):
             producer.produce("followed", b"old-%d" % number, b"k%d" % number, timestamp_ms=now_ms + number)
         producer.flush()
@@ -188,7 +194,7 @@ def test_json_goes_through_a_pipe_and_comes_back(world: CommandLine) -> None:
         b'"\\\r',
     ]
     world("topic", "create", "source", "copy", "-p", "1", *FOR_EVER)
-    with Producer(world.address) as producer:
+    with Producer(address_of(world)) as producer:
         for number, key in enumerate(kinds):
             for value in kinds:
                 producer.produce("source", value, key, headers=[("h", value), ("h", key), ("", b"")], timestamp_ms=BEGIN + number)
