@@ -20,6 +20,8 @@ COMMANDS = {
     "undo": "Take back a change of groups, configurations or ACLs.",
     "up": "Start the local engine (server start).",
     "down": "Stop the local engine (server stop).",
+    "completion": "Complete command lines in bash, zsh, fish and PowerShell.",
+    "man": "Show the manual page of a command.",
     "version": "The versions of ev and of what it stands on.",
 }
 

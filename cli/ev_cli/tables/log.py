@@ -26,6 +26,7 @@ TABLE: dict[str, Command] = {
             "-q": ("quiet", "flag", True),
             "--verbose": ("verbose", "count", 1),
             "-v": ("verbose", "count", 1),
+            "--color": ("color", "text", None),
         },
         {
             "records": False,
@@ -38,6 +39,7 @@ TABLE: dict[str, Command] = {
             "no_headers": False,
             "quiet": False,
             "verbose": 0,
+            "color": None,
         },
     ),
     "verify": (
@@ -55,6 +57,7 @@ TABLE: dict[str, Command] = {
             "-q": ("quiet", "flag", True),
             "--verbose": ("verbose", "count", 1),
             "-v": ("verbose", "count", 1),
+            "--color": ("color", "text", None),
         },
         {
             "output": None,
@@ -62,6 +65,7 @@ TABLE: dict[str, Command] = {
             "no_headers": False,
             "quiet": False,
             "verbose": 0,
+            "color": None,
         },
     ),
 }
