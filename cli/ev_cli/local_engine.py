@@ -71,7 +71,7 @@ class LocalEngine:
     def address_for_use(self) -> str:
         """The address of the running engine; starts one when none runs, unless EV_AUTOSTART=0."""
         self.check_owner()
-        address = self._listening_address()
+        address = self.listening_address()
         if address is not None:
             return address
         if os.environ.get("EV_AUTOSTART", "1").lower() in ("0", "no", "false", "off"):
@@ -160,7 +160,7 @@ class LocalEngine:
                 return True
         return False
 
-    def _listening_address(self) -> str | None:
+    def listening_address(self) -> str | None:
         """The address that the holder of the lock has written since it took it; None when there is no holder, or not yet an address."""
         held_since_ns = self.held_since_ns()
         if held_since_ns is None:
@@ -175,14 +175,14 @@ class LocalEngine:
 
     def start(self, *, by_itself: bool) -> tuple[str, bool]:
         """Start the engine unless it runs. Returns its address, and whether it was started by this call."""
-        if self._listening_address() is None:
+        if self.listening_address() is None:
             self.refuse_exposed()
         self._make_data_dir()
         deadline = time.monotonic() + START_TIMEOUT_MS / 1000
         starting = self._wait_for_turn(deadline)
         try:
             while True:
-                address = self._listening_address()
+                address = self.listening_address()
                 if address is not None:
                     return address, False
                 if by_itself:
@@ -201,7 +201,7 @@ class LocalEngine:
     def _wait_for_other(self, deadline: float) -> str | None:
         """Another process has the directory, and starts or stops just now: its address, or None when it has let go."""
         while self.held_since_ns() is not None:
-            address = self._listening_address()
+            address = self.listening_address()
             if address is not None:
                 return address
             if time.monotonic() > deadline:

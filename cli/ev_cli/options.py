@@ -85,9 +85,19 @@ Declaration = Callable[..., None]
 
 
 def declare(
-    app: typer.Typer, name: str, action: str, *, tabular: bool = False, without: tuple[str, ...] = (), hidden: bool = False
+    app: typer.Typer,
+    name: str,
+    action: str,
+    *,
+    effect: str | None = None,
+    tabular: bool = False,
+    without: tuple[str, ...] = (),
+    hidden: bool = False,
 ) -> Callable[[Declaration], Declaration]:
-    """Register a declaration: its own parameters, then the global options; running it runs the action `module:function`."""
+    """Register a declaration: its own parameters, then the global options; running it runs the action `module:function`.
+
+    `effect` is one of protection.EFFECTS: what the command does to the cluster that it speaks to.
+    """
 
     def register(declaration: Declaration) -> Declaration:
         extra = {**(TABULAR if tabular else {}), **{key: value for key, value in COMMON.items() if key not in without}}
@@ -98,14 +108,18 @@ def declare(
             for key, (annotation, default) in extra.items()
         ]
 
+        noun = declaration.__module__.rpartition(".")[2]
+        words = noun if name == noun else f"{noun} {name}"
+
         def command(**given: Any) -> None:
-            raise typer.Exit(run_action(action, given))
+            raise typer.Exit(run_action(action, {**given, "command_name": words, "effect": effect}))
 
         command.__doc__ = declaration.__doc__
         command.__name__ = declaration.__name__
         command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
         command.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]
         command.action = action  # type: ignore[attr-defined]
+        command.effect = effect  # type: ignore[attr-defined]
         app.command(name, hidden=hidden)(command)
         return declaration
 

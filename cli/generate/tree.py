@@ -47,10 +47,11 @@ class Option:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Verb:
-    """One command: `ev produce` has the name "", `ev topic list` the name "list"."""
+    """One command: `ev produce` has the name "", `ev topic list` the name "list". `effect` is one of protection.EFFECTS."""
 
     name: str
     action: str
+    effect: str | None
     help: str
     arguments: tuple[Argument, ...]
     options: tuple[Option, ...]
@@ -87,7 +88,7 @@ def _verb(name: str, command: Any) -> Verb:
     parameters = [parameter for parameter in command.params if parameter.name != "help"]
     arguments = [_argument(parameter) for parameter in parameters if isinstance(parameter, TyperArgument)]
     options = [_option(parameter) for parameter in parameters if not isinstance(parameter, TyperArgument)]
-    return Verb(name, command.callback.action, command.help or "", tuple(arguments), tuple(options))
+    return Verb(name, command.callback.action, command.callback.effect, command.help or "", tuple(arguments), tuple(options))
 
 
 def _argument(parameter: Any) -> Argument:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from ev_cli.options import declare
+from ev_cli.protection import DESTROYS, READS
 
 app = typer.Typer(help="List, describe and delete consumer groups, with their lag.", no_args_is_help=True, add_completion=False)
 
@@ -14,7 +15,7 @@ Groups = Annotated[list[str], typer.Argument(metavar="GROUP…", help="Groups.")
 Regex = Annotated[bool, typer.Option("--regex", "-r", help="Names are regular expressions for whole names.")]
 
 
-@declare(app, "list", "group:list_groups", tabular=True)
+@declare(app, "list", "group:list_groups", effect=READS, tabular=True)
 def list_groups(
     patterns: Annotated[list[str] | None, typer.Argument(metavar="GLOB…", help="Only these names.")] = None,
     regex: Regex = False,
@@ -24,7 +25,7 @@ def list_groups(
     """List groups with their state and lag."""
 
 
-@declare(app, "describe", "group:describe_groups", tabular=True)
+@declare(app, "describe", "group:describe_groups", effect=READS, tabular=True)
 def describe_groups(
     groups: Groups,
     regex: Regex = False,
@@ -34,7 +35,7 @@ def describe_groups(
     """Show the lag per partition and the members of groups."""
 
 
-@declare(app, "delete", "group:delete_groups", tabular=True)
+@declare(app, "delete", "group:delete_groups", effect=DESTROYS, tabular=True)
 def delete_groups(
     groups: Groups,
     regex: Regex = False,

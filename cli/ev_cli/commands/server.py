@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from ev_cli.options import declare
+from ev_cli.protection import LOCAL
 
 app = typer.Typer(help="Run, start, stop and look at the local engine.", no_args_is_help=True, add_completion=False)
 
@@ -20,7 +21,7 @@ EngineSettings = Annotated[
 ]
 
 
-@declare(app, "run", "server:run_server", without=NOT_HERE)
+@declare(app, "run", "server:run_server", effect=LOCAL, without=NOT_HERE)
 def run_server(
     advertise: Advertise = None,
     settings: EngineSettings = None,
@@ -29,48 +30,48 @@ def run_server(
     """Run the engine in the foreground, its log on stderr, until SIGTERM or Ctrl-C."""
 
 
-@declare(app, "start", "server:start_server", without=NOT_HERE)
+@declare(app, "start", "server:start_server", effect=LOCAL, without=NOT_HERE)
 def start_server(advertise: Advertise = None, settings: EngineSettings = None) -> None:
     """Start the engine unless it runs, and wait until it answers."""
 
 
-@declare(app, "stop", "server:stop_server", without=NOT_HERE)
+@declare(app, "stop", "server:stop_server", effect=LOCAL, without=NOT_HERE)
 def stop_server() -> None:
     """Stop the engine if it runs, and wait until it has ended."""
 
 
-@declare(app, "restart", "server:restart_server", without=NOT_HERE)
+@declare(app, "restart", "server:restart_server", effect=LOCAL, without=NOT_HERE)
 def restart_server(advertise: Advertise = None, settings: EngineSettings = None) -> None:
     """Stop the engine if it runs, then start it."""
 
 
-@declare(app, "status", "server:server_status", tabular=True, without=NOT_HERE)
+@declare(app, "status", "server:server_status", effect=LOCAL, tabular=True, without=NOT_HERE)
 def server_status() -> None:
     """Say whether the engine runs, where, and on what; exit status 6 when it does not."""
 
 
-@declare(app, "verify", "verify:verify_server", tabular=True, without=(*NOT_HERE, "listen", "insecure"))
+@declare(app, "verify", "verify:verify_server", effect=LOCAL, tabular=True, without=(*NOT_HERE, "listen", "insecure"))
 def verify_server(
     partitions: Annotated[list[str] | None, typer.Argument(metavar="TOPIC[:PARTITION]…", help="Only these; everything if none.")] = None,
 ) -> None:
     """Look over everything on disk, the engine running or not; changes nothing. Exit status 6 when there is damage."""
 
 
-@declare(app, "backup", "backup:backup_server", without=(*NOT_HERE, "listen", "insecure"))
+@declare(app, "backup", "backup:backup_server", effect=LOCAL, without=(*NOT_HERE, "listen", "insecure"))
 def backup_server(
     target: Annotated[str, typer.Argument(metavar="TARGET", help="A new directory, or a new file that ends in .tar.")],
 ) -> None:
     """Copy the data of the engine, which runs on or is stopped: everything that was acknowledged before is in the copy."""
 
 
-@declare(app, "restore", "backup:restore_server", without=(*NOT_HERE, "listen", "insecure"))
+@declare(app, "restore", "backup:restore_server", effect=LOCAL, without=(*NOT_HERE, "listen", "insecure"))
 def restore_server(
     source: Annotated[str, typer.Argument(metavar="BACKUP", help="What `ev server backup` made.")],
 ) -> None:
     """Make the data directory, which is not there yet or empty, of a backup."""
 
 
-@declare(app, "import", "importing:import_server", tabular=True, without=(*NOT_HERE, "listen", "insecure"))
+@declare(app, "import", "importing:import_server", effect=LOCAL, tabular=True, without=(*NOT_HERE, "listen", "insecure"))
 def import_server(
     sources: Annotated[list[str], typer.Argument(metavar="KAFKA_DIR…", help="What Kafka's log.dirs says; Kafka is stopped.")],
     topics: Annotated[list[str] | None, typer.Option("--topic", metavar="TOPIC", help="Only this one; may be given several times.")] = None,
@@ -79,7 +80,7 @@ def import_server(
     """Take over topics, groups, transactional ids and ACLs from an Apache Kafka's data. The engine does not run meanwhile."""
 
 
-@declare(app, "logs", "server:server_logs", without=NOT_HERE)
+@declare(app, "logs", "server:server_logs", effect=LOCAL, without=NOT_HERE)
 def server_logs(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as it grows.")] = False,
     lines: Annotated[int, typer.Option("--lines", "-n", metavar="N", help="How many of the last lines.")] = 100,

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from ev_cli.options import declare
+from ev_cli.protection import DESTROYS, READS, WRITES
 
 app = typer.Typer(help="Create, list, describe, alter and delete topics.", no_args_is_help=True, add_completion=False)
 
@@ -16,7 +17,7 @@ Regex = Annotated[bool, typer.Option("--regex", "-r", help="Names are regular ex
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
 
 
-@declare(app, "list", "topic:list_topics", tabular=True)
+@declare(app, "list", "topic:list_topics", effect=READS, tabular=True)
 def list_topics(
     patterns: Annotated[list[str] | None, typer.Argument(metavar="GLOB…", help="Only these names.")] = None,
     regex: Regex = False,
@@ -26,7 +27,7 @@ def list_topics(
     """List topics."""
 
 
-@declare(app, "describe", "topic:describe_topics", tabular=True)
+@declare(app, "describe", "topic:describe_topics", effect=READS, tabular=True)
 def describe_topics(
     topics: Topics,
     regex: Regex = False,
@@ -36,7 +37,7 @@ def describe_topics(
     """Show the partitions and settings of topics."""
 
 
-@declare(app, "create", "topic:create_topics", tabular=True)
+@declare(app, "create", "topic:create_topics", effect=WRITES, tabular=True)
 def create_topics(
     topics: Topics,
     partitions: Annotated[int | None, typer.Option("--partitions", "-p", metavar="N", help="Partitions (the engine's default, 1).")] = None,
@@ -51,7 +52,7 @@ def create_topics(
     """Create topics."""
 
 
-@declare(app, "alter", "topic:alter_topics", tabular=True)
+@declare(app, "alter", "topic:alter_topics", effect=WRITES, tabular=True)
 def alter_topics(
     topics: Topics,
     partitions: Annotated[
@@ -66,7 +67,7 @@ def alter_topics(
     """Add partitions to topics, change their settings."""
 
 
-@declare(app, "delete", "topic:delete_topics", tabular=True)
+@declare(app, "delete", "topic:delete_topics", effect=DESTROYS, tabular=True)
 def delete_topics(
     topics: Topics,
     regex: Regex = False,

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from ev_cli.options import declare
+from ev_cli.protection import DESTROYS, READS, WRITES
 
 app = typer.Typer(help="List, add, alter and remove users, who authenticate with a password.", no_args_is_help=True, add_completion=False)
 
@@ -21,12 +22,12 @@ PasswordCommand = Annotated[
 ]
 
 
-@declare(app, "list", "user:list_users", tabular=True)
+@declare(app, "list", "user:list_users", effect=READS, tabular=True)
 def list_users(patterns: Annotated[list[str] | None, typer.Argument(metavar="GLOB…", help="Only these names.")] = None) -> None:
     """List users with the mechanisms that they may authenticate with."""
 
 
-@declare(app, "add", "user:add_user")
+@declare(app, "add", "user:add_user", effect=WRITES)
 def add_user(
     name: Name,
     mechanism: Mechanism = None,
@@ -37,7 +38,7 @@ def add_user(
     """Add a user. At a terminal the password is asked for."""
 
 
-@declare(app, "alter", "user:alter_user")
+@declare(app, "alter", "user:alter_user", effect=WRITES)
 def alter_user(
     name: Name,
     mechanism: Mechanism = None,
@@ -48,7 +49,7 @@ def alter_user(
     """Give a user another password. At a terminal it is asked for."""
 
 
-@declare(app, "remove", "user:remove_users")
+@declare(app, "remove", "user:remove_users", effect=DESTROYS)
 def remove_users(
     names: Annotated[list[str], typer.Argument(metavar="NAME…", help="Users.")],
     mechanism: Mechanism = None,

@@ -66,6 +66,8 @@ TABLE: dict[str, Command] = {
             "timeout": None,
             "quiet": False,
             "verbose": 0,
+            "command_name": "acl list",
+            "effect": "reads",
         },
     ),
     "add": (
@@ -122,6 +124,8 @@ TABLE: dict[str, Command] = {
             "timeout": None,
             "quiet": False,
             "verbose": 0,
+            "command_name": "acl add",
+            "effect": "writes",
         },
     ),
     "remove": (
@@ -183,6 +187,8 @@ TABLE: dict[str, Command] = {
             "timeout": None,
             "quiet": False,
             "verbose": 0,
+            "command_name": "acl remove",
+            "effect": "destroys",
         },
     ),
 }

@@ -114,6 +114,8 @@ TABLE: dict[str, Command] = {
             "timeout": None,
             "quiet": False,
             "verbose": 0,
+            "command_name": "consume",
+            "effect": "reads",
         },
     ),
 }

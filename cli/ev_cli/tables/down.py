@@ -28,6 +28,8 @@ TABLE: dict[str, Command] = {
             "config_file": None,
             "quiet": False,
             "verbose": 0,
+            "command_name": "down",
+            "effect": "local",
         },
     ),
 }

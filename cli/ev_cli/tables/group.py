@@ -53,6 +53,8 @@ TABLE: dict[str, Command] = {
             "timeout": None,
             "quiet": False,
             "verbose": 0,
+            "command_name": "group list",
+            "effect": "reads",
         },
     ),
     "describe": (
@@ -102,6 +104,8 @@ TABLE: dict[str, Command] = {
             "timeout": None,
             "quiet": False,
             "verbose": 0,
+            "command_name": "group describe",
+            "effect": "reads",
         },
     ),
     "delete": (
@@ -151,6 +155,8 @@ TABLE: dict[str, Command] = {
             "timeout": None,
             "quiet": False,
             "verbose": 0,
+            "command_name": "group delete",
+            "effect": "destroys",
         },
     ),
 }

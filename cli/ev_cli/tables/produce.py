@@ -112,6 +112,8 @@ TABLE: dict[str, Command] = {
             "timeout": None,
             "quiet": False,
             "verbose": 0,
+            "command_name": "produce",
+            "effect": "writes",
         },
     ),
 }

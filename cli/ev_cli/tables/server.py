@@ -35,6 +35,8 @@ TABLE: dict[str, Command] = {
             "config_file": None,
             "quiet": False,
             "verbose": 0,
+            "command_name": "server run",
+            "effect": "local",
         },
     ),
     "start": (
@@ -63,6 +65,8 @@ TABLE: dict[str, Command] = {
             "config_file": None,
             "quiet": False,
             "verbose": 0,
+            "command_name": "server start",
+            "effect": "local",
         },
     ),
     "stop": (
@@ -86,6 +90,8 @@ TABLE: dict[str, Command] = {
             "config_file": None,
             "quiet": False,
             "verbose": 0,
+            "command_name": "server stop",
+            "effect": "local",
         },
     ),
     "restart": (
@@ -114,6 +120,8 @@ TABLE: dict[str, Command] = {
             "config_file": None,
             "quiet": False,
             "verbose": 0,
+            "command_name": "server restart",
+            "effect": "local",
         },
     ),
     "status": (
@@ -144,6 +152,8 @@ TABLE: dict[str, Command] = {
             "config_file": None,
             "quiet": False,
             "verbose": 0,
+            "command_name": "server status",
+            "effect": "local",
         },
     ),
     "verify": (
@@ -170,6 +180,8 @@ TABLE: dict[str, Command] = {
             "config_file": None,
             "quiet": False,
             "verbose": 0,
+            "command_name": "server verify",
+            "effect": "local",
         },
     ),
     "backup": (
@@ -189,6 +201,8 @@ TABLE: dict[str, Command] = {
             "config_file": None,
             "quiet": False,
             "verbose": 0,
+            "command_name": "server backup",
+            "effect": "local",
         },
     ),
     "restore": (
@@ -208,6 +222,8 @@ TABLE: dict[str, Command] = {
             "config_file": None,
             "quiet": False,
             "verbose": 0,
+            "command_name": "server restore",
+            "effect": "local",
         },
     ),
     "import": (
@@ -238,6 +254,8 @@ TABLE: dict[str, Command] = {
             "config_file": None,
             "quiet": False,
             "verbose": 0,
+            "command_name": "server import",
+            "effect": "local",
         },
     ),
     "logs": (
@@ -267,6 +285,8 @@ TABLE: dict[str, Command] = {
             "config_file": None,
             "quiet": False,
             "verbose": 0,
+            "command_name": "server logs",
+            "effect": "local",
         },
     ),
 }

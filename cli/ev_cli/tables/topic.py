@@ -54,6 +54,8 @@ TABLE: dict[str, Command] = {
             "timeout": None,
             "quiet": False,
             "verbose": 0,
+            "command_name": "topic list",
+            "effect": "reads",
         },
     ),
     "describe": (
@@ -103,6 +105,8 @@ TABLE: dict[str, Command] = {
             "timeout": None,
             "quiet": False,
             "verbose": 0,
+            "command_name": "topic describe",
+            "effect": "reads",
         },
     ),
     "create": (
@@ -159,6 +163,8 @@ TABLE: dict[str, Command] = {
             "timeout": None,
             "quiet": False,
             "verbose": 0,
+            "command_name": "topic create",
+            "effect": "writes",
         },
     ),
     "alter": (
@@ -214,6 +220,8 @@ TABLE: dict[str, Command] = {
             "timeout": None,
             "quiet": False,
             "verbose": 0,
+            "command_name": "topic alter",
+            "effect": "writes",
         },
     ),
     "delete": (
@@ -265,6 +273,8 @@ TABLE: dict[str, Command] = {
             "timeout": None,
             "quiet": False,
             "verbose": 0,
+            "command_name": "topic delete",
+            "effect": "destroys",
         },
     ),
 }

@@ -33,6 +33,8 @@ TABLE: dict[str, Command] = {
             "config_file": None,
             "quiet": False,
             "verbose": 0,
+            "command_name": "up",
+            "effect": "local",
         },
     ),
 }

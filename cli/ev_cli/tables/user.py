@@ -46,6 +46,8 @@ TABLE: dict[str, Command] = {
             "timeout": None,
             "quiet": False,
             "verbose": 0,
+            "command_name": "user list",
+            "effect": "reads",
         },
     ),
     "add": (
@@ -88,6 +90,8 @@ TABLE: dict[str, Command] = {
             "timeout": None,
             "quiet": False,
             "verbose": 0,
+            "command_name": "user add",
+            "effect": "writes",
         },
     ),
     "alter": (
@@ -130,6 +134,8 @@ TABLE: dict[str, Command] = {
             "timeout": None,
             "quiet": False,
             "verbose": 0,
+            "command_name": "user alter",
+            "effect": "writes",
         },
     ),
     "remove": (
@@ -169,6 +175,8 @@ TABLE: dict[str, Command] = {
             "timeout": None,
             "quiet": False,
             "verbose": 0,
+            "command_name": "user remove",
+            "effect": "destroys",
         },
     ),
 }

@@ -21,6 +21,8 @@ TABLE: dict[str, Command] = {
             "json": False,
             "quiet": False,
             "verbose": 0,
+            "command_name": "version",
+            "effect": "local",
         },
     ),
 }
