@@ -73,16 +73,54 @@ _ev() {
             values="--mechanism --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout" ;;
         user|users)
             verbs="list add alter remove" ;;
+        "context list"*|"contexts list"*)
+            options="--output -o --json --no-headers --config-file -F --quiet -q --verbose -v -h --help"
+            values="--output -o --config-file -F" ;;
+        "context show"*|"contexts show"*)
+            options="--output -o --json --no-headers --config-file -F --quiet -q --verbose -v -h --help"
+            values="--output -o --config-file -F" ;;
+        "context current"*|"contexts current"*)
+            options="--output -o --json --no-headers --bootstrap-server -b --context -C --data-dir --listen --config-file -F --quiet -q --verbose -v -h --help"
+            values="--output -o --bootstrap-server -b --context -C --data-dir --listen --config-file -F" ;;
+        "context use"*|"contexts use"*)
+            options="--config-file -F --quiet -q --verbose -v -h --help"
+            values="--config-file -F" ;;
+        "context add"*|"contexts add"*)
+            options="--bootstrap-server -b --security --protected --readonly --default --use --mechanism --username --password-command --password-env --password-file --keyring --password-stdin --token-command --token-env --token-file --ca --cert --key --server-name --tls-insecure --config-file -F --quiet -q --verbose -v -h --help"
+            values="--bootstrap-server -b --security --default --mechanism --username --password-command --password-env --password-file --token-command --token-env --token-file --ca --cert --key --server-name --config-file -F" ;;
+        "context edit"*|"contexts edit"*)
+            options="--bootstrap-server -b --security --protected --readonly --default --unset --mechanism --username --password-command --password-env --password-file --keyring --password-stdin --token-command --token-env --token-file --ca --cert --key --server-name --tls-insecure --config-file -F --quiet -q --verbose -v -h --help"
+            values="--bootstrap-server -b --security --default --unset --mechanism --username --password-command --password-env --password-file --token-command --token-env --token-file --ca --cert --key --server-name --config-file -F" ;;
+        "context rename"*|"contexts rename"*)
+            options="--config-file -F --quiet -q --verbose -v -h --help"
+            values="--config-file -F" ;;
+        "context remove"*|"contexts remove"*)
+            options="--yes -y --config-file -F --quiet -q --verbose -v -h --help"
+            values="--config-file -F" ;;
+        "context check"*|"contexts check"*)
+            options="--all -a --output -o --json --no-headers --config-file -F --timeout --quiet -q --verbose -v -h --help"
+            values="--output -o --config-file -F --timeout" ;;
+        "context import"*|"contexts import"*)
+            options="--name --replace --keyring --use --dry-run --config-file -F --quiet -q --verbose -v -h --help"
+            values="--name --config-file -F" ;;
+        context|contexts)
+            verbs="list show current use add edit rename remove check import" ;;
         "server run"*)
-            options="--advertise --set -X --ephemeral --data-dir --listen --insecure --config-file -F --quiet -q --verbose -v -h --help"
-            values="--advertise --set -X --data-dir --listen --config-file -F" ;;
+            options="--advertise --set -X --seed --ephemeral --data-dir --listen --insecure --config-file -F --quiet -q --verbose -v -h --help"
+            values="--advertise --set -X --seed --data-dir --listen --config-file -F" ;;
         "server start"*)
-            options="--advertise --set -X --data-dir --listen --insecure --config-file -F --quiet -q --verbose -v -h --help"
-            values="--advertise --set -X --data-dir --listen --config-file -F" ;;
+            options="--advertise --set -X --seed --data-dir --listen --insecure --config-file -F --quiet -q --verbose -v -h --help"
+            values="--advertise --set -X --seed --data-dir --listen --config-file -F" ;;
         "server stop"*)
             options="--data-dir --listen --insecure --config-file -F --quiet -q --verbose -v -h --help"
             values="--data-dir --listen --config-file -F" ;;
         "server restart"*)
+            options="--advertise --set -X --data-dir --listen --insecure --config-file -F --quiet -q --verbose -v -h --help"
+            values="--advertise --set -X --data-dir --listen --config-file -F" ;;
+        "server exec"*)
+            options="--set -X --seed --quiet -q --verbose -v -h --help"
+            values="--set -X --seed" ;;
+        "server unit"*)
             options="--advertise --set -X --data-dir --listen --insecure --config-file -F --quiet -q --verbose -v -h --help"
             values="--advertise --set -X --data-dir --listen --config-file -F" ;;
         "server status"*)
@@ -104,18 +142,24 @@ _ev() {
             options="--follow -f --lines -n --data-dir --listen --insecure --config-file -F --quiet -q --verbose -v -h --help"
             values="--lines -n --data-dir --listen --config-file -F" ;;
         server)
-            verbs="run start stop restart status verify backup restore import logs" ;;
+            verbs="run start stop restart exec unit status verify backup restore import logs" ;;
         "up"*)
-            options="--advertise --set -X --data-dir --listen --insecure --config-file -F --quiet -q --verbose -v -h --help"
-            values="--advertise --set -X --data-dir --listen --config-file -F" ;;
+            options="--advertise --set -X --seed --data-dir --listen --insecure --config-file -F --quiet -q --verbose -v -h --help"
+            values="--advertise --set -X --seed --data-dir --listen --config-file -F" ;;
         "down"*)
             options="--data-dir --listen --insecure --config-file -F --quiet -q --verbose -v -h --help"
             values="--data-dir --listen --config-file -F" ;;
+        "doctor"*)
+            options="--output -o --json --no-headers --bootstrap-server -b --context -C --data-dir --listen --insecure --config-file -F --timeout --quiet -q --verbose -v -h --help"
+            values="--output -o --bootstrap-server -b --context -C --data-dir --listen --config-file -F --timeout" ;;
+        "explain"*)
+            options="--output -o --json --no-headers --quiet -q --verbose -v -h --help"
+            values="--output -o" ;;
         "version"*)
             options="--json --quiet -q --verbose -v -h --help"
             values="" ;;
         *)
-            options="-V --version -h --help" verbs="produce consume topic group acl user server up down version topics groups acls users" ;;
+            options="-V --version -h --help" verbs="produce consume topic group acl user context server up down doctor explain version topics groups acls users contexts" ;;
     esac
     case " $values " in
         *" $previous "*) COMPREPLY=($(compgen -f -- "$current")); return ;;

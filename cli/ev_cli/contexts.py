@@ -35,12 +35,16 @@ KNOWN_TLS = ("ca", "cert", "key", "server_name", "insecure")
 
 
 class Context:
-    """One table, with its name and the file that it is in, for what has to be said about it."""
+    """One table, with its name and the file that it is in, for what has to be said about it.
 
-    def __init__(self, name: str, table: Table, path: str) -> None:
+    With `looked_at` it is not used now: a password that would have to be asked for is none of its faults.
+    """
+
+    def __init__(self, name: str, table: Table, path: str, *, looked_at: bool = False) -> None:
         self.name = name
         self.table = table
         self.path = path
+        self.looked_at = looked_at
         for key in table:
             if key not in KNOWN:
                 raise self._unknown(key, KNOWN)
@@ -153,7 +157,7 @@ class Context:
         """A password that is asked for, where there is somebody to ask."""
         from ev_cli.passwords import PromptSecret, can_ask
 
-        if what == "password" and can_ask():
+        if what == "password" and (self.looked_at or can_ask()):
             return PromptSecret(f"Password of {self._text(part, 'sasl', 'username')} in the context {self.name}: ")
         raise self._wrong("sasl", f"has no {what}, and there is no terminal to ask at", f"say where it is: {_three(what)}")
 

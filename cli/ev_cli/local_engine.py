@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 LOCK = ".lock"
 STARTING = ".starting"
+TOLD = ".told"
+"""Holds which engine of another version a person was told of."""
 START_TIMEOUT_MS = 60_000
 STOP_TIMEOUT_MS = 30_000
 
@@ -64,6 +66,8 @@ class LocalEngine:
         self.options = options
         self.cluster_id: str | None = None
         """That of the running engine, as engine.json has it; None before address_for_use()."""
+        self.version: str | None = None
+        """Likewise."""
         self._listen = listen
 
     # -- finding it ------------------------------------------------------------------------------------------------------
@@ -73,6 +77,7 @@ class LocalEngine:
         self.check_owner()
         address = self.listening_address()
         if address is not None:
+            self._say_other_version()
             return address
         if os.environ.get("EV_AUTOSTART", "1").lower() in ("0", "no", "false", "off"):
             raise Failure(
@@ -85,6 +90,28 @@ class LocalEngine:
             output.say(f"ev: started the local engine at {address}, data in {self.data_dir} (`ev server stop` ends it)")
         return address
 
+    def _say_other_version(self) -> None:
+        """Once for each start of an engine: it is of another version than this. They understand each other all the same."""
+        import ev
+
+        if self.version in (None, ev.__version__):
+            return
+        told = os.path.join(self.data_dir, TOLD)
+        this = f"{self._file()[1]} {ev.__version__}"
+        try:
+            with open(told, encoding="utf-8") as file:
+                if file.read(256) == this:
+                    return
+        except (OSError, UnicodeDecodeError):
+            pass
+        try:
+            with open(told, "w", encoding="utf-8") as file:
+                file.write(this)
+        except OSError:
+            pass
+        if not self.options.quiet:
+            output.say(f"ev: the engine is of version {self.version}, this is {ev.__version__} (`ev server restart` renews it)")
+
     def check_owner(self) -> None:
         """A data directory that is another user's is refused, under sudo too: files in it must stay its owner's."""
         try:
@@ -93,7 +120,7 @@ class LocalEngine:
             return
         if hasattr(os, "geteuid") and owner != os.geteuid():
             raise Failure(
-                f"the data directory {self.data_dir} belongs to {_user(owner)}, not to {_user(os.geteuid())}",
+                f"the data directory {self.data_dir} belongs to {user_name(owner)}, not to {user_name(os.geteuid())}",
                 "run ev as its owner, or name another directory with EV_DATA_DIR",
             )
 
@@ -169,6 +196,7 @@ class LocalEngine:
         if written_ns < held_since_ns:
             return None
         self.cluster_id = field(text, "cluster_id")
+        self.version = field(text, "version")
         return field(text, "address")
 
     # -- starting it -----------------------------------------------------------------------------------------------------
@@ -240,6 +268,11 @@ class LocalEngine:
         if self.settings().get("listeners"):
             return ""
         return with_ports(str(self._configured("listen") or DEFAULT_LISTEN))
+
+    @property
+    def is_told_where(self) -> bool:
+        """Whether somebody says where it shall listen, or that is Kafka's port on loopback because nobody does."""
+        return bool(self._listen or self.settings().get("listeners") or self._configured("listen"))
 
     @property
     def insecure(self) -> bool:
@@ -362,7 +395,7 @@ class LocalEngine:
         os.close(target)
         os.waitpid(child, 0)
         try:
-            return _read_line(source, deadline)
+            return read_line(source, deadline)
         finally:
             os.close(source)
 
@@ -482,7 +515,8 @@ def _become_daemon(command: list[str], environ: dict[str, str], ready_fd: int) -
         os._exit(status & 0xFF)
 
 
-def _read_line(source: int, deadline: float) -> str:
+def read_line(source: int, deadline: float) -> str:
+    """What the daemon says through the pipe: one line, or nothing when it has gone."""
     import select
 
     data = b""
@@ -537,7 +571,7 @@ def _alive(pid: int) -> bool:
         return False
 
 
-def _user(uid: int) -> str:
+def user_name(uid: int) -> str:
     try:
         import pwd
 

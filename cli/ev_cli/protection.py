@@ -22,7 +22,7 @@ WRITES = "writes"
 DESTROYS = "destroys"
 """Something is lost for good: it calls `naming.confirm` before that, and has --yes."""
 LOCAL = "local"
-"""Speaks to no cluster: files, the process of the local engine, ev itself."""
+"""Changes no cluster, and needs none that was chosen before: files, the process of the local engine, ev itself."""
 
 EFFECTS = (READS, WRITES, DESTROYS, LOCAL)
 
@@ -52,6 +52,4 @@ def _want_name(target: Target, options: Any) -> None:
         if options.context != target.name:
             raise UsageFailure(f"context {target.name!r} is protected, and -y alone is not enough", f"add -C {target.name}")
     elif not (output.is_terminal(0) and output.is_terminal(2)):
-        raise UsageFailure(
-            f"context {target.name!r} is protected, and there is no terminal to ask at", f"say so with -y -C {target.name}"
-        )
+        raise UsageFailure(f"context {target.name!r} is protected, and there is no terminal to ask at", f"say so with -y -C {target.name}")

@@ -156,6 +156,7 @@ class Session:
     def producer(self, **settings: Any) -> Producer:
         from ev.client.producer import Producer
 
+        protection.admit(self.target, self.options, protection.WRITES)
         return Producer(self.bootstrap, security=self.security, **settings)
 
     def consumer(self, **settings: Any) -> Consumer:

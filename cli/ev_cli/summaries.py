@@ -9,15 +9,18 @@ COMMANDS = {
     "group": "List, describe and delete consumer groups, with their lag.",
     "acl": "List, add and remove the rights of principals.",
     "user": "List, add, alter and remove users, who authenticate with a password.",
+    "context": "Name clusters, choose among them, and keep how to speak to them.",
     "server": "Run, start, stop and look at the local engine.",
     "up": "Start the local engine (server start).",
     "down": "Stop the local engine (server stop).",
+    "doctor": "Look for what is wrong with the engine, its machine, or the way to a cluster.",
+    "explain": "Say what an error, a setting or an exit status means, and what to do.",
     "version": "The versions of ev and of what it stands on.",
 }
 
 # Plural nouns are the noun; `ev topics` alone is `ev topic list` (see __main__).
-ALIASES = {"topics": "topic", "groups": "group", "acls": "acl", "users": "user"}
+ALIASES = {"topics": "topic", "groups": "group", "acls": "acl", "users": "user", "contexts": "context"}
 
 # Nouns, whose second word is a verb; the aliases of those verbs.
-NOUNS = ("topic", "group", "acl", "user", "server")
+NOUNS = ("topic", "group", "acl", "user", "context", "server")
 VERB_ALIASES = {"ls": "list", "rm": "delete"}

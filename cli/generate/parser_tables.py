@@ -1,7 +1,8 @@
 """Write ev_cli/tables/ from the command tree: `python -m generate.parser_tables`.
 
 Each table maps a verb ("" for a verb of its own) to (action, arguments, options, defaults), all literals, so that importing one
-costs less than a millisecond. Among the defaults are the name of the command and what it does, which no option can change. A test compares what stands in the tree with what this writes.
+costs less than a millisecond. Among the defaults are the name of the command and what it does, which no option can change. A test
+compares what stands in the tree with what this writes.
 """
 
 from __future__ import annotations

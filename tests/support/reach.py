@@ -1,7 +1,8 @@
 """What a command can ask of a broker: the APIs that its action reaches, read from the source, without running it.
 
 A name is followed to the function or class that it means, an attribute with the name of a method of Admin or Session to that method. So
-more is found than can happen, and hardly less. `Session.consumer` is not looked into: it asks for leave itself when there is a group.
+more is found than can happen, and hardly less. `Session.producer` and `Session.consumer` are not looked into: they ask for leave
+themselves.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ METHODS: dict[str, Any] = {
     name: method
     for owner in (Admin, Session)
     for name, method in vars(owner).items()
-    if isinstance(method, FunctionType) and not name.startswith("_") and name not in ("consumer", "close")
+    if isinstance(method, FunctionType) and not name.startswith("_") and name not in ("producer", "consumer", "close")
 }
 
 
@@ -46,7 +47,7 @@ class Reach:
                 self.apis.add(int(home.rpartition(".k")[2].partition("_")[0]))
             elif home.startswith(FOLLOWED) and isinstance(found, FunctionType | type):
                 self.functions.add(found.__name__)
-                waiting += named_in(found)
+                waiting += named_in(found.__init__ if found in (Session, Admin) else found)
 
 
 @functools.cache
@@ -65,6 +66,8 @@ def named_in(found: Any) -> list[Any]:
                 named.append(around.get(name))
             case ast.Attribute(value=ast.Name(id="self"), attr=name) if isinstance(owner, type):
                 named.append(getattr(owner, name, None))
+            case ast.Attribute(value=ast.Name(id="keyring")):
+                pass
             case ast.Attribute(attr=name):
                 named.append(METHODS.get(name))
             case ast.ImportFrom(module=str(module), names=names):

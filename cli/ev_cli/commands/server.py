@@ -19,19 +19,23 @@ Advertise = Annotated[
 EngineSettings = Annotated[
     list[str] | None, typer.Option("--set", "-X", metavar="NAME=VALUE", help="A setting of the engine, like log.segment.bytes=1048576.")
 ]
+Seeds = Annotated[
+    list[str] | None, typer.Option("--seed", metavar="TOPIC[:PARTITIONS]", help="Create this topic, unless it is there; several times.")
+]
 
 
 @declare(app, "run", "server:run_server", effect=LOCAL, without=NOT_HERE)
 def run_server(
     advertise: Advertise = None,
     settings: EngineSettings = None,
+    seeds: Seeds = None,
     ephemeral: Annotated[bool, typer.Option("--ephemeral", help="In a directory of its own that goes with it.")] = False,
 ) -> None:
     """Run the engine in the foreground, its log on stderr, until SIGTERM or Ctrl-C."""
 
 
 @declare(app, "start", "server:start_server", effect=LOCAL, without=NOT_HERE)
-def start_server(advertise: Advertise = None, settings: EngineSettings = None) -> None:
+def start_server(advertise: Advertise = None, settings: EngineSettings = None, seeds: Seeds = None) -> None:
     """Start the engine unless it runs, and wait until it answers."""
 
 
@@ -42,7 +46,34 @@ def stop_server() -> None:
 
 @declare(app, "restart", "server:restart_server", effect=LOCAL, without=NOT_HERE)
 def restart_server(advertise: Advertise = None, settings: EngineSettings = None) -> None:
-    """Stop the engine if it runs, then start it."""
+    """Stop the engine if it runs, once it has answered what it was asked, and start it at the address that it had."""
+
+
+@declare(app, "exec", "exec:exec_server", effect=LOCAL, without=(*NOT_HERE, "data_dir", "listen", "insecure", "config_file"))
+def exec_server(
+    words: Annotated[list[str], typer.Argument(metavar="-- COMMAND [ARGUMENT…]", help="What is run with the engine.")],
+    settings: EngineSettings = None,
+    seeds: Seeds = None,
+) -> None:
+    """Run a command with an engine of its own around it, in a temporary directory and at a free port.
+
+    The command finds it in EV_BOOTSTRAP and KAFKA_BOOTSTRAP_SERVERS; `ev` in it means this engine. Signals are passed on. Engine and
+    directory are gone at the end, however it comes, and the exit status is the command's; 127 when there is no such command.
+
+    ev server exec --seed orders:3 -- pytest tests
+    """
+
+
+@declare(app, "unit", "unit:print_unit", effect=LOCAL, without=NOT_HERE)
+def print_unit(
+    kind: Annotated[str, typer.Argument(metavar="systemd|launchd|compose", help="For what.")],
+    advertise: Advertise = None,
+    settings: EngineSettings = None,
+) -> None:
+    """Print a file with which systemd, launchd or Docker Compose keeps the engine running. stderr says where it belongs.
+
+    ev server unit systemd >ev.service
+    """
 
 
 @declare(app, "status", "server:server_status", effect=LOCAL, tabular=True, without=NOT_HERE)
