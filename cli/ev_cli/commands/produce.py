@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from ev_cli.options import declare
+from ev_cli.protection import WRITES
 
 app = typer.Typer(add_completion=False)
 
@@ -14,7 +15,7 @@ RECORDS = "What a record is"
 SENDING = "How it is sent"
 
 
-@declare(app, "produce", "produce:produce")
+@declare(app, "produce", "produce:produce", effect=WRITES)
 def produce(
     topic: Annotated[str | None, typer.Argument(metavar="TOPIC", help="The topic; -t is the other way to name it.")] = None,
     files: Annotated[

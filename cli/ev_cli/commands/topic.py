@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from ev_cli.options import declare
+from ev_cli.protection import DESTROYS, READS, WRITES
 
 app = typer.Typer(help="Topics: their partitions and settings.", no_args_is_help=True, add_completion=False)
 
@@ -17,7 +18,7 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
 
 
-@declare(app, "list", "topic:list_topics", tabular=True)
+@declare(app, "list", "topic:list_topics", effect=READS, tabular=True)
 def list_topics(
     patterns: Annotated[list[str] | None, typer.Argument(metavar="GLOB…", help="Only these names.")] = None,
     regex: Regex = False,
@@ -32,7 +33,7 @@ def list_topics(
     """
 
 
-@declare(app, "describe", "topic:describe_topics", tabular=True)
+@declare(app, "describe", "topic:describe_topics", effect=READS, tabular=True)
 def describe_topics(
     topics: Annotated[list[str] | None, typer.Argument(metavar="TOPIC…", help="Topics; with one of the filters all without one.")] = None,
     regex: Regex = False,
@@ -54,7 +55,7 @@ def describe_topics(
     """
 
 
-@declare(app, "create", "topic_changes:create_topics", tabular=True)
+@declare(app, "create", "topic_changes:create_topics", effect=WRITES, tabular=True)
 def create_topics(
     topics: Annotated[list[str] | None, typer.Argument(metavar="TOPIC…", help="Topics; with --file those of the file.")] = None,
     partitions: Annotated[int | None, typer.Option("--partitions", "-p", metavar="N", help="Partitions (the engine's default, 1).")] = None,
@@ -77,7 +78,7 @@ def create_topics(
     """
 
 
-@declare(app, "alter", "topic_changes:alter_topics", tabular=True)
+@declare(app, "alter", "topic_changes:alter_topics", effect=WRITES, tabular=True)
 def alter_topics(
     topics: Topics,
     partitions: Annotated[
@@ -97,7 +98,7 @@ def alter_topics(
     """
 
 
-@declare(app, "delete", "topic_changes:delete_topics", tabular=True)
+@declare(app, "delete", "topic_changes:delete_topics", effect=DESTROYS, tabular=True)
 def delete_topics(
     topics: Topics,
     regex: Regex = False,
@@ -113,7 +114,7 @@ def delete_topics(
     """
 
 
-@declare(app, "clone", "topic_changes:clone_topic", tabular=True)
+@declare(app, "clone", "topic_changes:clone_topic", effect=WRITES, tabular=True)
 def clone_topic(
     source: Annotated[str, typer.Argument(metavar="SRC", help="The topic that is there.")],
     target: Annotated[str, typer.Argument(metavar="DST", help="The topic that is made.")],
@@ -127,7 +128,7 @@ def clone_topic(
     """
 
 
-@declare(app, "apply", "topic_apply:apply", tabular=True)
+@declare(app, "apply", "topic_apply:apply", effect=DESTROYS, tabular=True)
 def apply(
     path: Annotated[str, typer.Argument(metavar="FILE|DIR", help="A .toml or .json file, or a directory of them.")],
     prune: Annotated[

@@ -59,6 +59,8 @@ TABLE: dict[str, Command] = {
             "quiet": False,
             "verbose": 0,
             "color": None,
+            "command_name": "group list",
+            "effect": "reads",
         },
     ),
     "describe": (
@@ -114,6 +116,8 @@ TABLE: dict[str, Command] = {
             "quiet": False,
             "verbose": 0,
             "color": None,
+            "command_name": "group describe",
+            "effect": "reads",
         },
     ),
     "lag": (
@@ -166,6 +170,8 @@ TABLE: dict[str, Command] = {
             "quiet": False,
             "verbose": 0,
             "color": None,
+            "command_name": "group lag",
+            "effect": "reads",
         },
     ),
     "seek": (
@@ -227,6 +233,8 @@ TABLE: dict[str, Command] = {
             "quiet": False,
             "verbose": 0,
             "color": None,
+            "command_name": "group seek",
+            "effect": "destroys",
         },
     ),
     "forget": (
@@ -278,6 +286,8 @@ TABLE: dict[str, Command] = {
             "quiet": False,
             "verbose": 0,
             "color": None,
+            "command_name": "group forget",
+            "effect": "destroys",
         },
     ),
     "clone": (
@@ -326,6 +336,8 @@ TABLE: dict[str, Command] = {
             "quiet": False,
             "verbose": 0,
             "color": None,
+            "command_name": "group clone",
+            "effect": "writes",
         },
     ),
     "delete": (
@@ -377,6 +389,8 @@ TABLE: dict[str, Command] = {
             "quiet": False,
             "verbose": 0,
             "color": None,
+            "command_name": "group delete",
+            "effect": "destroys",
         },
     ),
     "remove-member": (
@@ -428,6 +442,8 @@ TABLE: dict[str, Command] = {
             "quiet": False,
             "verbose": 0,
             "color": None,
+            "command_name": "group remove-member",
+            "effect": "destroys",
         },
     ),
     "wait": (
@@ -470,6 +486,8 @@ TABLE: dict[str, Command] = {
             "quiet": False,
             "verbose": 0,
             "color": None,
+            "command_name": "group wait",
+            "effect": "reads",
         },
     ),
 }

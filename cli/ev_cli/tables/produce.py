@@ -114,6 +114,8 @@ TABLE: dict[str, Command] = {
             "quiet": False,
             "verbose": 0,
             "color": None,
+            "command_name": "produce",
+            "effect": "writes",
         },
     ),
 }

@@ -58,6 +58,8 @@ TABLE: dict[str, Command] = {
             "quiet": False,
             "verbose": 0,
             "color": None,
+            "command_name": "topic list",
+            "effect": "reads",
         },
     ),
     "describe": (
@@ -117,6 +119,8 @@ TABLE: dict[str, Command] = {
             "quiet": False,
             "verbose": 0,
             "color": None,
+            "command_name": "topic describe",
+            "effect": "reads",
         },
     ),
     "create": (
@@ -181,6 +185,8 @@ TABLE: dict[str, Command] = {
             "quiet": False,
             "verbose": 0,
             "color": None,
+            "command_name": "topic create",
+            "effect": "writes",
         },
     ),
     "alter": (
@@ -238,6 +244,8 @@ TABLE: dict[str, Command] = {
             "quiet": False,
             "verbose": 0,
             "color": None,
+            "command_name": "topic alter",
+            "effect": "writes",
         },
     ),
     "delete": (
@@ -291,6 +299,8 @@ TABLE: dict[str, Command] = {
             "quiet": False,
             "verbose": 0,
             "color": None,
+            "command_name": "topic delete",
+            "effect": "destroys",
         },
     ),
     "clone": (
@@ -339,6 +349,8 @@ TABLE: dict[str, Command] = {
             "quiet": False,
             "verbose": 0,
             "color": None,
+            "command_name": "topic clone",
+            "effect": "writes",
         },
     ),
     "apply": (
@@ -389,6 +401,8 @@ TABLE: dict[str, Command] = {
             "quiet": False,
             "verbose": 0,
             "color": None,
+            "command_name": "topic apply",
+            "effect": "destroys",
         },
     ),
 }
