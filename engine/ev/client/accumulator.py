@@ -80,6 +80,16 @@ class Accumulator:
                     now_ms,
                 )
 
+    def carry(self, topic: str, partition: int, encoded: bytes, count: int, tag: object, now_ms: int) -> None:
+        """Take a whole batch as it is; it is full from the beginning."""
+        outbox = self.outbox(topic, partition)
+        outbox.close_batch()
+        batch = outbox.open_batch(now_ms)
+        batch.carry(encoded, count, tag)
+        outbox.close_batch()
+        self.buffered += count
+        self.buffered_bytes += batch.size
+
     def _fill(
         self,
         outbox: Outbox | None,

@@ -7,9 +7,12 @@ asked at all raises: ClientError when nobody answers, KafkaError when the whole 
 
 from __future__ import annotations
 
+from ev.client.brokers import BrokerQuestions
 from ev.client.cluster import Cluster
 from ev.client.connection import REQUEST_TIMEOUT_MS
+from ev.client.coordinated import TransactionQuestions
 from ev.client.coordinator import Coordinator
+from ev.client.delegation import TokenQuestions
 from ev.client.offsets import (
     COMMIT_VERSION_MAX,
     FETCH_VERSION_MAX,
@@ -23,6 +26,8 @@ from ev.client.offsets import (
     listed_offsets,
 )
 from ev.client.positions import EARLIEST, LATEST
+from ev.client.quotas import QuotaQuestions
+from ev.client.replicas import ReplicaQuestions
 from ev.client.results import (
     CONFIG_SOURCES,
     CONFIG_TYPES,
@@ -71,7 +76,7 @@ def error_of(code: int, message: str | None = None) -> KafkaError | None:
     return KafkaError(code, message) if code else None
 
 
-class Admin:
+class Admin(BrokerQuestions, ReplicaQuestions, QuotaQuestions, TokenQuestions, TransactionQuestions):
     """Not safe for threads. Other options are those of `ev.client.cluster.Cluster`.
 
     An address at which nothing answers is reported at once; a broker that was there and is gone is waited for.

@@ -91,6 +91,13 @@ class Batch:
         else:
             self.tags.append((tag, count))
 
+    def carry(self, encoded: bytes, count: int, tag: object) -> None:
+        """Be a batch that was made before, with all of its records; it has no sequence number yet."""
+        self.encoded = encoded
+        self.count = count
+        self.size = len(encoded)
+        self.tags = [(tag, count)]
+
     def timestamp(self, wall_ms: int, tolerance_ms: int) -> int:
         """The timestamp for records that come now: the batch's own when that is close, as one timestamp for all is both small and fast."""
         if self.count and isinstance(self.timestamps, int) and 0 <= wall_ms - self.timestamps <= tolerance_ms:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ev.wire.batch_header import MAGIC, as_new
 from ev.wire.records import decode_batch
 
 TYPE_CHECKING = False
@@ -95,6 +96,21 @@ class FetchedBatch:
                 columns = columns_from(columns, self._first_wanted)
             self._columns = columns
         return self._columns
+
+    @property
+    def count(self) -> int:
+        """How many records the whole batch has, without opening it."""
+        return self._header.record_count
+
+    def carried(self, attributes: int = 0) -> bytes | None:
+        """The batch as it can be produced again without opening it, or None: where a part of it is wanted, where compaction has taken
+        records out, and where the broker has set the time, which is then not in the records."""
+        header = self._header
+        has_holes = header.record_count != header.last_offset_delta + 1
+        if has_holes or header.is_log_append_time or header.magic != MAGIC or self._first_wanted > self.base_offset:
+            return None
+        with memoryview(self._buffer) as view:
+            return as_new(view[self._position : self._position + header.size], header.codec | attributes)
 
     def records(self) -> Iterator[Record]:
         """The same, one by one."""

@@ -25,6 +25,7 @@ from ev.client.partitioner import PARTITIONERS, TopicPartitioner
 from ev.client.sender import Sender
 from ev.client.transport import open_transport
 from ev.errors import ClosedError, ErrorCode, KafkaError, SettingError
+from ev.wire.batch_header import TRANSACTIONAL
 from ev.wire.compression import CODECS
 
 TYPE_CHECKING = False
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     from ev.client.batch import Headers
     from ev.client.delivery import Delivery
+    from ev.client.fetched import FetchedBatch
     from ev.client.results import GroupMetadata, OffsetToCommit
     from ev.client.security import Security
     from ev.client.transactions import TransactionBlock, Transactions
@@ -221,6 +223,25 @@ class Producer:
             self._check_partition(topic, partition)
         self._accumulator.add(topic, partition, chooser, values, keys, headers, timestamps, sizes, tag, self.cluster.now_ms())
         self._go_on()
+
+    def carry(self, topic: str, partition: int, batch: FetchedBatch, *, tag: object = None) -> bool:
+        """Produce a whole batch that a consumer has read, unopened: keys, values, headers, timestamps and compression are as they were.
+
+        False when that cannot be (see `FetchedBatch.carried`): then produce its columns.
+        """
+        if self._closed:
+            raise ClosedError("the producer is closed")
+        if self._transactions is not None:
+            self._transactions.state.check_open("produce")
+        encoded = batch.carried(0 if self._transactions is None else TRANSACTIONAL)
+        if encoded is None:
+            return False
+        self._wait_for_room()
+        self._topic_partitioner(topic)
+        self._check_partition(topic, partition)
+        self._accumulator.carry(topic, partition, encoded, batch.count, tag, self.cluster.now_ms())
+        self._go_on()
+        return True
 
     def _topic_partitioner(self, topic: str) -> TopicPartitioner:
         """Made when a topic is first used, which waits for its metadata; made anew when partitions were added."""

@@ -54,6 +54,7 @@ _BASE_OFFSET = Struct(">q")
 _LEADER_EPOCH = Struct(">i")
 _CRC = Struct(">I")
 _PRODUCER = Struct(">qhi")
+_ATTRIBUTES = Struct(">h")
 _INT32_MAX = 0x7FFFFFFF
 
 
@@ -185,3 +186,11 @@ def with_producer(batch: Buffer, producer_id: int, producer_epoch: int, base_seq
         crc = crc32c(view[CRC_START:])
     _CRC.pack_into(copy, 17, crc)
     return bytes(copy)
+
+
+def as_new(batch: Buffer, attributes: int) -> bytes:
+    """A copy of one whole batch that nobody has stored yet: no producer, offsets from 0, and these attributes, codec included."""
+    copy = bytearray(batch)
+    patch(copy, 0, 0, -1)
+    _ATTRIBUTES.pack_into(copy, CRC_START, attributes)
+    return with_producer(copy, -1, -1, -1)
