@@ -48,6 +48,104 @@ _ev() {
             values="--output -o --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout" ;;
         group|groups)
             verbs="list describe delete" ;;
+        "cluster info"*)
+            options="--output -o --json --no-headers --bootstrap-server -b --context -C --data-dir --listen --insecure --config-file -F --set -X --timeout --quiet -q --verbose -v -h --help"
+            values="--output -o --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout" ;;
+        "cluster brokers"*)
+            options="--output -o --json --no-headers --bootstrap-server -b --context -C --data-dir --listen --insecure --config-file -F --set -X --timeout --quiet -q --verbose -v -h --help"
+            values="--output -o --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout" ;;
+        "cluster health"*)
+            options="--exit-when-healthy -e --for --output -o --json --no-headers --bootstrap-server -b --context -C --data-dir --listen --insecure --config-file -F --set -X --timeout --quiet -q --verbose -v -h --help"
+            values="--for --output -o --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout" ;;
+        "cluster quorum"*)
+            options="--output -o --json --no-headers --bootstrap-server -b --context -C --data-dir --listen --insecure --config-file -F --set -X --timeout --quiet -q --verbose -v -h --help"
+            values="--output -o --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout" ;;
+        "cluster features"*)
+            options="--output -o --json --no-headers --bootstrap-server -b --context -C --data-dir --listen --insecure --config-file -F --set -X --timeout --quiet -q --verbose -v -h --help"
+            values="--output -o --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout" ;;
+        "cluster api-versions"*)
+            options="--output -o --json --no-headers --bootstrap-server -b --context -C --data-dir --listen --insecure --config-file -F --set -X --timeout --quiet -q --verbose -v -h --help"
+            values="--output -o --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout" ;;
+        "cluster logdirs"*)
+            options="--by --topic -t --output -o --json --no-headers --bootstrap-server -b --context -C --data-dir --listen --insecure --config-file -F --set -X --timeout --quiet -q --verbose -v -h --help"
+            values="--by --topic -t --output -o --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout" ;;
+        "cluster elect-leaders"*)
+            options="--unclean --yes -y --dry-run --output -o --json --no-headers --bootstrap-server -b --context -C --data-dir --listen --insecure --config-file -F --set -X --timeout --quiet -q --verbose -v -h --help"
+            values="--output -o --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout" ;;
+        cluster)
+            verbs="info brokers health quorum features api-versions logdirs elect-leaders" ;;
+        "config get"*)
+            options="--all -a --docs --output -o --json --no-headers --bootstrap-server -b --context -C --data-dir --listen --insecure --config-file -F --set -X --timeout --quiet -q --verbose -v -h --help"
+            values="--output -o --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout" ;;
+        "config set"*)
+            options="--config -c --append --subtract --dry-run --yes -y --output -o --json --no-headers --bootstrap-server -b --context -C --data-dir --listen --insecure --config-file -F --set -X --timeout --quiet -q --verbose -v -h --help"
+            values="--config -c --append --subtract --output -o --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout" ;;
+        "config unset"*)
+            options="--dry-run --yes -y --output -o --json --no-headers --bootstrap-server -b --context -C --data-dir --listen --insecure --config-file -F --set -X --timeout --quiet -q --verbose -v -h --help"
+            values="--output -o --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout" ;;
+        config)
+            verbs="get set unset" ;;
+        "quota list"*|"quotas list"*)
+            options="--user --client-id --client --ip --default --strict --output -o --json --no-headers --bootstrap-server -b --context -C --data-dir --listen --insecure --config-file -F --set -X --timeout --quiet -q --verbose -v -h --help"
+            values="--user --client-id --client --ip --default --output -o --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout" ;;
+        "quota set"*|"quotas set"*)
+            options="--user --client-id --client --ip --default --config -c --dry-run --yes -y --output -o --json --no-headers --bootstrap-server -b --context -C --data-dir --listen --insecure --config-file -F --set -X --timeout --quiet -q --verbose -v -h --help"
+            values="--user --client-id --client --ip --default --config -c --output -o --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout" ;;
+        "quota unset"*|"quotas unset"*)
+            options="--user --client-id --client --ip --default --dry-run --yes -y --output -o --json --no-headers --bootstrap-server -b --context -C --data-dir --listen --insecure --config-file -F --set -X --timeout --quiet -q --verbose -v -h --help"
+            values="--user --client-id --client --ip --default --output -o --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout" ;;
+        quota|quotas)
+            verbs="list set unset" ;;
+        "txn list"*|"txns list"*)
+            options="--regex -r --state --producer-id --open-for --hanging --older-than --topic -t --output -o --json --no-headers --bootstrap-server -b --context -C --data-dir --listen --insecure --config-file -F --set -X --timeout --quiet -q --verbose -v -h --help"
+            values="--state --producer-id --open-for --older-than --topic -t --output -o --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout" ;;
+        "txn describe"*|"txns describe"*)
+            options="--output -o --json --no-headers --bootstrap-server -b --context -C --data-dir --listen --insecure --config-file -F --set -X --timeout --quiet -q --verbose -v -h --help"
+            values="--output -o --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout" ;;
+        "txn producers"*|"txns producers"*)
+            options="--open --output -o --json --no-headers --bootstrap-server -b --context -C --data-dir --listen --insecure --config-file -F --set -X --timeout --quiet -q --verbose -v -h --help"
+            values="--output -o --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout" ;;
+        "txn abort"*|"txns abort"*)
+            options="--hanging --older-than --topic -t --yes -y --dry-run --output -o --json --no-headers --bootstrap-server -b --context -C --data-dir --listen --insecure --config-file -F --set -X --timeout --quiet -q --verbose -v -h --help"
+            values="--older-than --topic -t --output -o --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout" ;;
+        txn|txns)
+            verbs="list describe producers abort" ;;
+        "reassign list"*)
+            options="--output -o --json --no-headers --bootstrap-server -b --context -C --data-dir --listen --insecure --config-file -F --set -X --timeout --quiet -q --verbose -v -h --help"
+            values="--output -o --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout" ;;
+        "reassign plan"*)
+            options="--brokers --away-from --replication-factor --file -O --output -o --json --no-headers --bootstrap-server -b --context -C --data-dir --listen --insecure --config-file -F --set -X --timeout --quiet -q --verbose -v -h --help"
+            values="--brokers --away-from --replication-factor --file -O --output -o --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout" ;;
+        "reassign run"*)
+            options="--rollback --wait --yes -y --dry-run --output -o --json --no-headers --bootstrap-server -b --context -C --data-dir --listen --insecure --config-file -F --set -X --timeout --quiet -q --verbose -v -h --help"
+            values="--rollback --output -o --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout" ;;
+        "reassign cancel"*)
+            options="--yes -y --dry-run --output -o --json --no-headers --bootstrap-server -b --context -C --data-dir --listen --insecure --config-file -F --set -X --timeout --quiet -q --verbose -v -h --help"
+            values="--output -o --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout" ;;
+        reassign)
+            verbs="list plan run cancel" ;;
+        "token list"*|"tokens list"*)
+            options="--owner --output -o --json --no-headers --bootstrap-server -b --context -C --data-dir --listen --insecure --config-file -F --set -X --timeout --quiet -q --verbose -v -h --help"
+            values="--owner --output -o --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout" ;;
+        "token create"*|"tokens create"*)
+            options="--owner --renewer --max-lifetime --output -o --json --no-headers --bootstrap-server -b --context -C --data-dir --listen --insecure --config-file -F --set -X --timeout --quiet -q --verbose -v -h --help"
+            values="--owner --renewer --max-lifetime --output -o --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout" ;;
+        "token renew"*|"tokens renew"*)
+            options="--for --dry-run --output -o --json --no-headers --bootstrap-server -b --context -C --data-dir --listen --insecure --config-file -F --set -X --timeout --quiet -q --verbose -v -h --help"
+            values="--for --output -o --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout" ;;
+        "token expire"*|"tokens expire"*)
+            options="--after --yes -y --dry-run --output -o --json --no-headers --bootstrap-server -b --context -C --data-dir --listen --insecure --config-file -F --set -X --timeout --quiet -q --verbose -v -h --help"
+            values="--after --output -o --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout" ;;
+        token|tokens)
+            verbs="list create renew expire" ;;
+        "log dump"*)
+            options="--records -r --from --to --count -n --as --output -o --json --no-headers --quiet -q --verbose -v -h --help"
+            values="--from --to --count -n --as --output -o" ;;
+        "log verify"*)
+            options="--output -o --json --no-headers --quiet -q --verbose -v -h --help"
+            values="--output -o" ;;
+        log)
+            verbs="dump verify" ;;
         "acl list"*|"acls list"*)
             options="--principal --host --operation --topic -t --group -g --transactional-id --cluster --allow --deny --output -o --json --no-headers --bootstrap-server -b --context -C --data-dir --listen --insecure --config-file -F --set -X --timeout --quiet -q --verbose -v -h --help"
             values="--principal --host --operation --topic -t --group -g --transactional-id --output -o --bootstrap-server -b --context -C --data-dir --listen --config-file -F --set -X --timeout" ;;
@@ -115,7 +213,7 @@ _ev() {
             options="--json --quiet -q --verbose -v -h --help"
             values="" ;;
         *)
-            options="-V --version -h --help" verbs="produce consume topic group acl user server up down version topics groups acls users" ;;
+            options="-V --version -h --help" verbs="produce consume topic group cluster config quota txn reassign token log acl user server up down version topics groups acls users quotas txns tokens" ;;
     esac
     case " $values " in
         *" $previous "*) COMPREPLY=($(compgen -f -- "$current")); return ;;

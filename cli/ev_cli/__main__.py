@@ -33,6 +33,16 @@ NOUNS = {
     "user": "user",
     "users": "user",
     "server": "server",
+    "cluster": "cluster",
+    "config": "config",
+    "quota": "quota",
+    "quotas": "quota",
+    "txn": "txn",
+    "txns": "txn",
+    "reassign": "reassign",
+    "token": "token",
+    "tokens": "token",
+    "log": "log",
 }
 VERBS = {"ls": "list", "rm": "delete"}
 

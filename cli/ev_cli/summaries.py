@@ -7,6 +7,13 @@ COMMANDS = {
     "consume": "Write the records of topics to stdout.",
     "topic": "Create, list, describe, alter and delete topics.",
     "group": "List, describe and delete consumer groups, with their lag.",
+    "cluster": "Look at a cluster: its brokers, its health, what they speak and store.",
+    "config": "Look at, set and unset the settings of topics, brokers, groups and client metrics.",
+    "quota": "List, set and unset quotas: how much users, clients and addresses may have.",
+    "txn": "List and describe transactions, and end those that hang.",
+    "reassign": "Plan, run, watch and cancel moves of partitions between brokers.",
+    "token": "List, create, renew and expire delegation tokens of a cluster.",
+    "log": "Read the files of a data directory, of ev or of Apache Kafka, without an engine.",
     "acl": "List, add and remove the rights of principals.",
     "user": "List, add, alter and remove users, who authenticate with a password.",
     "server": "Run, start, stop and look at the local engine.",
@@ -16,8 +23,16 @@ COMMANDS = {
 }
 
 # Plural nouns are the noun; `ev topics` alone is `ev topic list` (see __main__).
-ALIASES = {"topics": "topic", "groups": "group", "acls": "acl", "users": "user"}
+ALIASES = {
+    "topics": "topic",
+    "groups": "group",
+    "acls": "acl",
+    "users": "user",
+    "quotas": "quota",
+    "txns": "txn",
+    "tokens": "token",
+}
 
 # Nouns, whose second word is a verb; the aliases of those verbs.
-NOUNS = ("topic", "group", "acl", "user", "server")
+NOUNS = ("topic", "group", "acl", "user", "server", "cluster", "config", "quota", "txn", "reassign", "token", "log")
 VERB_ALIASES = {"ls": "list", "rm": "delete"}

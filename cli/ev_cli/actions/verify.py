@@ -14,13 +14,20 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from ev_cli.local_engine import LocalEngine
+
 
 def verify_server(options: Any) -> int:
     engine = Session(options, local=True).engine
     engine.check_owner()
     if not os.path.isdir(engine.data_dir):
         raise Failure(f"there is no data directory {engine.data_dir}", "`--data-dir` names another one", code=NOT_FOUND)
-    for text in options.partitions or ():
+    return verify_directory(engine, options.partitions or [], options)
+
+
+def verify_directory(engine: LocalEngine, partitions: list[str], options: Any) -> int:
+    """Look over these partitions of a data directory, or all, whoever wrote it."""
+    for text in partitions:
         _, colon, number = text.partition(":")
         if colon and not (number.isascii() and number.isdigit()):
             raise UsageFailure(f"{text!r} is no partition", "write TOPIC or TOPIC:PARTITION")
@@ -28,7 +35,7 @@ def verify_server(options: Any) -> int:
     report = Report(shows_progress=output.is_terminal(2) and not options.quiet)
     try:
         broken = f"{engine.data_dir} could not be looked over to its end"
-        for line in lines_of(engine, "verify", ["--", *(options.partitions or [])], broken=broken):
+        for line in lines_of(engine, "verify", ["--", *partitions], broken=broken):
             report.take(line)
     finally:
         report.bar.end()
