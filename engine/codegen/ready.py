@@ -21,6 +21,7 @@ READY = {
     "Heartbeat": 4,
     "SyncGroup": 5,
     "LeaveGroup": 5,
+    "ConsumerGroupHeartbeat": 1,
     "ApiVersions": 3,
     "InitProducerId": 5,
 }

@@ -34,6 +34,8 @@ MODULES = {
     "decode_SyncGroupResponse_5": "k14_sync_group",
     "encode_LeaveGroupRequest_5": "k13_leave_group",
     "decode_LeaveGroupResponse_5": "k13_leave_group",
+    "encode_ConsumerGroupHeartbeatRequest_1": "k68_consumer_group_heartbeat",
+    "decode_ConsumerGroupHeartbeatResponse_1": "k68_consumer_group_heartbeat",
     "encode_ApiVersionsRequest_3": "k18_api_versions",
     "decode_ApiVersionsResponse_3": "k18_api_versions",
     "encode_InitProducerIdRequest_5": "k22_init_producer_id",
@@ -91,6 +93,10 @@ def load(name: str) -> ModuleType:
         from ev.wire.ready import k13_leave_group
 
         return k13_leave_group
+    if name == "k68_consumer_group_heartbeat":
+        from ev.wire.ready import k68_consumer_group_heartbeat
+
+        return k68_consumer_group_heartbeat
     if name == "k18_api_versions":
         from ev.wire.ready import k18_api_versions
 
