@@ -36,18 +36,21 @@ PARTITION_BYTES = 2 << 20
 """Twice what a client asks for by default: measured, a fetch then costs a fifth less per record, and more brings nothing."""
 LOST_AFTER_S = 2.0
 WAIT_FOR_TOPIC_MS = 200
-ASSIGNORS = {"range": "range", "roundrobin": "roundrobin", "cooperative-sticky": "cooperative-sticky", "sticky": "cooperative-sticky"}
+ASSIGNORS = ("range", "roundrobin", "sticky", "cooperative-sticky")
+BROKER_ASSIGNORS = ("uniform", "range")
 PROPERTIES = {
     "client.id": ("client_id", "str"),
     "fetch.max.bytes": ("fetch_max_bytes", "int"),
     "fetch.max.wait.ms": ("max_wait_ms", "int"),
     "fetch.min.bytes": ("fetch_min_bytes", "int"),
+    "group.protocol": ("group_protocol", "str"),
+    "group.remote.assignor": ("group_remote_assignor", "str"),
     "max.partition.fetch.bytes": ("partition_max_bytes", "int"),
     "session.timeout.ms": ("session_timeout_ms", "int"),
 }
 
 # Kafka's codes with which a group says that the partition has another owner by now.
-TAKEN_AWAY = frozenset((22, 25, 82))  # ILLEGAL_GENERATION, UNKNOWN_MEMBER_ID, FENCED_INSTANCE_ID
+TAKEN_AWAY = frozenset((22, 25, 82, 110))  # ILLEGAL_GENERATION, UNKNOWN_MEMBER_ID, FENCED_INSTANCE_ID, FENCED_MEMBER_EPOCH
 REBALANCE_IN_PROGRESS = 27
 
 
@@ -81,11 +84,13 @@ def _settings(options: Any, session: Session) -> dict[str, Any]:
         settings["group"] = options.group
         if options.instance_id is not None:
             settings["group_instance_id"] = options.instance_id
-        if options.balancer is not None:
-            if options.balancer not in ASSIGNORS:
-                raise UsageFailure(f"--balancer {options.balancer} is unknown", f"one of {', '.join(ASSIGNORS)}")
-            settings["assignors"] = (ASSIGNORS[options.balancer],)
     settings.update(session.properties(PROPERTIES))
+    if options.group is not None and options.balancer is not None:
+        broker_assigns = settings.get("group_protocol") == "consumer"
+        known = BROKER_ASSIGNORS if broker_assigns else ASSIGNORS
+        if options.balancer not in known:
+            raise UsageFailure(f"--balancer {options.balancer} is unknown", f"one of {', '.join(known)}")
+        settings.update({"group_remote_assignor": options.balancer} if broker_assigns else {"assignors": (options.balancer,)})
     return settings
 
 
@@ -205,7 +210,10 @@ class Run:
         if self.options.group is None:
             self._assign(topics)
         else:
-            self.consumer.subscribe(topics, on_assigned=self._on_assigned, on_revoked=self._on_revoked)
+            pattern = self._pattern()
+            self.consumer.subscribe(
+                topics if pattern is None else (), pattern=pattern, on_assigned=self._on_assigned, on_revoked=self._on_revoked
+            )
         started = heard = time.monotonic()
         try:
             while not self._complete():
@@ -312,6 +320,11 @@ class Run:
 
         with self.session.admin() as admin:
             return chosen(patterns, [topic.name for topic in admin.topics()], "topic", self.session.where, regex=True)
+
+    def _pattern(self) -> str | None:
+        """What the broker evaluates instead of us, so that topics that come later are read, too."""
+        by_broker = self.options.regex and self.wanted.topics and self.consumer.group_protocol == "consumer"
+        return "|".join(f"(?:{pattern})" for pattern in self.wanted.topics) if by_broker else None
 
     def _assign(self, topics: list[str]) -> None:
         partitions: list[Partition] = []

@@ -72,7 +72,13 @@ def consume(
         str | None, typer.Option("--instance-id", metavar="ID", help="Be a static member.", rich_help_panel=GROUP)
     ] = None,
     balancer: Annotated[
-        str | None, typer.Option("--balancer", metavar="NAME", help="range, roundrobin or cooperative-sticky.", rich_help_panel=GROUP)
+        str | None,
+        typer.Option(
+            "--balancer",
+            metavar="NAME",
+            help="range, roundrobin, sticky or cooperative-sticky; uniform or range with -X group.protocol=consumer.",
+            rich_help_panel=GROUP,
+        ),
     ] = None,
     format: Annotated[
         str | None,
@@ -101,6 +107,8 @@ def consume(
 
     Values, one a line, from the beginning, and then whatever comes. With --group it goes on where the group stopped, and an
     offset is committed only after its record was written. Readers never create a topic.
+
+    A group speaks the classic protocol, which every broker knows; with -X group.protocol=consumer the broker assigns (KIP-848).
 
     ev consume payments -n 10 -f '%o %k %v\\n'
 
