@@ -140,9 +140,9 @@ def _described(admin: Admin, topic: TopicDescription, all_configs: bool) -> dict
 
 def _uuid_text(topic_id: bytes) -> str:
     """A topic id as Kafka writes it."""
-    import base64
+    from binascii import b2a_base64
 
-    return base64.urlsafe_b64encode(topic_id).decode().rstrip("=")
+    return b2a_base64(topic_id, newline=False).decode().rstrip("=").translate({0x2B: "-", 0x2F: "_"})
 
 
 def _topic_text(topic: dict[str, Any], sections: tuple[str, ...], wide: bool) -> str:
