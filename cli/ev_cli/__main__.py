@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 # The options that may stand before the verb. A test holds this equal to the declarations.
 GLOBAL_VALUES = frozenset(
-    ("-b", "--bootstrap-server", "-C", "--context", "--data-dir", "--listen", "-F", "--config-file", "-X", "--set", "--timeout")
+    ("-b", "--bootstrap-server", "-C", "--context", "--data-dir", "--listen", "-F", "--config-file", "-X", "--set", "--timeout", "--color")
 )
 GLOBAL_FLAGS = frozenset(("--insecure", "-q", "--quiet", "-v", "--verbose", "-vv"))
 

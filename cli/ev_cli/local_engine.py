@@ -19,7 +19,6 @@ that is not on a list.
 from __future__ import annotations
 
 import os
-import sys
 import time
 
 from ev_cli import output
@@ -213,7 +212,9 @@ class LocalEngine:
 
     def command(self, *, log_file: str | None, ready_fd: int | None = None) -> list[str]:
         """The daemon's command line. Every path in it is absolute."""
-        arguments = [sys.executable, "-P", "-m", "ev.server.daemon", "--data-dir", self.data_dir]
+        from ev_cli.beside import command_of
+
+        arguments = [*command_of("ev.server.daemon"), "--data-dir", self.data_dir]
         for address in self.listen.split(",") if self.listen else ():
             arguments += ["--listen", address]
         if self.insecure:

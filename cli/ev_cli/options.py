@@ -53,6 +53,9 @@ Property = Annotated[
 Timeout = Annotated[str | None, typer.Option("--timeout", metavar="TIME", help="Bound of one request (10s).", rich_help_panel=ENGINE)]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No remarks on stderr.", rich_help_panel=TALK)]
 Verbose = Annotated[int, typer.Option("--verbose", "-v", count=True, help="More remarks on stderr.", rich_help_panel=TALK)]
+Colour = Annotated[
+    str | None, typer.Option("--color", metavar="auto|always|never", help="Colour on a terminal, always or never.", rich_help_panel=TALK)
+]
 
 COMMON = {
     "bootstrap": (Bootstrap, None),
@@ -65,7 +68,11 @@ COMMON = {
     "timeout": (Timeout, None),
     "quiet": (Quiet, False),
     "verbose": (Verbose, 0),
+    "color": (Colour, None),
 }
+
+ABOUT_ENGINES = ("bootstrap", "context", "data_dir", "listen", "insecure", "config_file", "set", "timeout")
+"""What a command leaves out that speaks to no engine."""
 
 TABULAR = {
     "output": (

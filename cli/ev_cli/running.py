@@ -22,6 +22,10 @@ def run_action(action: str, given: dict[str, Any]) -> int:
     module_name, _, function_name = action.partition(":")
     module = __import__(f"ev_cli.actions.{module_name}", fromlist=[function_name])
     try:
+        if given.get("color"):
+            from ev_cli import output
+
+            output.set_colour(given["color"])
         status: int = getattr(module, function_name)(Options(given))
     except Exception as error:  # noqa: BLE001 - a person gets one line, never a traceback
         from ev_cli.ending import end_of

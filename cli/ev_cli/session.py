@@ -137,9 +137,12 @@ class Session:
         return Consumer(self.bootstrap, security=self.security, **settings)
 
     def admin(self) -> Admin:
-        from ev.client.admin import Admin
+        from ev_cli.remembered import Names, RememberingAdmin
 
-        return Admin(self.bootstrap, timeout_ms=self.timeout_ms, request_timeout_ms=self.timeout_ms, security=self.security)
+        timeout_ms = self.timeout_ms
+        return RememberingAdmin(
+            self.bootstrap, timeout_ms=timeout_ms, request_timeout_ms=timeout_ms, security=self.security, names=Names(self.target)
+        )
 
     def talk(self, text: str) -> None:
         """A remark on stderr, unless -q."""

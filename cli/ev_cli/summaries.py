@@ -12,6 +12,8 @@ COMMANDS = {
     "server": "Run, start, stop and look at the local engine.",
     "up": "Start the local engine (server start).",
     "down": "Stop the local engine (server stop).",
+    "completion": "Complete command lines in bash, zsh, fish and PowerShell.",
+    "man": "Show the manual page of a command.",
     "version": "The versions of ev and of what it stands on.",
 }
 

@@ -12,4 +12,7 @@ app = typer.Typer(add_completion=False)
 
 @declare(app, "down", "server:stop_server", without=NOT_HERE)
 def down() -> None:
-    """Stop the local engine if it runs, and wait until it has ended."""
+    """Stop the local engine if it runs, and wait until it has ended.
+
+    ev down
+    """

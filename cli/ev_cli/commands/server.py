@@ -26,48 +26,76 @@ def run_server(
     settings: EngineSettings = None,
     ephemeral: Annotated[bool, typer.Option("--ephemeral", help="In a directory of its own that goes with it.")] = False,
 ) -> None:
-    """Run the engine in the foreground, its log on stderr, until SIGTERM or Ctrl-C."""
+    """Run the engine in the foreground, its log on stderr, until SIGTERM or Ctrl-C.
+
+    ev server run --ephemeral --listen 127.0.0.1:0
+    """
 
 
 @declare(app, "start", "server:start_server", without=NOT_HERE)
 def start_server(advertise: Advertise = None, settings: EngineSettings = None) -> None:
-    """Start the engine unless it runs, and wait until it answers."""
+    """Start the engine unless it runs, and wait until it answers.
+
+    ev server start --data-dir ./data --set log.retention.hours=24
+    """
 
 
 @declare(app, "stop", "server:stop_server", without=NOT_HERE)
 def stop_server() -> None:
-    """Stop the engine if it runs, and wait until it has ended."""
+    """Stop the engine if it runs, and wait until it has ended.
+
+    ev server stop
+    """
 
 
 @declare(app, "restart", "server:restart_server", without=NOT_HERE)
 def restart_server(advertise: Advertise = None, settings: EngineSettings = None) -> None:
-    """Stop the engine if it runs, then start it."""
+    """Stop the engine if it runs, then start it.
+
+    ev server restart
+    """
 
 
 @declare(app, "status", "server:server_status", tabular=True, without=NOT_HERE)
 def server_status() -> None:
-    """Say whether the engine runs, where, and on what; exit status 6 when it does not."""
+    """Say whether the engine runs, where, and on what; exit status 6 when it does not.
+
+    JSON: running, pid, address, data_dir, cluster_id, version, started_ms, log_file, bytes.
+
+    ev server status
+    """
 
 
 @declare(app, "verify", "verify:verify_server", tabular=True, without=(*NOT_HERE, "listen", "insecure"))
 def verify_server(
     partitions: Annotated[list[str] | None, typer.Argument(metavar="TOPIC[:PARTITION]…", help="Only these; everything if none.")] = None,
 ) -> None:
-    """Look over everything on disk, the engine running or not; changes nothing. Exit status 6 when there is damage."""
+    """Look over everything on disk, the engine running or not; changes nothing. Exit status 6 when there is damage.
+
+    JSON: partition, file, position, offset, expected, found.
+
+    ev server verify payments:0
+    """
 
 
 @declare(app, "backup", "backup:backup_server", without=(*NOT_HERE, "listen", "insecure"))
 def backup_server(
     target: Annotated[str, typer.Argument(metavar="TARGET", help="A new directory, or a new file that ends in .tar.")],
 ) -> None:
-    """Copy the data of the engine, which runs on or is stopped: everything that was acknowledged before is in the copy."""
+    """Copy the data of the engine, which runs on or is stopped: everything that was acknowledged before is in the copy.
+
+    ev server backup ./copy.tar
+    """
 
 
 @declare(app, "restore", "backup:restore_server", without=(*NOT_HERE, "listen", "insecure"))
 def restore_server(
     source: Annotated[str, typer.Argument(metavar="BACKUP", help="What `ev server backup` made.")],
 ) -> None:
-    """Make the data directory, which is not there yet or empty, of a backup."""
+    """Make the data directory, which is not there yet or empty, of a backup.
+
+    ev server restore ./copy.tar --data-dir ./restored
+    """
 
 
 @declare(app, "import", "importing:import_server", tabular=True, without=(*NOT_HERE, "listen", "insecure"))
@@ -76,7 +104,12 @@ def import_server(
     topics: Annotated[list[str] | None, typer.Option("--topic", metavar="TOPIC", help="Only this one; may be given several times.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be imported, and change nothing.")] = False,
 ) -> None:
-    """Take over topics, groups, transactional ids and ACLs from an Apache Kafka's data. The engine does not run meanwhile."""
+    """Take over topics, groups, transactional ids and ACLs from an Apache Kafka's data. The engine does not run meanwhile.
+
+    JSON: topic, partitions, offsets, bytes.
+
+    ev server import /var/lib/kafka --dry-run
+    """
 
 
 @declare(app, "logs", "server:server_logs", without=NOT_HERE)
@@ -84,4 +117,7 @@ def server_logs(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as it grows.")] = False,
     lines: Annotated[int, typer.Option("--lines", "-n", metavar="N", help="How many of the last lines.")] = 100,
 ) -> None:
-    """Show the log of the self-started engine."""
+    """Show the log of the self-started engine.
+
+    ev server logs -n 20
+    """

@@ -12,4 +12,7 @@ app = typer.Typer(add_completion=False)
 
 @declare(app, "up", "server:start_server", without=NOT_HERE)
 def up(advertise: Advertise = None, settings: EngineSettings = None) -> None:
-    """Start the local engine unless it runs, and wait until it answers."""
+    """Start the local engine unless it runs, and wait until it answers.
+
+    ev up
+    """

@@ -23,7 +23,12 @@ PasswordCommand = Annotated[
 
 @declare(app, "list", "user:list_users", tabular=True)
 def list_users(patterns: Annotated[list[str] | None, typer.Argument(metavar="GLOB…", help="Only these names.")] = None) -> None:
-    """List users with the mechanisms that they may authenticate with."""
+    """List users with the mechanisms that they may authenticate with.
+
+    JSON: user, mechanisms, iterations.
+
+    ev user list
+    """
 
 
 @declare(app, "add", "user:add_user")
@@ -34,7 +39,10 @@ def add_user(
     password_stdin: PasswordStdin = False,
     password_command: PasswordCommand = None,
 ) -> None:
-    """Add a user. At a terminal the password is asked for."""
+    """Add a user. At a terminal the password is asked for.
+
+    ev user add carol --password-command 'cat password'
+    """
 
 
 @declare(app, "alter", "user:alter_user")
@@ -45,7 +53,10 @@ def alter_user(
     password_stdin: PasswordStdin = False,
     password_command: PasswordCommand = None,
 ) -> None:
-    """Give a user another password. At a terminal it is asked for."""
+    """Give a user another password. At a terminal it is asked for.
+
+    ev user alter alice --password-command 'pass show kafka/alice'
+    """
 
 
 @declare(app, "remove", "user:remove_users")
@@ -54,4 +65,7 @@ def remove_users(
     mechanism: Mechanism = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
-    """Remove users, or take single mechanisms from them. Connections that are there stay."""
+    """Remove users, or take single mechanisms from them. Connections that are there stay.
+
+    ev user remove alice -y
+    """

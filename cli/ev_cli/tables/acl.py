@@ -19,6 +19,7 @@ TABLE: dict[str, Command] = {
             "--group": ("groups", "list", None),
             "-g": ("groups", "list", None),
             "--transactional-id": ("transactional_ids", "list", None),
+            "--txn": ("transactional_ids", "list", None),
             "--cluster": ("cluster", "flag", True),
             "--allow": ("allow", "flag", True),
             "--deny": ("deny", "flag", True),
@@ -42,6 +43,7 @@ TABLE: dict[str, Command] = {
             "-q": ("quiet", "flag", True),
             "--verbose": ("verbose", "count", 1),
             "-v": ("verbose", "count", 1),
+            "--color": ("color", "text", None),
         },
         {
             "principals": [],
@@ -66,6 +68,7 @@ TABLE: dict[str, Command] = {
             "timeout": None,
             "quiet": False,
             "verbose": 0,
+            "color": None,
         },
     ),
     "add": (
@@ -80,6 +83,7 @@ TABLE: dict[str, Command] = {
             "--group": ("groups", "list", None),
             "-g": ("groups", "list", None),
             "--transactional-id": ("transactional_ids", "list", None),
+            "--txn": ("transactional_ids", "list", None),
             "--cluster": ("cluster", "flag", True),
             "--prefixed": ("prefixed", "flag", True),
             "--deny": ("deny", "flag", True),
@@ -100,6 +104,7 @@ TABLE: dict[str, Command] = {
             "-q": ("quiet", "flag", True),
             "--verbose": ("verbose", "count", 1),
             "-v": ("verbose", "count", 1),
+            "--color": ("color", "text", None),
         },
         {
             "principals": [],
@@ -122,6 +127,7 @@ TABLE: dict[str, Command] = {
             "timeout": None,
             "quiet": False,
             "verbose": 0,
+            "color": None,
         },
     ),
     "remove": (
@@ -136,6 +142,7 @@ TABLE: dict[str, Command] = {
             "--group": ("groups", "list", None),
             "-g": ("groups", "list", None),
             "--transactional-id": ("transactional_ids", "list", None),
+            "--txn": ("transactional_ids", "list", None),
             "--cluster": ("cluster", "flag", True),
             "--prefixed": ("prefixed", "flag", True),
             "--allow": ("allow", "flag", True),
@@ -159,6 +166,7 @@ TABLE: dict[str, Command] = {
             "-q": ("quiet", "flag", True),
             "--verbose": ("verbose", "count", 1),
             "-v": ("verbose", "count", 1),
+            "--color": ("color", "text", None),
         },
         {
             "principals": [],
@@ -183,6 +191,7 @@ TABLE: dict[str, Command] = {
             "timeout": None,
             "quiet": False,
             "verbose": 0,
+            "color": None,
         },
     ),
 }

@@ -23,6 +23,7 @@ TABLE: dict[str, Command] = {
             "-q": ("quiet", "flag", True),
             "--verbose": ("verbose", "count", 1),
             "-v": ("verbose", "count", 1),
+            "--color": ("color", "text", None),
         },
         {
             "advertise": None,
@@ -33,6 +34,7 @@ TABLE: dict[str, Command] = {
             "config_file": None,
             "quiet": False,
             "verbose": 0,
+            "color": None,
         },
     ),
 }
