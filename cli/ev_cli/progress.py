@@ -32,16 +32,27 @@ TAKE_AWAY = "\r\x1b[2K"
 class Progress:
     """The progress of one piece of work. `done` and `total` may be set as well; both are in `unit`, bytes unless said otherwise.
 
-    `beside_data`: the command writes data to stdout meanwhile, and where that is the terminal nothing is drawn.
+    `beside_data`: the command writes data to stdout meanwhile, and where that is the terminal nothing is drawn. `at_once`: the work is
+    never over in a moment.
     """
 
-    def __init__(self, options: Any, what: str = "", *, total: int | None = None, unit: str = "bytes", beside_data: bool = False) -> None:
+    def __init__(
+        self,
+        options: Any,
+        what: str = "",
+        *,
+        total: int | None = None,
+        unit: str = "bytes",
+        beside_data: bool = False,
+        at_once: bool = False,
+    ) -> None:
         self.what = what
         self.total = total
         self.done = 0
         self.unit = unit
         self._is_shown = not options.quiet and has_room() and not (beside_data and output.is_terminal(1))
         self._is_drawn = False
+        self._first_ms = 0 if at_once else FIRST_MS
         self._began = self._drawn_at = time.monotonic() if self._is_shown else 0.0
         self._drawn_done = 0
         self._rate: float | None = None
@@ -67,7 +78,7 @@ class Progress:
         if not self._is_shown:
             return
         now = time.monotonic()
-        if (now - self._drawn_at) * 1000 < (FIRST_MS if self._rate is None else EVERY_MS):
+        if (now - self._drawn_at) * 1000 < (self._first_ms if self._rate is None else EVERY_MS):
             return
         self._rate = rate_now(self._rate, self.done - self._drawn_done, now - self._drawn_at)
         self._drawn_at, self._drawn_done = now, self.done
@@ -101,16 +112,16 @@ def rate_now(before: float | None, count: int, seconds: float) -> float:
 
 
 def line(what: str, done: int, total: int | None, rate: float, seconds: float, unit: str, width: int, fine: bool) -> str:
-    """One line that fits into the width: what, a bar, the share, how much, the rate, the time that is left (or was taken)."""
-    amount, speed = count_text(done, unit), f"{count_text(round(rate), unit)}/s"
+    """One line that fits into the width: what, a bar, the share of how much, the rate, the time that is left (or was taken)."""
+    speed = f"{count_text(round(rate), unit)}/s" if round(rate) > 0 else ""
     if total is None:
-        parts = [what, amount, speed, clock_text(seconds)]
+        parts = [what, count_text(done, unit), speed, clock_text(seconds)]
     else:
         share = min(done / total, 1.0) if total else 0.0
         filled = round(share * BAR_WIDTH)
         bar = "\u2501" * filled + " " * (BAR_WIDTH - filled) if fine else "#" * filled + "." * (BAR_WIDTH - filled)
         left = clock_text((total - done) / rate) + " left" if rate > 0 and done < total else ""
-        parts = [what, bar, f"{share:4.0%}", f"{amount} of {count_text(total, unit)}", speed, left]
+        parts = [what, bar, f"{share:4.0%} of {count_text(total, unit)}", speed, left]
         if len("  ".join(parts)) >= width:
             del parts[1]
     return "  ".join([part for part in parts if part])[: width - 1]

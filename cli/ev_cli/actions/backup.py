@@ -36,7 +36,7 @@ def restore_server(options: Any) -> int:
 
 def _shown(engine: LocalEngine, options: Any, program: str, place: str, end: str, said: str) -> int:
     begun = time.monotonic()
-    bar = Progress(options, program, total=0)
+    bar = Progress(options, program, total=0, at_once=True)
     ended = None
     try:
         for line in lines_of(engine, program, [place], broken=f"the {program} has failed"):

@@ -29,7 +29,7 @@ def import_server(options: Any) -> int:
     if options.dry_run:
         arguments.append("--dry-run")
     begun = time.monotonic()
-    bar = Progress(options, "import", total=0)
+    bar = Progress(options, "import", total=0, at_once=True)
     table = output.Table(("topic", "partitions", "offsets", "bytes"))
     remarks, imported = [], None
     try:

@@ -26,7 +26,7 @@ def verify_server(options: Any) -> int:
         if colon and not (number.isascii() and number.isdigit()):
             raise UsageFailure(f"{text!r} is no partition", "write TOPIC or TOPIC:PARTITION")
     begun = time.monotonic()
-    report = Report(Progress(options, "verify", total=0))
+    report = Report(Progress(options, "verify", total=0, at_once=True))
     try:
         broken = f"{engine.data_dir} could not be looked over to its end"
         for line in lines_of(engine, "verify", ["--", *(options.partitions or [])], broken=broken):
