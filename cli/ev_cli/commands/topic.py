@@ -8,13 +8,17 @@ import typer
 
 from ev_cli.options import declare
 
-app = typer.Typer(help="Topics: their partitions and settings.", no_args_is_help=True, add_completion=False)
+app = typer.Typer(help="Topics: their settings, their records, their copies in files.", no_args_is_help=True, add_completion=False)
 
+Topic = Annotated[str, typer.Argument(metavar="TOPIC", help="The topic.")]
 Topics = Annotated[list[str], typer.Argument(metavar="TOPIC…", help="Topics.")]
 Configs = Annotated[list[str] | None, typer.Option("--config", "-c", metavar="KEY=VALUE", help="A setting of the topic.")]
 Regex = Annotated[bool, typer.Option("--regex", "-r", help="Names are regular expressions for whole names.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
+Since = Annotated[str | None, typer.Option("--since", metavar="TIME", help="Only records from then on: -1h, 2026-01-31, ms …")]
+Until = Annotated[str | None, typer.Option("--until", metavar="TIME", help="Only records from before then.")]
+Some = Annotated[str | None, typer.Option("--partitions", "-p", metavar="LIST", help="Only these partitions: 0,2-5.")]
 
 
 @declare(app, "list", "topic:list_topics", tabular=True)
@@ -124,6 +128,132 @@ def clone_topic(
     ev topic clone payments payments-test
 
     JSON: topic, partitions, replicas, config (with --dry-run).
+    """
+
+
+@declare(app, "offsets", "topic_offsets:show_offsets", tabular=True, watched=True)
+def show_offsets(
+    topics: Topics,
+    at: Annotated[str | None, typer.Option("--at", metavar="PLACE", help="start, end (default), max-timestamp or a point in time.")] = None,
+    partitions: Some = None,
+) -> None:
+    """Show where the partitions of topics begin or end, or which offset has a time.
+
+    ev topic offsets payments --at -1h
+
+    JSON: topic, partition, offset, timestamp.
+    """
+
+
+@declare(app, "count", "topic_offsets:count", tabular=True)
+def count(
+    topics: Topics,
+    exact: Annotated[bool, typer.Option("--exact", help="Read and count; else the end minus the start.")] = False,
+    by: Annotated[str | None, typer.Option("--by", metavar="topic|partition|key|hour", help="What is counted apart.")] = None,
+    since: Since = None,
+    until: Until = None,
+) -> None:
+    """Count records. Where records were compacted away, or transactions aborted, only --exact is exact.
+
+    ev topic count payments --since today --by hour
+
+    JSON: topic, records; with --by also partition, key or timestamp.
+    """
+
+
+@declare(app, "trim", "topic_records:trim")
+def trim(
+    topic: Topic,
+    offset: Annotated[
+        str | None, typer.Option("--offset", "-o", metavar="PLACE", help="The first that stays: N, -N from the end, @TIME, end.")
+    ] = None,
+    partitions: Some = None,
+    file: Annotated[str | None, typer.Option("--file", metavar="FILE", help="Lines of TOPIC PARTITION OFFSET.")] = None,
+    yes: Yes = False,
+    dry_run: DryRun = False,
+    output: Annotated[
+        str | None, typer.Option("--output", metavar="FORM", help="The plan as table, json, jsonl, tsv, csv, yaml or name.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="The same as --output json.")] = False,
+) -> None:
+    """Delete the oldest records of a topic. Nothing brings them back.
+
+    ev topic trim payments -o @-7d --dry-run
+
+    JSON: topic, partition, start, new_start, end, records (with --dry-run).
+    """
+
+
+@declare(app, "empty", "topic_records:empty", tabular=True)
+def empty(topics: Topics, yes: Yes = False, dry_run: DryRun = False) -> None:
+    """Delete all records of topics; the topics stay. Nothing brings the records back.
+
+    ev topic empty test-payments --dry-run
+
+    JSON: topic, partition, start, new_start, end, records (with --dry-run).
+    """
+
+
+@declare(app, "analyze", "topic_analyze:analyze", tabular=True)
+def analyze(topics: Topics, since: Since = None, until: Until = None) -> None:
+    """Read topics and say what their records are like: rates, sizes, keys, nulls, compression, spread.
+
+    ev topic analyze payments --since -1h
+
+    JSON: topic, partitions, records, bytes, stored_bytes, batches, first_timestamp, last_timestamp, records_per_s, bytes_per_s, sizes,
+    distinct_keys, distinct_keys_exact, top_keys, null_keys, tombstones, with_headers, codecs, skew, by_partition.
+    """
+
+
+@declare(app, "dump", "topic_dump:dump")
+def dump(
+    topics: Topics,
+    into: Annotated[str | None, typer.Option("--into", "-O", metavar="FILE", help="The file; - is stdout.")] = None,
+    since: Since = None,
+    until: Until = None,
+    compression: Annotated[str | None, typer.Option("--compression", "-z", metavar="zstd|none", help="How the file is packed.")] = None,
+    yes: Yes = False,
+) -> None:
+    """Write topics into a file with nothing lost: keys, values, nulls, headers, timestamps, settings. ev-formats(7) draws it.
+
+    ev topic dump payments orders -O shop.evdump
+    """
+
+
+@declare(app, "load", "topic_dump:load")
+def load(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="What ev topic dump has written; - is stdin.")],
+    topic: Annotated[
+        str | None, typer.Argument(metavar="TOPIC", help="One of the dumped topics, or another name for the only one.")
+    ] = None,
+    keep_partition: Annotated[
+        bool, typer.Option("--keep-partition", help="Each record into the partition that it had; so it is with topics that load makes.")
+    ] = False,
+    create: Annotated[
+        int | None,
+        typer.Option(
+            "--create", metavar="[=PARTITIONS]", help="Make topics that are not there, as they were or with so many partitions, anywhere."
+        ),
+    ] = None,
+) -> None:
+    """Read topics back from a file. Nothing is loaded from a file that is cut off or damaged.
+
+    ev topic load shop.evdump payments
+    """
+
+
+@declare(app, "diff", "topic_diff:diff", tabular=True)
+def diff(
+    left: Annotated[str, typer.Argument(metavar="[CONTEXT/]TOPIC", help="One topic.")],
+    right: Annotated[str, typer.Argument(metavar="[CONTEXT/]TOPIC", help="The other one.")],
+    config: Annotated[bool, typer.Option("--config", help="Compare partitions and settings only.")] = False,
+    records: Annotated[bool, typer.Option("--records", help="Compare partitions and records only.")] = False,
+) -> None:
+    """Compare two topics, also of two clusters; exit status 6 when they differ. Of records each partition's first difference is shown.
+
+    ev topic diff payments payments-copy
+
+    JSON: what, left, right.
     """
 
 
