@@ -54,6 +54,7 @@ def lag(
     groups: Annotated[list[str] | None, typer.Argument(metavar="GROUP…", help="Groups; all without one.")] = None,
     regex: Regex = False,
     by: Annotated[str | None, typer.Option("--by", metavar="WHAT", help="group (default), topic, member or partition.")] = None,
+    all_lag: Annotated[bool, typer.Option("--all-lag", help="Partitions for which nothing is committed, too.")] = False,
     maximum: Annotated[int | None, typer.Option("--max", metavar="N", help="Exit status 6 when a row is above this lag.")] = None,
 ) -> None:
     """Show how far groups are behind, those that are furthest first.

@@ -123,6 +123,7 @@ TABLE: dict[str, Command] = {
             "--regex": ("regex", "flag", True),
             "-r": ("regex", "flag", True),
             "--by": ("by", "text", None),
+            "--all-lag": ("all_lag", "flag", True),
             "--max": ("maximum", "int", None),
             "--output": ("output", "text", None),
             "-o": ("output", "text", None),
@@ -150,6 +151,7 @@ TABLE: dict[str, Command] = {
         {
             "regex": False,
             "by": None,
+            "all_lag": False,
             "maximum": None,
             "output": None,
             "json": False,
