@@ -161,7 +161,7 @@ def acl_of(text: str) -> Acl:
 
 
 def _read_acls(admin: Admin, subject: list[str], items: list[str]) -> Items:
-    return {item: True if admin.acls(_exactly(acl_of(item))) else None for item in items}
+    return {item: True if admin.acls(exactly(acl_of(item))) else None for item in items}
 
 
 def _restore_acls(admin: Admin, subject: list[str], wanted: Items) -> list[Outcome]:
@@ -170,11 +170,11 @@ def _restore_acls(admin: Admin, subject: list[str], wanted: Items) -> list[Outco
     outcomes = admin.create_acls([acl_of(item) for item, value in wanted.items() if value])
     gone = [acl_of(item) for item, value in wanted.items() if not value]
     if gone:
-        admin.delete_acls([_exactly(acl) for acl in gone])
+        admin.delete_acls([exactly(acl) for acl in gone])
     return [*outcomes, *[Outcome(str(acl)) for acl in gone]]
 
 
-def _exactly(acl: Acl) -> Any:
+def exactly(acl: Acl) -> Any:
     """The filter that fits this one ACL."""
     from ev.client.acls import AclFilter
 

@@ -104,16 +104,16 @@ class _Target:
         if self._path == "-":
             return
         try:
-            if kind is None:
-                self._file.flush()
-                os.fsync(self._file.fileno())
-            self._file.close()
+            with self._file:
+                if kind is None:
+                    self._file.flush()
+                    os.fsync(self._file.fileno())
             if kind is None:
                 os.replace(self._path + PART, self._path)
                 return
         except OSError as problem:
-            if kind is None:
-                raise Failure(f"cannot write {self._path}: {problem.strerror}") from None
+            os.unlink(self._path + PART)
+            raise Failure(f"cannot write {self._path}: {problem.strerror}") from None
         os.unlink(self._path + PART)
 
 
