@@ -131,7 +131,7 @@ def test_a_topic_in_a_file_and_back(anywhere: CommandLine, topic: str, tmp_path:
     ev("produce", topic, "-J", "-p", "1", data=(strange + '{"key_b64":"/w==","value_b64":"AP8=","timestamp":6}\n').encode())
     file = tmp_path / "all.evdump"
     ev("topic", "dump", topic, "-O", str(file))
-    assert "replace" in ev("topic", "dump", topic, "-O", str(file), status=2).err
+    assert "is there already" in ev("topic", "dump", topic, "-O", str(file), status=1).err
     copy = f"{topic}-copy"
     assert "loaded 12 records" in ev("topic", "load", str(file), copy, "--create").err
     assert ev.json("topic", "diff", topic, copy) == []

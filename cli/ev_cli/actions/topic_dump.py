@@ -11,7 +11,6 @@ from ev_cli.actions.topic_offsets import places_of
 from ev_cli.dump_file import COMPRESSIONS, DumpReader, DumpWriter
 from ev_cli.failures import DONE, NOT_FOUND, Failure, UsageFailure, as_failure
 from ev_cli.inverses import place_text
-from ev_cli.naming import confirm
 from ev_cli.progress import Progress
 from ev_cli.ranges import ranges_of, read, size_of
 from ev_cli.session import Session
@@ -45,7 +44,7 @@ def dump(options: Any) -> int:
         ranges = ranges_of(admin, places, options.since, options.until)
         header = _header(admin, options.topics, ranges)
     if path != "-" and os.path.exists(path):
-        confirm(f"replace {output.safe(path)}", options)
+        raise Failure(f"{path} is there already", "give another name, or remove it")
     with _Target(path) as file:
         records = _write(DumpWriter(file, header, compression), ranges, options, session)
     session.talk(f"dumped {sum(records.values())} records of {', '.join(map(output.safe, options.topics))} from {session.where}")

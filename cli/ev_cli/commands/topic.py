@@ -71,11 +71,12 @@ def create_topics(
     file: Annotated[str | None, typer.Option("--file", metavar="FILE", help="As this file declares them, .toml or .json.")] = None,
     if_not_exists: Annotated[bool, typer.Option("--if-not-exists", help="A topic that is there is no failure.")] = False,
     wait: Annotated[bool, typer.Option("--wait", help="Until every partition has a leader.")] = False,
+    yes: Yes = False,
     dry_run: DryRun = False,
 ) -> None:
     """Create topics.
 
-    ev topic create payments -p 6 -c retention.ms=86400000
+    ev topic create clicks -p 6 -c retention.ms=86400000
 
     JSON: topic, partitions, replicas, config (with --dry-run).
     """
@@ -91,6 +92,7 @@ def alter_topics(
     unset: Annotated[list[str] | None, typer.Option("--unset", metavar="KEY", help="Back to the default.")] = None,
     append: Annotated[list[str] | None, typer.Option("--append", metavar="KEY=VALUE", help="Add to a list.")] = None,
     subtract: Annotated[list[str] | None, typer.Option("--subtract", metavar="KEY=VALUE", help="Take from a list.")] = None,
+    yes: Yes = False,
     dry_run: DryRun = False,
 ) -> None:
     """Add partitions to topics, change their settings. ev undo takes back the settings; partitions stay.
@@ -121,6 +123,7 @@ def delete_topics(
 def clone_topic(
     source: Annotated[str, typer.Argument(metavar="SRC", help="The topic that is there.")],
     target: Annotated[str, typer.Argument(metavar="DST", help="The topic that is made.")],
+    yes: Yes = False,
     dry_run: DryRun = False,
 ) -> None:
     """Create a topic with the partitions and settings of another, without its records (ev copy takes those).
@@ -175,6 +178,7 @@ def trim(
         str | None, typer.Option("--output", metavar="FORM", help="The plan as table, json, jsonl, tsv, csv, yaml or name.")
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="The same as --output json.")] = False,
+    no_headers: Annotated[bool, typer.Option("--no-headers", help="A table without its first line.")] = False,
 ) -> None:
     """Delete the oldest records of a topic. Nothing brings them back.
 
@@ -212,7 +216,6 @@ def dump(
     since: Since = None,
     until: Until = None,
     compression: Annotated[str | None, typer.Option("--compression", "-z", metavar="zstd|none", help="How the file is packed.")] = None,
-    yes: Yes = False,
 ) -> None:
     """Write topics into a file with nothing lost: keys, values, nulls, headers, timestamps, settings. ev-formats(7) draws it.
 

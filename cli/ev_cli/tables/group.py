@@ -289,6 +289,8 @@ TABLE: dict[str, Command] = {
             ("target", 1, True),
         ),
         {
+            "--yes": ("yes", "flag", True),
+            "-y": ("yes", "flag", True),
             "--dry-run": ("dry_run", "flag", True),
             "--output": ("output", "text", None),
             "-o": ("output", "text", None),
@@ -313,6 +315,7 @@ TABLE: dict[str, Command] = {
             "--color": ("color", "text", None),
         },
         {
+            "yes": False,
             "dry_run": False,
             "output": None,
             "json": False,
