@@ -156,4 +156,19 @@ def test_what_ails_is_found(anywhere: CommandLine, topic: str) -> None:
     assert anywhere("topic", "describe", "--under-replicated", "--unavailable", "--json").out == b"[]\n"
     described = anywhere.json("topic", "list", topic)[0]
     assert (described["records"], described["retention_ms"]) == (10, -1)
-    assert anywhere("topic", "list", topic, "--sort", "records", "-o", "name").lines == [topic]
+    assert described["size"] > 65
+    assert anywhere("topic", "list", topic, "--sort", "size", "-o", "name").lines == [topic]
+
+
+def test_settings_and_quotas_are_taken_back(anywhere: CommandLine, topic: str) -> None:
+    """What ev config and ev quota change, as what ev topic alter does."""
+    ev = anywhere
+    ev("config", "set", f"topic/{topic}", "retention.ms=7", "-q")
+    ev("undo", "-y")
+    assert ev.json("topic", "describe", topic)["config"] == {"retention.ms": "-1"}
+    ev("quota", "set", "--user", topic, "producer_byte_rate=1000", "-q")
+    ev("quota", "set", "--user", topic, "producer_byte_rate=2000", "request_percentage=50", "-q")
+    ev("undo", "-y")
+    assert [(row["quota"], row["value"]) for row in ev.json("quota", "list", "--user", topic)] == [("producer_byte_rate", 1000)]
+    ev("undo", "-y")
+    assert ev.json("quota", "list", "--user", topic) == []

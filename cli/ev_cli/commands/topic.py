@@ -26,13 +26,13 @@ def list_topics(
     patterns: Annotated[list[str] | None, typer.Argument(metavar="GLOB…", help="Only these names.")] = None,
     regex: Regex = False,
     internal: Annotated[bool, typer.Option("--internal", "-i", help="Internal topics too.")] = False,
-    sort: Annotated[str | None, typer.Option("--sort", metavar="name|records", help="By name, or the largest first.")] = None,
+    sort: Annotated[str | None, typer.Option("--sort", metavar="name|size|records", help="By name, or the largest first.")] = None,
 ) -> None:
     """List topics. With -o wide: how much is in them, and when it was last written to.
 
     ev topic list 'pay*' -o wide
 
-    JSON: name, partitions, replicas, records, policy, retention_ms, last_write.
+    JSON: name, partitions, replicas, records, size, policy, retention_ms, last_write.
     """
 
 
