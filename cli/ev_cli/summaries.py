@@ -5,7 +5,7 @@ from __future__ import annotations
 COMMANDS = {
     "produce": "Send lines from stdin, or files, to a topic.",
     "consume": "Write the records of topics to stdout.",
-    "topic": "Topics: their partitions and settings.",
+    "topic": "Topics: their settings, their records, their copies in files.",
     "group": "Consumer groups: their lag, their members, their offsets.",
     "cluster": "Look at a cluster: its brokers, its health, what they speak and store.",
     "config": "Look at, set and unset the settings of topics, brokers, groups and client metrics.",

@@ -55,13 +55,14 @@ def lag(
     groups: Annotated[list[str] | None, typer.Argument(metavar="GROUP…", help="Groups; all without one.")] = None,
     regex: Regex = False,
     by: Annotated[str | None, typer.Option("--by", metavar="WHAT", help="group (default), topic, member or partition.")] = None,
+    all_lag: Annotated[bool, typer.Option("--all-lag", help="Partitions for which nothing is committed, too.")] = False,
     maximum: Annotated[int | None, typer.Option("--max", metavar="N", help="Exit status 6 when a row is above this lag.")] = None,
 ) -> None:
     """Show how far groups are behind, those that are furthest first.
 
     ev group lag --max 10000
 
-    JSON: group, state, partitions, lag; with --by also topic, member, host, partition, committed, start, end.
+    JSON: group, lag; as --by says also state, partitions, topic, member, host, partition, committed, start, end.
     """
 
 
@@ -107,7 +108,7 @@ def forget(
 ) -> None:
     """Delete what a group has committed for topics that it does not read now. ev undo takes it back.
 
-    ev group forget billing -t payments-old --dry-run
+    ev group forget billing -t payments --dry-run
 
     JSON: topic, partition, committed (with --dry-run).
     """
@@ -117,6 +118,7 @@ def forget(
 def clone(
     source: Annotated[str, typer.Argument(metavar="SRC", help="The group whose offsets are taken.")],
     target: Annotated[str, typer.Argument(metavar="DST", help="A group that has committed nothing.")],
+    yes: Yes = False,
     dry_run: DryRun = False,
 ) -> None:
     """Make a group that stands where another one stands.
@@ -166,5 +168,5 @@ def wait(
 ) -> None:
     """Wait until a group has read what there is, or is in a state.
 
-    ev group wait billing --lag 0 --for 5m
+    ev group wait shipping --lag 0 --for 5m
     """

@@ -27,5 +27,5 @@ def undo(
 
     ev undo --list
 
-    JSON: with --list number, timestamp, where, what, undone, cluster, kind, items; else item, now, back_to.
+    JSON: with --list, number, timestamp, where, what, undone, cluster, kind, items; else item, now, back_to.
     """

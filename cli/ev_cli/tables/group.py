@@ -127,6 +127,7 @@ TABLE: dict[str, Command] = {
             "--regex": ("regex", "flag", True),
             "-r": ("regex", "flag", True),
             "--by": ("by", "text", None),
+            "--all-lag": ("all_lag", "flag", True),
             "--max": ("maximum", "int", None),
             "--output": ("output", "text", None),
             "-o": ("output", "text", None),
@@ -154,6 +155,7 @@ TABLE: dict[str, Command] = {
         {
             "regex": False,
             "by": None,
+            "all_lag": False,
             "maximum": None,
             "output": None,
             "json": False,
@@ -297,6 +299,8 @@ TABLE: dict[str, Command] = {
             ("target", 1, True),
         ),
         {
+            "--yes": ("yes", "flag", True),
+            "-y": ("yes", "flag", True),
             "--dry-run": ("dry_run", "flag", True),
             "--output": ("output", "text", None),
             "-o": ("output", "text", None),
@@ -321,6 +325,7 @@ TABLE: dict[str, Command] = {
             "--color": ("color", "text", None),
         },
         {
+            "yes": False,
             "dry_run": False,
             "output": None,
             "json": False,
