@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 POLL_S = 0.1
 BACKOFF_S = (0.2, 5.0)
+LOCAL_TIMEOUT_MS = 3_000
+"""After so long a local engine is looked for anew: it may have been killed, and is started again then."""
 KEEP_S = 6 * 3600
 """A broker forgets offsets that were not committed for a week: a position is committed again when it is this old."""
 _PASSING = frozenset((
@@ -186,7 +188,8 @@ class Follower:
     def _commit_position(self, sending: Sending) -> None:
         """And what was sent since the transaction began."""
         position = self._position or NOWHERE
-        sending.commit({(self._topic, 0): (position.offset, f"{position.note()} {self._run}")}, self.name)
+        timeout_ms = LOCAL_TIMEOUT_MS if self._session.target.is_local else max(self._session.timeout_ms, 10_000)
+        sending.commit({(self._topic, 0): (position.offset, f"{position.note()} {self._run}")}, self.name, timeout_ms)
         self._committed_at = time.monotonic()
 
     def _stop_before(self, taken: Taken, place: BytePlace) -> bool:

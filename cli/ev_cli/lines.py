@@ -85,7 +85,7 @@ class LineSplitter:
 
     def _keep(self, rest: bytes, size: int) -> None:
         if size > self._size_max:
-            raise Failure(
+            raise Malformed(
                 f"a record is longer than {self._size_max} bytes", "is the delimiter (-D) right? --max-message-bytes raises the bound"
             )
         if rest:
@@ -108,7 +108,7 @@ class WholeSplitter:
     def feed(self, block: bytes) -> list[bytes]:
         self._size += len(block)
         if self._size > self._size_max:
-            raise Failure(f"the record is longer than {self._size_max} bytes", "--max-message-bytes raises the bound")
+            raise Malformed(f"the record is longer than {self._size_max} bytes", "--max-message-bytes raises the bound")
         self._pending.append(block)
         return []
 

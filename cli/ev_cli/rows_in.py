@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 
-from ev_cli.failures import Failure
 from ev_cli.lines import Columns, LineSplitter, Malformed, Shaper
 
 TYPE_CHECKING = False
@@ -39,7 +38,7 @@ class RowSplitter(LineSplitter):
     def finish(self) -> list[bytes]:
         rows = self._rows(super().finish())
         if self._open:
-            raise Failure('the input ends within quotes: a " is missing, or a field has one that is not doubled')
+            raise Malformed('the input ends within quotes: a " is missing, or a field has one that is not doubled')
         return rows
 
     def _rows(self, lines: list[bytes]) -> list[bytes]:
@@ -61,7 +60,7 @@ class RowSplitter(LineSplitter):
                     rows.append(b"\n".join(self._open))
                     self._open = []
                 elif sum(map(len, self._open)) > self._size_max:
-                    raise Failure(f"a row is longer than {self._size_max} bytes", 'is a " missing? --max-message-bytes raises the bound')
+                    raise Malformed(f"a row is longer than {self._size_max} bytes", 'is a " missing? --max-message-bytes raises the bound')
             elif odd:
                 self._open = [line]
             else:
@@ -85,14 +84,14 @@ class RowShaper(Shaper):
         if "value" in names:
             for name in names:
                 if name not in known and not name.startswith(HEADER):
-                    raise Failure(
+                    raise Malformed(
                         f"the first row has a column {name!r} beside 'value'",
                         f"{', '.join(PARTS)} and {HEADER}NAME go into a record; without 'value' the whole row does",
                     )
         if len(set(names)) != len(names) or not all(names):
-            raise Failure(f"the first row has two columns of one name, or one without: {', '.join(names)!r}")
+            raise Malformed(f"the first row has two columns of one name, or one without: {', '.join(names)!r}")
         if self._has_time_field and self._time_field not in names:
-            raise Failure(f"--timestamp {self._time_field}: there is no such column", f"there are {', '.join(names)}")
+            raise Malformed(f"--timestamp {self._time_field}: there is no such column", f"there are {', '.join(names)}")
         self.names = names
 
     def shape(self, records: list[bytes]) -> Columns:

@@ -250,11 +250,10 @@ class Sending:
     def begin(self) -> None:
         self._producer.begin_transaction(timeout_ms=COMMIT_TIMEOUT_MS)
 
-    def commit(self, offsets: Mapping[tuple[str, int], OffsetToCommit] | None = None, group: str = "") -> None:
-        """Everything since `begin`, and the offsets with it, or nothing. Raises what the client raises."""
-        if offsets:
-            self._producer.send_offsets_to_transaction(offsets, group, timeout_ms=self._session.timeout_ms)
-        self._producer.commit_transaction(timeout_ms=max(self._session.timeout_ms, 10_000))
+    def commit(self, offsets: Mapping[tuple[str, int], OffsetToCommit], group: str, timeout_ms: int) -> None:
+        """Everything since `begin` and the offsets of the group, or nothing. Raises what the client raises."""
+        self._producer.send_offsets_to_transaction(offsets, group, timeout_ms=timeout_ms)
+        self._producer.commit_transaction(timeout_ms=timeout_ms)
         self.take_deliveries(0)
 
     def drop(self) -> None:

@@ -90,6 +90,19 @@ def test_only_one_follows_a_file(ev: CommandLine, log: pathlib.Path) -> None:
     assert values(ev) == lines
 
 
+def test_a_local_engine_that_dies_is_started_again(ev: CommandLine, log: pathlib.Path) -> None:
+    """By the ev that needs it, which says so, and goes on where it was."""
+    append(log, b"one\n")
+    running = following(ev, log)
+    running.wait_for(b"log/0@0")
+    os.kill(ev.pid, signal.SIGKILL)
+    append(log, b"two\n")
+    running.wait_for(b"goes on with")
+    assert b"tries again" in running.err
+    running.kill()
+    assert values(ev) == ["one", "two"]
+
+
 def test_several_files_and_keys_and_a_count(ev: CommandLine, tmp_path: pathlib.Path) -> None:
     """Each file has its own position; -n ends after so many, and the rest is for the next run."""
     left, right = tmp_path / "left", tmp_path / "right"
@@ -239,6 +252,7 @@ def world(tmp_path: pathlib.Path) -> Iterator[World]:
 
 @pytest.mark.slow
 @pytest.mark.crash
+@pytest.mark.timeout(300)
 def test_the_topic_equals_the_files_after_a_hundred_crashes(world: World) -> None:
     """kill -9 of ev and of the engine at any moment, while the log is written, rotated, truncated, deleted and made anew."""
     world.write()

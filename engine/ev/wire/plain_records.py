@@ -6,8 +6,8 @@ afterwards, for many records at once, that the bytes between them were what that
 
 from __future__ import annotations
 
+from _operator import add  # all of `operator` is more than a start needs
 from itertools import repeat
-from operator import add
 
 from ev.errors import CorruptBatchError
 from ev.wire.record_varints import (
