@@ -222,7 +222,7 @@ class Follower:
 
     def _open(self) -> Sending:
         """Fence who had the name before, find the position, and claim it."""
-        if self._was_there and self._committed()[1] != self._run:
+        if self._was_there and self._committed()[1] not in ("", self._run):
             raise Failure(f"another ev follows {self.path} into {self._topic} and has taken over", "one is enough", code=FAILED)
         sending = self._sending = Sending(self._session, self._options, self._topic, self.name)
         self._position, _ = self._committed()

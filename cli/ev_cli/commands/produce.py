@@ -185,12 +185,12 @@ def produce(
     Every line is a record, as bytes; an empty line is an empty record. Lines leave as soon as they are complete. The exit
     status is 0 only when every record was acknowledged. The local engine makes a missing topic; a cluster only with --create.
 
-    printf '3.20 coffee\\n4.80 tea\\n' | ev produce payments
+    tail -f app.log | ev produce payments
 
-    With --follow it reads log files as they grow, through rotation and truncation, and commits how far it has read together with
-    the records: ev-pipelines(7) says what that promises.
+    --follow does more than tail: it reads files as they grow and are rotated, and commits how far it has read together with the
+    records, so that each line comes once, whatever is killed. ev-pipelines(7) says what that promises. -n ends it after so many.
 
-    ev produce payments --follow /var/log/payments.log
+    ev produce payments --follow -n 2 app.log
 
     -f says how a record is read, see ev-formats(7). What `ev consume -J` writes comes back as it was:
 
@@ -198,5 +198,5 @@ def produce(
 
     printf 'key,value\\nann,1\\n' | ev produce users -f csv
 
-    ev produce load --value '{"n": %i, "user": %r{1..100}}' --template --repeat 1000 --rate 100/s
+    ev produce load --value '{"n": %i, "user": %r{1..100}}' --template --repeat 10 --rate 100/s
     """
