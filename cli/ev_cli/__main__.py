@@ -49,7 +49,7 @@ NOUNS = {
 VERBS = {"ls": "list", "rm": "delete"}
 
 # Options whose value may be left out, and what it then is.
-BARE = {"--create": "--create=0", "--watch": "--watch=2s"}
+BARE = {"--create": "--create=0", "--transaction": "--transaction=", "--watch": "--watch=2s"}
 
 
 def main() -> NoReturn:

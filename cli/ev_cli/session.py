@@ -110,6 +110,10 @@ class Session:
             self._address = self.target.bootstrap or self.engine.address_for_use()
         return self._address
 
+    def look_again(self) -> None:
+        """Whoever answered may be gone: look where the engine is, or start it, when it is needed next."""
+        self._address = None
+
     @property
     def security(self) -> Security | None:
         """How to speak to it. What tells the password is asked before anybody is connected to, as it may ask a person."""
