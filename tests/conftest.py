@@ -30,6 +30,8 @@ def missing(marker: str) -> str:
     match marker:
         case "kcat":
             return "" if shutil.which("kcat") else "kcat is missing (Debian: apt-get install kcat)"
+        case "zsh" | "fish":
+            return "" if shutil.which(marker) else f"{marker} is missing (Debian: apt-get install {marker})"
         case "java":
             absent = [name for name in ("java", "javac", "mvn") if shutil.which(name) is None]
             return f"{' and '.join(absent)} missing (Debian: apt-get install default-jdk-headless maven)" if absent else ""

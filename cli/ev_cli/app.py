@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
+import sys
 from typing import Annotated
 
 import typer
@@ -15,7 +17,8 @@ from typer._click.exceptions import ClickException, NoArgsIsHelpError, UsageErro
 from typer.main import get_command
 
 from ev_cli import output
-from ev_cli.failures import USAGE
+from ev_cli.ending import complain
+from ev_cli.failures import USAGE, Failure, UsageFailure
 from ev_cli.lazy import lazy_group
 from ev_cli.summaries import ALIASES, COMMANDS
 
@@ -32,6 +35,7 @@ app = typer.Typer(
 @app.callback()
 def root(
     version: Annotated[bool, typer.Option("--version", "-V", help="The version, and nothing else.")] = False,
+    help_json: Annotated[bool, typer.Option("--help-json", help="What can be typed here as one JSON object.")] = False,
 ) -> None:
     """Event streaming for your shell: Apache Kafka's job, local by default.
 
@@ -40,21 +44,83 @@ def root(
     """
 
 
-class Printed(io.StringIO):
-    """Collects what Typer and Rich print, so that it leaves by the one way out; they see the terminal that is behind it."""
+# Rich keeps bold where NO_COLOR forbids colour, and Typer takes the variables of a CI for a terminal.
+COLOUR = re.compile("\x1b\\[[0-9;]*m")
+
+
+class Printed(io.TextIOWrapper):
+    """Collects what Typer and Rich print, so that it leaves by the one way out. To them it is a terminal when colour is wanted."""
+
+    def __init__(self) -> None:
+        self._bytes = io.BytesIO()
+        super().__init__(self._bytes, encoding=output.encoding(sys.__stdout__), errors="backslashreplace", newline="")
 
     def isatty(self) -> bool:
-        return output.is_terminal(1)
+        return output.has_colour()
+
+    def text(self) -> str:
+        self.flush()
+        return self._bytes.getvalue().decode(self.encoding)
 
 
 def run(arguments: list[str]) -> int:
     """Parse and run with Typer; a mistake is one line on stderr and exit status 2."""
+    options = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    if "--help-json" in options:
+        from ev_cli import help_json
+
+        try:
+            return help_json.show(_words(options))
+        except Failure as failure:
+            complain(failure, wants_json=_wants_json(options))
+            return failure.code
+    arguments = _heed_colour(options) + arguments[len(options) :]
     printed = Printed()
     with contextlib.redirect_stdout(printed):
         status = _run(arguments)
-    if printed.getvalue():
-        output.write_text(printed.getvalue())
+    text = printed.text()
+    if text:
+        output.write_text(text if output.has_colour() else COLOUR.sub("", text))
     return status
+
+
+def _words(arguments: list[str]) -> list[str]:
+    """The noun and the verb, whatever options stand around them."""
+    from ev_cli.__main__ import GLOBAL_VALUES
+
+    found: list[str] = []
+    is_value = False
+    for argument in arguments:
+        if not is_value and argument[:1] != "-":
+            found.append(argument)
+        is_value = not is_value and argument in GLOBAL_VALUES
+    return found[:2]
+
+
+def _heed_colour(arguments: list[str]) -> list[str]:
+    """--color holds for help too, also at a noun, which takes no options: there it is heeded and left out."""
+    left: list[str] = []
+    is_help = "--help" in arguments or "-h" in arguments
+    position = 0
+    while position < len(arguments):
+        name, equals, when = arguments[position].partition("=")
+        taken = 1
+        if name == "--color" and not equals:
+            when, taken = "".join(arguments[position + 1 : position + 2]), 2
+        if is_help and name == "--color" and when in output.COLOURS:
+            output.set_colour(when)
+        else:
+            left += arguments[position : position + taken]
+        position += taken
+    return left
+
+
+def _wants_json(arguments: list[str]) -> bool:
+    """Whether a command line that Typer does not take asks for JSON: then so is what is wrong with it."""
+    return any(
+        argument in ("--json", "-ojson", "--output=json") or (argument == "json" and arguments[index - 1] in ("-o", "--output"))
+        for index, argument in enumerate(arguments)
+    )
 
 
 def _run(arguments: list[str]) -> int:
@@ -65,10 +131,10 @@ def _run(arguments: list[str]) -> int:
         return USAGE  # Typer has printed the help while it made the error
     except UsageError as error:
         path = error.ctx.command_path if error.ctx is not None else "ev"
-        output.say(f"ev: {_one_line(error)} (`{path} --help` shows how)")
+        complain(UsageFailure(_one_line(error), f"`{path} --help` shows how"), wants_json=_wants_json(arguments))
         return USAGE
     except ClickException as error:
-        output.say(f"ev: {_one_line(error)}")
+        complain(Failure(_one_line(error)), wants_json=_wants_json(arguments))
         return error.exit_code
     return status if isinstance(status, int) else 0
 

@@ -1,12 +1,10 @@
-"""Programs of the engine that run beside it, each a process of its own: what they say, line by line, and how far they are."""
+"""Programs of the engine that run beside it, each a process of its own: what they say, line by line."""
 
 from __future__ import annotations
 
 import os
 import sys
-import time
 
-from ev_cli import output
 from ev_cli.failures import Failure
 
 TYPE_CHECKING = False
@@ -16,8 +14,15 @@ if TYPE_CHECKING:
 
     from ev_cli.local_engine import LocalEngine
 
-BAR_WIDTH = 30
-BAR_MS = 100
+RUN = "__run"
+"""The first argument with which the standalone ev runs one of its modules as a program."""
+
+
+def command_of(module: str) -> list[str]:
+    """The command that runs one of our modules as a program: with this Python, or, in the standalone ev, with that itself."""
+    if getattr(sys, "frozen", False):
+        return [sys.executable, RUN, module]
+    return [sys.executable, "-P", "-m", module]
 
 
 def lines_of(engine: LocalEngine, program: str, arguments: list[str], *, broken: str) -> Iterator[dict[str, Any]]:
@@ -25,7 +30,7 @@ def lines_of(engine: LocalEngine, program: str, arguments: list[str], *, broken:
     import json
     import subprocess
 
-    command = [sys.executable, "-P", "-m", f"ev.server.{program}", "--data-dir", engine.data_dir, *arguments]
+    command = [*command_of(f"ev.server.{program}"), "--data-dir", engine.data_dir, *arguments]
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, env={**os.environ, **engine.environment()}) as looking:
         refused = False
         try:
@@ -39,25 +44,3 @@ def lines_of(engine: LocalEngine, program: str, arguments: list[str], *, broken:
             raise
     if looking.returncode and not refused:
         raise Failure(broken, "the lines above say why")
-
-
-class Bar:
-    """A bar on stderr that shows how much is done."""
-
-    def __init__(self, *, shown: bool) -> None:
-        self.total = self.done = 0
-        self._shown = shown
-        self._shown_at = 0.0
-
-    def show(self) -> None:
-        """Draw it again, if the last time is some while ago."""
-        if self._shown and time.monotonic() - self._shown_at > BAR_MS / 1000:
-            self._shown_at = time.monotonic()
-            share = min(self.done / self.total, 1.0) if self.total else 1.0
-            bar = "#" * round(share * BAR_WIDTH)
-            output.say_unfinished(f"\r[{bar:<{BAR_WIDTH}}] {share:4.0%} of {self.total / 1e6:.0f} MB")
-
-    def end(self) -> None:
-        """Take it away."""
-        if self._shown_at:
-            output.say_unfinished(f"\r{' ' * (BAR_WIDTH + 30)}\r")

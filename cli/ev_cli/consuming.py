@@ -34,7 +34,7 @@ LOST_AFTER_S = 2.0
 WAIT_FOR_TOPIC_MS = 200
 
 # Kafka's codes with which a group says that the partition has another owner by now.
-TAKEN_AWAY = frozenset((22, 25, 82))  # ILLEGAL_GENERATION, UNKNOWN_MEMBER_ID, FENCED_INSTANCE_ID
+TAKEN_AWAY = frozenset((22, 25, 82, 110))  # ILLEGAL_GENERATION, UNKNOWN_MEMBER_ID, FENCED_INSTANCE_ID, FENCED_MEMBER_EPOCH
 REBALANCE_IN_PROGRESS = 27
 
 
@@ -54,6 +54,8 @@ class Run:
         sink.reads_from(self.consumer)
         self.revival = Revival(session)
         self.interrupts = interrupts
+        self.topics: list[str] = []
+        """What is read, when it is known."""
         self.ends: dict[Partition, int] = {}
         """Where reading stops, per partition; empty when it does not."""
         self.open: set[Partition] = set()
@@ -70,11 +72,11 @@ class Run:
 
     def to_the_end(self) -> int:
         """Consume until something ends it; the exit status."""
-        topics = self._topics()
+        self.topics = self._topics()
         if self.options.group is None:
-            self._assign(topics)
+            self._assign(self.topics)
         else:
-            self._join(topics)
+            self._join()
         started = heard = time.monotonic()
         status: int | None = None
         try:
@@ -94,7 +96,7 @@ class Run:
                 self._hold_back(status is not None or self.sink.full)
                 if self.consumer.connected:  # else it would be waited for, and the sink with it
                     self._commit(self.sink.due(int(now * 1000)))
-                self._watch_stall(topics, now)
+                self._watch_stall(now)
                 if self.interrupts:
                     if status != self.interrupts.status:
                         self.sink.stop()
@@ -143,7 +145,6 @@ class Run:
         from ev.errors import TimedOutError
 
         before = self.consumer
-        topics = list(before.subscription())
         starts: dict[Partition, int | None] = {}
         for partition in before.assignment():
             try:
@@ -155,9 +156,9 @@ class Run:
         self.consumer = self.session.consumer(**self._settings)
         self.sink.reads_from(self.consumer)
         self._held = False
-        if topics:
+        if self.options.group is not None:
             self._let_go(starts)
-            self._join(topics)
+            self._join()
         else:
             self.consumer.assign(starts)
             self.consumer.pause(*[partition for partition in starts if partition in self.ends and partition not in self.open])
@@ -181,7 +182,7 @@ class Run:
         else:
             self.consumer.resume(*[partition for partition in partitions if partition not in self.ends or partition in self.open])
 
-    def _watch_stall(self, topics: list[str], now: float) -> None:
+    def _watch_stall(self, now: float) -> None:
         """Who handles nothing for too long must not keep partitions from others: leave the group, until it gets on."""
         if self.options.group is None:
             return
@@ -194,7 +195,7 @@ class Run:
         elif self._away and stalled_ms <= sinks.max_stall_ms(self.options):
             self.session.talk("it goes on: joining the group again")
             self._away = self._held = False
-            self._join(topics)
+            self._join()
 
     def _add(self, batches: list[FetchedBatch]) -> None:
         if self.selection is not None:
@@ -316,8 +317,20 @@ class Run:
             self.session.talk(f"reading {output.safe(topic)}/{index} only: of {count} partitions that is where the key belongs (murmur2)")
         return [index]
 
-    def _join(self, topics: list[str]) -> None:
-        self.consumer.subscribe(topics, on_assigned=self._on_assigned, on_revoked=self._on_revoked, on_lost=self._on_lost)
+    def _join(self) -> None:
+        pattern = self._pattern()
+        self.consumer.subscribe(
+            self.topics if pattern is None else (),
+            pattern=pattern,
+            on_assigned=self._on_assigned,
+            on_revoked=self._on_revoked,
+            on_lost=self._on_lost,
+        )
+
+    def _pattern(self) -> str | None:
+        """What the broker evaluates instead of us, so that topics that come later are read, too."""
+        by_broker = self.options.regex and self.wanted.topics and self.consumer.group_protocol == "consumer"
+        return "|".join(f"(?:{pattern})" for pattern in self.wanted.topics) if by_broker else None
 
     def _bound(self, partitions: Iterable[Partition]) -> None:
         """Note where reading stops in each of these partitions."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from ev_cli import output
-from ev_cli.failures import StdoutClosed, as_failure
+from ev_cli.failures import Failure, StdoutClosed, as_failure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,13 +27,20 @@ def end_of(error: BaseException, given: dict[str, Any]) -> int:
 
         output.say("".join(traceback.format_exception(error)).rstrip())
     failure = as_failure(error, _where(given))
-    if given.get("json") or given.get("output") == "json":
-        import json
-
-        output.say(json.dumps({"code": failure.code, "kind": failure.kind, "message": failure.message, "hint": failure.hint}))
-    else:
-        output.say(f"ev: {output.safe(failure.line())}")
+    complain(failure, wants_json=bool(given.get("json")) or given.get("output") in ("json", "jsonl"))
     return failure.code
+
+
+def complain(failure: Failure, *, wants_json: bool, about: str = "") -> None:
+    """One failure on stderr: a line for a person, or an object where JSON was asked for. `about` is the item that it happened to."""
+    if wants_json:
+        from ev_cli.tabulated import json_text
+
+        item = {"item": about} if about else {}
+        told = {"code": failure.code, "kind": failure.kind, "message": failure.message, "hint": failure.hint, **item}
+        output.say(json_text(told).rstrip("\n"))
+    else:
+        output.say(f"ev: {output.safe(about)}{': ' if about else ''}{output.safe(failure.line())}")
 
 
 def leave(status: int) -> NoReturn:

@@ -4,6 +4,7 @@
     group-offsets   [group]                  topic/partition                 [offset, metadata]
     config          [kind, name]             setting                         text; {"hidden": true} where it is a secret
     acl             []                       the ACL's fields as JSON        true
+    quota           [the entity as JSON]     quota                           number
 
 An item that is not there has the value None. `KINDS` has two functions for each kind: read(admin, subject, items) gives the present values,
 restore(admin, subject, wanted) makes the items have these. A noun that adds a kind adds its two functions here.
@@ -161,7 +162,7 @@ def acl_of(text: str) -> Acl:
 
 
 def _read_acls(admin: Admin, subject: list[str], items: list[str]) -> Items:
-    return {item: True if admin.acls(_exactly(acl_of(item))) else None for item in items}
+    return {item: True if admin.acls(exactly(acl_of(item))) else None for item in items}
 
 
 def _restore_acls(admin: Admin, subject: list[str], wanted: Items) -> list[Outcome]:
@@ -170,11 +171,11 @@ def _restore_acls(admin: Admin, subject: list[str], wanted: Items) -> list[Outco
     outcomes = admin.create_acls([acl_of(item) for item, value in wanted.items() if value])
     gone = [acl_of(item) for item, value in wanted.items() if not value]
     if gone:
-        admin.delete_acls([_exactly(acl) for acl in gone])
+        admin.delete_acls([exactly(acl) for acl in gone])
     return [*outcomes, *[Outcome(str(acl)) for acl in gone]]
 
 
-def _exactly(acl: Acl) -> Any:
+def exactly(acl: Acl) -> Any:
     """The filter that fits this one ACL."""
     from ev.client.acls import AclFilter
 
@@ -189,8 +190,28 @@ def _exactly(acl: Acl) -> Any:
     )
 
 
+# -- quotas ----------------------------------------------------------------------------------------------------------------------
+
+
+def quota_change(what: str, entity: Mapping[str, str | None], before: Mapping[str, float], after: Mapping[str, float | None]) -> Change:
+    """The change that gives an entity these quotas; None takes one away."""
+    return Change("quota", [json.dumps(entity)], what, {key: before.get(key) for key in after}, dict(after))
+
+
+def _read_quotas(admin: Admin, subject: list[str], items: list[str]) -> Items:
+    entity = json.loads(subject[0])
+    found = next((quota.values for quota in admin.quotas(entity, strict=True) if quota.entity == entity), {})
+    return {key: found.get(key) for key in items}
+
+
+def _restore_quotas(admin: Admin, subject: list[str], wanted: Items) -> list[Outcome]:
+    values = {key: value for key, value in wanted.items() if value is not None}
+    return [admin.alter_quotas(json.loads(subject[0]), values, unset=[key for key in wanted if wanted[key] is None])]
+
+
 KINDS: dict[str, tuple[Read, Restore]] = {
     "group-offsets": (_read_offsets, _restore_offsets),
     "config": (_read_config, _restore_config),
     "acl": (_read_acls, _restore_acls),
+    "quota": (_read_quotas, _restore_quotas),
 }

@@ -89,7 +89,9 @@ def undoable(session: Session, admin: Admin, changes: Iterable[Change], make: Ca
     if all(outcome.error is not None for outcome in outcomes):
         drop(real)
     elif all(change.undoes is None for change in real):
-        session.talk(f"`ev undo {real[-1].number}` takes it back" if len(real) == 1 else f"`ev undo {real[0].number}`, … take it back")
+        session.talk(
+            " and ".join([f"`ev undo {change.number}`" for change in real[:3]]) + (", …" if len(real) > 3 else "") + " takes it back"
+        )
     return outcomes
 
 
@@ -99,7 +101,7 @@ def note(session: Session, admin: Admin, changes: list[Change]) -> bool:
     now_ms = int(time.time() * 1000)
     try:
         with _opened() as descriptor:
-            number = max((change.number for change in _changes(_lines(descriptor))), default=0)
+            number = max((fields.get("number", 0) for fields in _lines(descriptor)), default=0)
             for change in changes:
                 number += 1
                 change.number, change.time_ms, change.cluster, change.where = number, now_ms, cluster, session.where

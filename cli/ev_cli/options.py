@@ -53,6 +53,9 @@ Property = Annotated[
 Timeout = Annotated[str | None, typer.Option("--timeout", metavar="TIME", help="Bound of one request (10s).", rich_help_panel=ENGINE)]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No remarks on stderr.", rich_help_panel=TALK)]
 Verbose = Annotated[int, typer.Option("--verbose", "-v", count=True, help="More remarks on stderr.", rich_help_panel=TALK)]
+Colour = Annotated[
+    str | None, typer.Option("--color", metavar="auto|always|never", help="Colour on a terminal, always or never.", rich_help_panel=TALK)
+]
 
 COMMON = {
     "bootstrap": (Bootstrap, None),
@@ -65,7 +68,11 @@ COMMON = {
     "timeout": (Timeout, None),
     "quiet": (Quiet, False),
     "verbose": (Verbose, 0),
+    "color": (Colour, None),
 }
+
+ABOUT_ENGINES = ("bootstrap", "context", "data_dir", "listen", "insecure", "config_file", "set", "timeout")
+"""What a command leaves out that speaks to no engine."""
 
 TABULAR = {
     "output": (
@@ -100,12 +107,16 @@ def declare(
     name: str,
     action: str,
     *,
+    effect: str | None = None,
     tabular: bool = False,
     watched: bool = False,
     without: tuple[str, ...] = (),
     hidden: bool = False,
 ) -> Callable[[Declaration], Declaration]:
-    """Register a declaration: its own parameters, then the global options; running it runs the action `module:function`."""
+    """Register a declaration: its own parameters, then the global options; running it runs the action `module:function`.
+
+    `effect` is one of protection.EFFECTS: what the command does to the cluster that it speaks to.
+    """
 
     def register(declaration: Declaration) -> Declaration:
         is_watched = watched or (tabular and name in ("list", "describe"))
@@ -118,17 +129,20 @@ def declare(
             for key, (annotation, default) in extra.items()
         ]
 
+        noun = declaration.__module__.rpartition(".")[2]
+        words = noun if name == noun else f"{noun} {name}"
         lists = [parameter.name for parameter in parameters if is_list(parameter.annotation)]
 
         def command(**given: Any) -> None:
             given.update({key: list(given[key] or ()) for key in lists})  # Typer says None where the tables say []
-            raise typer.Exit(run_action(action, given))
+            raise typer.Exit(run_action(action, {**given, "command_name": words, "effect": effect}))
 
         command.__doc__ = declaration.__doc__
         command.__name__ = declaration.__name__
         command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
         command.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]
         command.action = action  # type: ignore[attr-defined]
+        command.effect = effect  # type: ignore[attr-defined]
         app.command(name, hidden=hidden)(command)
         return declaration
 

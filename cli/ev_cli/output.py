@@ -14,17 +14,26 @@ from ev_cli.failures import Failure, StdoutClosed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any
 
 closed: set[int] = set()
 held: list[bytes] | None = None
 """What was written since `hold`, when somebody wants the output of a command as a whole."""
+passing: Callable[[], None] | None = None
+"""Takes the line away that stands on stderr only until something else is said; see ev_cli.progress."""
+colour = "auto"
+"""What --color says: auto, always or never."""
 
 FORMATS = ("table", "wide", "json", "jsonl", "tsv", "csv", "yaml", "name")
 
-# Bidirectional overrides and separators that make a terminal show something other than what is there.
-_TRICKY = frozenset([0x2028, 0x2029, 0xFEFF, *range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2066, 0x206A)])
+# Spaces that are no ASCII and mean nothing but a space. Everything else that does not print could make a terminal show what is not there.
+_SPACES = frozenset("\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000")
+
+# Our own marks where the stream's encoding has none of them.
+_PLAINER = {0x2192: "->", 0x2026: "...", 0x2501: "#", 0x2014: "-", 0x2013: "-", 0x2022: "*", 0x00D7: "x"}
+
+COLOURS = ("auto", "always", "never")
 
 
 def occupy_closed_streams() -> None:
@@ -77,6 +86,8 @@ def release() -> bytes:
 
 def write_some(data: bytes | memoryview) -> int:
     """One write(2) to stdout: how many bytes went."""
+    if passing is not None:
+        passing()
     try:
         return os.write(1, data)
     except BrokenPipeError:
@@ -92,9 +103,16 @@ def say(text: str) -> None:
 
 def say_unfinished(text: str) -> None:
     """Talk without a line end: a question."""
+    if passing is not None:
+        passing()
+    draw(text)
+
+
+def draw(text: str) -> None:
+    """Bytes to stderr; where they cannot go, nothing happens."""
     if 2 in closed:
         return
-    data = text.encode(_encoding(), "backslashreplace")
+    data = encoded(text, encoding(sys.__stderr__))
     try:
         while data:
             data = data[os.write(2, data) :]
@@ -106,16 +124,38 @@ def is_terminal(number: int) -> bool:
     return number not in closed and os.isatty(number)
 
 
-def has_colour() -> bool:
-    """Whether stdout is a terminal that takes colour, and nobody has asked for none."""
-    return is_terminal(1) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+def has_colour(number: int = 1) -> bool:
+    """Whether a stream shall have colour: --color, else NO_COLOR, else FORCE_COLOR or CLICOLOR_FORCE, else a terminal has it."""
+    if colour != "auto":
+        return colour == "always"
+    environ = os.environ
+    if environ.get("NO_COLOR"):
+        return False
+    if environ.get("FORCE_COLOR", "0") not in ("", "0") or environ.get("CLICOLOR_FORCE", "0") not in ("", "0"):
+        return True
+    return is_terminal(number) and environ.get("TERM") != "dumb"
+
+
+def set_colour(when: str) -> None:
+    """What --color says, for everything that is shown from now on."""
+    if when not in COLOURS:
+        from ev_cli.failures import UsageFailure
+
+        raise UsageFailure(f"--color {when} is unknown", f"one of {', '.join(COLOURS)}")
+    global colour
+    colour = when
 
 
 def safe(text: str) -> str:
     """Text from a cluster, harmless to a terminal: control characters and direction overrides become escapes."""
-    if text.isascii() and text.isprintable():
+    if text.isprintable():
         return text
-    return "".join([character if _shows(character) else _escape(character) for character in text])
+    return "".join([character if shows(character) else _escape(character) for character in text])
+
+
+def safe_lines(text: str) -> str:
+    """Several lines of text, each harmless to a terminal."""
+    return "".join(f"{safe(line)}\n" for line in text.splitlines())
 
 
 def safe_bytes(data: bytes) -> str:
@@ -123,18 +163,40 @@ def safe_bytes(data: bytes) -> str:
     return safe(data.decode("utf-8", "backslashreplace"))
 
 
-def _shows(character: str) -> bool:
-    code = ord(character)
-    return code not in _TRICKY and (code >= 0xA0 or 0x20 <= code < 0x7F)
+def shows(character: str) -> bool:
+    """Whether a terminal shows the character as what it is."""
+    return character.isprintable() or character in _SPACES
 
 
 def _escape(character: str) -> str:
     code = ord(character)
-    return {9: "\\t", 10: "\\n", 13: "\\r"}.get(code) or (f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}")
+    if 0xDC80 <= code <= 0xDCFF:  # a byte of an argument or a file's name that was no UTF-8
+        code -= 0xDC00
+    return {9: "\\t", 10: "\\n", 13: "\\r"}.get(code) or (
+        f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+    )
 
 
-def _encoding() -> str:
-    stream = sys.stderr or sys.stdout
+def encoded(text: str, into: str) -> bytes:
+    """Text for a stream. What its encoding cannot say is said in ASCII; a byte that was never text stays the byte that it is."""
+    if text.isascii():
+        return text.encode()
+    try:
+        return text.encode(into, "surrogateescape")
+    except UnicodeEncodeError:
+        return text.translate(_PLAINER).encode(into, "backslashreplace")
+
+
+def can_show(text: str, stream: Any = None) -> bool:
+    """Whether the encoding of a stream (stderr) has these characters."""
+    try:
+        return bool(text.encode(encoding(stream or sys.__stderr__)))
+    except UnicodeEncodeError:
+        return False
+
+
+def encoding(stream: Any) -> str:
+    """That of a standard stream; UTF-8 when nobody knows."""
     return getattr(stream, "encoding", None) or "utf-8"
 
 
@@ -170,102 +232,23 @@ def output_format(options: Any) -> str:
 
 def show(table: Table, options: Any, *, one: bool = False) -> None:
     """A list of things (or, with `one`, a single thing) to stdout."""
-    form = output_format(options)
-    writers: dict[str, Callable[[Table, bool], str]] = {"tsv": _tsv, "csv": _csv, "name": _names, "jsonl": _json_lines, "yaml": _yaml}
-    if form == "json":
-        show_json(table.rows[0] if one and table.rows else table.rows)
-    elif form in ("table", "wide"):
-        write_text(aligned(table, form == "wide", not options.no_headers))
-    else:
-        write_text(writers[form](table, form == "csv" and not options.no_headers))
+    from ev_cli.tabulated import text_of
+
+    write_text(text_of(table, output_format(options), not options.no_headers, one=one))
 
 
 def show_json(value: Any) -> None:
-    import json
+    from ev_cli.tabulated import json_text
 
-    write_text(json.dumps(value, ensure_ascii=False) + "\n")
-
-
-def write_text(text: str) -> None:
-    write(text.encode("utf-8", "surrogateescape"))
-
-
-def _names(table: Table, headers: bool) -> str:
-    return "".join(f"{safe(str(row[table.columns[0]]))}\n" for row in table.rows)
-
-
-def _json_lines(table: Table, headers: bool) -> str:
-    import json
-
-    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in table.rows)
-
-
-def _yaml(table: Table, headers: bool) -> str:
-    import json
-
-    lines = []
-    for row in table.rows:
-        for index, (name, value) in enumerate(row.items()):
-            lines.append(f"{'- ' if index == 0 else '  '}{name}: {json.dumps(value, ensure_ascii=False)}\n")
-    return "".join(lines) or "[]\n"
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return "-"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, list | tuple):
-        return ",".join(_cell(item) for item in value)
-    if isinstance(value, dict):
-        return ",".join(f"{name}={_cell(item)}" for name, item in value.items())
-    return str(value)
-
-
-def _tsv_cell(value: Any) -> str:
-    return _cell(value).replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
-
-
-def _tsv(table: Table, headers: bool) -> str:
-    return "".join("\t".join([_tsv_cell(row.get(name)) for name in table.columns]) + "\n" for row in table.rows)
-
-
-def _csv_cell(text: str) -> str:
-    return '"' + text.replace('"', '""') + '"' if any(mark in text for mark in ',"\r\n') else text
-
-
-def _csv(table: Table, headers: bool) -> str:
-    names = [*table.columns, *table.wide]
-    lines: list[Iterable[str]] = [names] if headers else []
-    lines += [["" if row.get(name) is None else _cell(row[name]) for name in names] for row in table.rows]
-    return "".join(",".join(map(_csv_cell, line)) + "\r\n" for line in lines)
-
-
-def _width(text: str) -> int:
-    if text.isascii():
-        return len(text)
-    from rich.cells import cell_len
-
-    return cell_len(text)
+    write_text(json_text(value))
 
 
 def aligned(table: Table, wide: bool, headers: bool = True) -> str:
-    """The rows as columns of even width, every cell harmless to a terminal."""
-    names = [*table.columns, *(table.wide if wide else ())]
-    lines = [[safe(_cell(row.get(name))) for name in names] for row in table.rows]
-    if headers:
-        lines.insert(0, [name.replace("_", "-").upper() for name in names])
-    if not lines:
-        return ""
-    right = [all(isinstance(row.get(name), int | None) for row in table.rows) for name in names]
-    widths = [max(_width(line[place]) for line in lines) for place in range(len(names))]
+    """The rows for a person, every cell harmless to a terminal."""
+    from ev_cli.tabulated import aligned as lines_of
 
-    def padded(line: Sequence[str]) -> str:
-        cells = []
-        for text, width, to_right in zip(line, widths, right, strict=True):
-            space = " " * (width - _width(text))
-            cells.append(space + text if to_right else text + space)
-        return "  ".join(cells).rstrip()
+    return lines_of(table, wide, headers)
 
-    title = f"{table.title}\n" if table.title else ""
-    return title + "".join(f"{padded(line)}\n" for line in lines)
+
+def write_text(text: str) -> None:
+    write(encoded(text, encoding(sys.__stdout__)))

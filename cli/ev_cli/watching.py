@@ -49,7 +49,7 @@ def frame(shown: bytes, text: str) -> bytes:
     """One round as it takes the place of the one before; what does not fit on the terminal is cut off, or it would scroll."""
     lines = shown.split(b"\n")
     room = os.get_terminal_size(1).lines - 2
-    if len(lines) > room:
+    if 0 < room < len(lines):  # a terminal that does not know its size has none
         lines = [*lines[: room - 1], b"..."]
     title = f"{time.strftime('%H:%M:%S')}  every {text}, Ctrl-C ends\n".encode()
     return HOME_AND_CLEAR + title + b"\n".join(lines)

@@ -6,30 +6,13 @@ The pages of section 5 and 7 (ev-log, ev-config, ev-formats, ev-pipelines) are w
 from __future__ import annotations
 
 from ev import __version__
-from generate.tree import ROOT, Noun, Option, Verb, nouns
+from ev_cli.exits import ALWAYS, MEANINGS, WITH_ENGINE
+from generate.tree import ROOT, Noun, Option, Verb, is_example, nouns
 
 MANUAL = ROOT / "man"
 VERBS_OF_RECORDS = ("produce", "consume", "tail", "get", "trace", "redrive")
 """Commands of one word that have a page of their own."""
 
-EXIT_STATUS = (
-    ("0", "Done. For produce: every record was acknowledged."),
-    ("1", "Failed, or one of several failed."),
-    ("2", "The command line, the environment or the configuration does not say what to do."),
-    ("3", "No such topic, group or context."),
-    ("4", "Nobody answers, it took too long, or the port is taken."),
-    ("5", "Refused by authentication or authorisation."),
-    (
-        "6",
-        "A condition was not met: -n was not reached before --idle or --for, the engine does not run (server status), "
-        "damage was found (server verify).",
-    ),
-    ("7", "The handler gave up (consume -- CMD): nothing that it did not handle is committed."),
-    ("8", "Declined at the question."),
-    ("74", "The engine ended because a sync failed (server run)."),
-    ("126, 127", "The handler cannot be executed; is not there."),
-    ("130, 143, 141", "Ended by Ctrl-C; by SIGTERM or SIGHUP; because the reader of stdout has gone."),
-)
 ENVIRONMENT = (
     ("EV_BOOTSTRAP", "Addresses of the cluster to speak to, as -b."),
     ("EV_CONTEXT", "The context to speak to, as -C."),
@@ -40,6 +23,7 @@ ENVIRONMENT = (
     ("EV_AUTOSTART", "0 forbids to start the local engine on first use."),
     ("EV_LOG_SEGMENT_BYTES, ...", "Any setting of the engine, in capitals with underscores, when it is started."),
     ("NO_COLOR", "No colour, wherever stdout goes."),
+    ("FORCE_COLOR, CLICOLOR_FORCE", "Colour, even where stdout is no terminal."),
 )
 
 
@@ -48,8 +32,7 @@ def pages() -> dict[str, str]:
     tree = nouns()
     found = {"ev.1": _overview(tree)}
     for noun in tree:
-        if len(noun.verbs) > 1 or (noun.verbs[0].options and noun.name in VERBS_OF_RECORDS):
-            found[f"ev-{noun.name}.1"] = _page(noun)
+        found[f"ev-{noun.name}.1"] = _page(noun)
     return found
 
 
@@ -69,8 +52,8 @@ def _overview(tree: list[Noun]) -> str:
         for verb in noun.verbs:
             text += f".TP\n.B ev {' '.join([noun.name, verb.name]).strip()}\n{_roff(_first_line(verb.help))}\n"
     text += ".SH ENVIRONMENT\n" + "".join(f".TP\n.B {_roff(name)}\n{_roff(what)}\n" for name, what in ENVIRONMENT)
-    text += ".SH EXIT STATUS\n" + "".join(f".TP\n.B {status}\n{_roff(what)}\n" for status, what in EXIT_STATUS)
-    pages = [f"ev-{noun.name}" for noun in tree if len(noun.verbs) > 1 or noun.name in VERBS_OF_RECORDS]
+    text += ".SH EXIT STATUS\n" + "".join(f".TP\n.B {status}\n{_roff(what)}\n" for status, what in MEANINGS.items())
+    pages = [f"ev-{noun.name}" for noun in tree]
     others = [".BR ev-formats (7)", ".BR ev-pipelines (7)", ".BR ev-config (5)", ".BR ev-log (5)"]
     return text + ".SH SEE ALSO\n" + ",\n".join([*[f".BR {name} (1)" for name in pages], *others]) + "\n"
 
@@ -78,13 +61,24 @@ def _overview(tree: list[Noun]) -> str:
 def _page(noun: Noun) -> str:
     text = _title(f"ev-{noun.name}") + f".SH NAME\nev\\-{noun.name} \\- {_roff(noun.summary[0].lower() + noun.summary[1:].rstrip('.'))}\n"
     text += ".SH SYNOPSIS\n" + ".br\n".join(_synopsis(noun, verb) for verb in noun.verbs)
-    if len(noun.verbs) == 1:
+    if not noun.verbs[0].name:
         text += f".SH DESCRIPTION\n{_paragraphs(noun.verbs[0].help)}" + _options(noun.verbs[0], ".SH")
     else:
         text += ".SH COMMANDS\n"
         for verb in noun.verbs:
             text += f".SS ev {noun.name} {verb.name}\n{_paragraphs(verb.help)}" + _options(verb, ".PP\n")
-    return text + ".SH EXIT STATUS\nSee\n.BR ev (1).\n.SH SEE ALSO\n.BR ev (1),\n.BR ev-formats (7),\n.BR ev-pipelines (7)\n"
+    return text + _exits(noun) + ".SH SEE ALSO\n.BR ev (1),\n.BR ev-formats (7),\n.BR ev-pipelines (7)\n"
+
+
+def _exits(noun: Noun) -> str:
+    """Those that any of its verbs may end with beside the usual ones."""
+    special = sorted({code for verb in noun.verbs for code in verb.exits} - {*ALWAYS, *WITH_ENGINE})
+    text = ".SH EXIT STATUS\nSee\n.BR ev (1)" + ".\n"
+    for code in special:
+        who = [verb.name for verb in noun.verbs if code in verb.exits]
+        of = f" ({', '.join(who)})" if noun.verbs[0].name else ""
+        text += f".TP\n.B {code}\n{_roff(MEANINGS[code] + of)}\n"
+    return text
 
 
 def _synopsis(noun: Noun, verb: Verb) -> str:
@@ -117,8 +111,7 @@ def _paragraphs(text: str) -> str:
     found = []
     for paragraph in text.split("\n\n"):
         words = " ".join(paragraph.split())
-        is_example = words.startswith("ev ") or " | ev " in words
-        found.append(f".PP\n.RS 4\n\\fB{_roff(words)}\\fR\n.RE\n" if is_example else f".PP\n{_roff(words)}\n")
+        found.append(f".PP\n.RS 4\n\\fB{_roff(words)}\\fR\n.RE\n" if is_example(words) else f".PP\n{_roff(words)}\n")
     return "".join(found)
 
 
@@ -133,5 +126,9 @@ def _roff(text: str) -> str:
 
 
 if __name__ == "__main__":
-    for file_name, page in pages().items():
+    written = pages()
+    for stale in MANUAL.glob("*.1"):
+        if stale.name not in written:
+            stale.unlink()
+    for file_name, page in written.items():
         (MANUAL / file_name).write_text(page)

@@ -10,7 +10,7 @@ from ev.wire.compiler import source_lines
 from ev.wire.messages.consumer_protocol import ConsumerProtocolAssignment, ConsumerProtocolSubscription
 
 READY = {
-    "Produce": 11,
+    "Produce": 12,
     "Fetch": 18,
     "ListOffsets": 11,
     "Metadata": 13,
@@ -21,10 +21,13 @@ READY = {
     "Heartbeat": 4,
     "SyncGroup": 5,
     "LeaveGroup": 5,
+    "ConsumerGroupHeartbeat": 1,
     "ApiVersions": 3,
     "InitProducerId": 5,
+    "ListGroups": 5,
+    "DescribeConfigs": 4,
 }
-"""The versions that ev's client and an engine of the same release agree on. tests/wire/test_ready.py says which are missing."""
+"""The versions that ev's client and an engine of the same release agree on. tests/cli/test_start.py says when a command needs others."""
 
 PROTOCOL_VERSION = 3
 """Of the consumer protocol: what ev's consumers say to each other."""

@@ -145,9 +145,10 @@ def many_connections(directory: pathlib.Path, count: int) -> Iterator[Figure]:
 
 
 def commands(ev: Peer, rounds: int) -> Iterator[Figure]:
-    """What a person waits for: `ev --version`, and one record with the engine up; bare Python and kcat beside them."""
+    """What a person waits for: `ev --version`, one record and one list with the engine up; bare Python and kcat beside them."""
     version = Figure("ev --version", "ms", 80, 20, at_least=False)
-    shot = Figure("echo x | ev produce t, engine up", "ms", 120, 25, at_least=False)
+    shot = Figure("echo x | ev produce t, engine up", "ms", 45, 25, at_least=False)
+    listing = Figure("ev topic list, engine up", "ms", 60, 35, at_least=False)
     create_topic(ev, "shot")
 
     def timed(figure: Figure, who: str, command: list[str]) -> None:
@@ -157,7 +158,10 @@ def commands(ev: Peer, rounds: int) -> Iterator[Figure]:
 
     bare = [sys.executable, "-c", "pass"]
     produce = ev_command("produce", "shot", "-b", ev.address)
+    topics = ev_command("topic", "list", "-b", ev.address)
     kcat = ["kcat", "-b", ev.address, "-P", "-t", "shot"]
+    kcat_list = ["kcat", "-b", ev.address, "-L"]
     in_turn(rounds, lambda: timed(version, "ev", ev_command("--version")), lambda: timed(version, "python3 -c pass", bare))
     in_turn(rounds, lambda: timed(shot, "ev", produce), lambda: timed(shot, "kcat", kcat))
-    yield from (version, shot)
+    in_turn(rounds, lambda: timed(listing, "ev", topics), lambda: timed(listing, "kcat", kcat_list))
+    yield from (version, shot, listing)

@@ -25,7 +25,18 @@ from itertools import chain
 TOP = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:1] = [str(TOP / name) for name in ("tests", "engine", "cli")]
 
-from bench import groups, lifecycle, records_out, security, small_requests, throughput, transactions, verification, whole_broker
+from bench import (
+    groups,
+    lifecycle,
+    python_clients,
+    records_out,
+    security,
+    small_requests,
+    throughput,
+    transactions,
+    verification,
+    whole_broker,
+)
 from bench.figure import Figure
 from bench.peers import EvPeer, KafkaPeer, compiled_load
 
@@ -42,6 +53,7 @@ GROUPS = (
     "cold-reader",
     "compaction",
     "groups",
+    "python-api",
     "cold-start",
     "idle",
     "unclean-start",
@@ -90,7 +102,16 @@ class Run:
         """The rows of one group. Peers that are not part of it do not run meanwhile."""
         if group in ("security", "cold-reader", "compaction", "cold-start", "idle", "unclean-start", "connections", "verify"):
             self.close()
-        if not self.has_kcat and group not in ("requests", "end-to-end", "partitions", "groups", "compaction", "connections", "verify"):
+        if not self.has_kcat and group not in (
+            "requests",
+            "end-to-end",
+            "partitions",
+            "groups",
+            "python-api",
+            "compaction",
+            "connections",
+            "verify",
+        ):
             self.left_out.append(f"{group}: kcat is missing")
             return
         if self.load is None and group == "requests":
@@ -116,6 +137,9 @@ class Run:
             "cold-reader": lambda: whole_broker.cold_reader(place, (1 << 28) if quick else (1 << 31), 2 * seconds, self.rounds),
             "compaction": lambda: whole_broker.compaction(place, 1 << (27 if quick else 30), 1_000_000 // (8 if quick else 1), 2 * seconds),
             "groups": lambda: groups.groups(self.ev, self.kafka, self.rounds, 3 * seconds),
+            "python-api": lambda: python_clients.python_clients(
+                [self.ev] + ([self.kafka] if self.kafka else []), 200_000 if quick else 1_000_000, self.rounds
+            ),
             "cold-start": lambda: lifecycle.cold_start(place, self.has_kafka, self.rounds),
             "idle": lambda: lifecycle.idle(place, 3 if quick else 10, self.rounds),
             "unclean-start": lambda: lifecycle.unclean_start(place, 1 if quick else 20, self.rounds),

@@ -20,7 +20,7 @@ def ev(tmp_path: pathlib.Path) -> Iterator[CommandLine]:
     command_line.close()
 
 
-@pytest.fixture(scope="module", params=["ev", pytest.param("kafka", marks=pytest.mark.java)])
+@pytest.fixture(scope="module", params=["ev", pytest.param("kafka", marks=[pytest.mark.java, pytest.mark.slow])])
 def anywhere(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
     """The command line on a local engine, and on Apache Kafka: the same commands, and the same they say. Tests share the cluster."""
     command_line = CommandLine(tmp_path_factory.mktemp("anywhere"))

@@ -60,6 +60,18 @@ def test_rights_are_added_listed_and_removed(ours: Guarded) -> None:
     assert {row[3] for row in ours.listed()} == {"group", "cluster"}
 
 
+def test_what_was_added_or_removed_is_taken_back(ours: Guarded) -> None:
+    """ev undo removes what was added, and only that; it brings back what was removed."""
+    ours("acl", "add", "--principal", "a", "--operation", "read", "-t", "t")
+    ours("acl", "add", "--principal", "a", "--operation", "read,write", "-t", "t")
+    assert len(ours.listed()) == 2
+    ours("undo", "-y")
+    assert [row[2] for row in ours.listed()] == ["read"]
+    ours("acl", "remove", "-t", "t", "-y")
+    ours("undo", "-y")
+    assert [row[2] for row in ours.listed()] == ["read"]
+
+
 def test_what_is_not_said_right_is_a_sentence(ours: Guarded) -> None:
     """And a status: 2 for the command line, 3 where there is nothing, and nothing is removed without a yes."""
     assert "--operation is missing" in ours("acl", "add", "--principal", "a", "-t", "t", status=2).err

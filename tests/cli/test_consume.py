@@ -183,6 +183,21 @@ def test_where_a_group_begins(ten: CommandLine) -> None:
     assert ten("consume", "t", "-g", "g", "-o", "stored", "-n", "1").out == numbers(3, 3)
 
 
+def test_a_group_of_the_new_protocol(ten: CommandLine) -> None:
+    """-X group.protocol=consumer: the same rules, but the broker assigns, and finds what matches -r, also topics that come later."""
+    new = ("-X", "group.protocol=consumer")
+    assert ten("consume", "t", "-g", "g", *new, "-n", "3").out == numbers(1, 3)
+    assert committed(ten, "g") == {"t/0": 3}
+    assert ten("consume", "t", "-g", "g", *new, "--balancer", "range", "-e").out == numbers(4, 10)
+    reader = ten.start("consume", "-r", "t[0-9]?", "-g", "pattern", *new)
+    reader.wait_for(b"10\n")
+    ten("produce", "t2", data=b"later\n")
+    reader.wait_for(b"later\n")
+    assert "uniform" in ten("consume", "t", "-g", "g", *new, "--balancer", "sticky", status=2).err
+    assert "classic or consumer" in ten("consume", "t", "-g", "g", "-X", "group.protocol=newest", status=2).err
+    assert "group.consumer.session.timeout.ms" in ten("consume", "t", "-g", "g", *new, "-X", "session.timeout.ms=6000", status=2).err
+
+
 def test_commit_modes(ten: CommandLine) -> None:
     """none leaves the group as it was, end commits once."""
     ten("consume", "t", "-g", "g", "-n", "3", "--commit", "none")

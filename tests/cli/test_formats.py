@@ -14,10 +14,11 @@ from ev.client.fetched import FetchedBatch
 from ev.wire.records import encode_batch, read_header
 from ev_cli.failures import Failure, UsageFailure
 from ev_cli.formats import FormatRenderer, LengthPrefixedRenderer, Renderer, Verb, lex, unescape
+from ev_cli.json_in import JsonShaper
 from ev_cli.json_out import JsonRenderer
 from ev_cli.lines import KeyedShaper, LineSplitter, NullShaper, WholeSplitter
 from ev_cli.pretty import PrettyRenderer
-from ev_cli.records_in import JsonShaper, header, splitter_and_shaper
+from ev_cli.records_in import header, splitter_and_shaper
 from support.fetched import fetched
 
 Headers = Sequence[tuple[str, bytes | None]]

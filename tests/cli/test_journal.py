@@ -63,7 +63,8 @@ def test_a_change_is_written_before_it_is_made(state: pathlib.Path) -> None:
     assert one.said == ["`ev undo 1` takes it back"]
     note(change("2", "2"))
     note(change("2", "3"), outcomes=[Outcome("t", KafkaError(40))])
-    assert [(found.number, found.after) for found in journal.changes()] == [(1, {"k": "2"})]
+    note(change("2", "4"))
+    assert [(found.number, found.after["k"]) for found in journal.changes()] == [(1, "2"), (3, "4")]
 
 
 def test_a_line_that_a_crash_cut_off_harms_nothing(state: pathlib.Path) -> None:

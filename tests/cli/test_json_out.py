@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from ev_cli.failures import Failure, UsageFailure
+from ev_cli.json_in import JsonShaper
 from ev_cli.json_out import JsonRenderer, embedded, fields_of
-from ev_cli.records_in import JsonShaper
 from ev_cli.running import Options
 from ev_cli.serdes import serde_of, serdes_of
 from support.fetched import Headers, fetched

@@ -1,15 +1,11 @@
-"""The manual pages and completions are those of the command tree."""
+"""The manual pages are those of the command tree, and `ev man` shows them."""
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-
-import pytest
-
 from ev_cli.formats import VERBS
-from generate import completions, manual
+from generate import manual
 from generate.tree import nouns
+from support.command_line import CommandLine
 from support.engine import ROOT
 
 
@@ -20,11 +16,6 @@ def test_the_pages_are_those_of_the_tree() -> None:
     assert sorted(there) == sorted(wanted)
     for name, page in wanted.items():
         assert there[name] == page, f"{name} is stale: run python -m generate.manual"
-
-
-def test_the_completion_is_that_of_the_tree() -> None:
-    """Whoever changes a command runs `python -m generate.completions`."""
-    assert completions.BASH.read_text() == completions.bash(), "ev.bash is stale: run python -m generate.completions"
 
 
 def test_every_verb_of_a_format_is_in_the_manual() -> None:
@@ -42,26 +33,18 @@ def test_every_option_says_what_it_is_for() -> None:
             assert all(argument.help for argument in verb.arguments), (noun.name, verb.name)
 
 
-@pytest.mark.parametrize(
-    ("line", "found"),
-    [
-        ("ev gr", "group groups"),
-        ("ev topic ", "list describe create alter delete clone apply"),
-        ("ev topic des", "describe"),
-        ("ev topics del", "delete"),
-        ("ev -b localhost:9092 group l", "list lag"),
-        ("ev consume --exit", "--exit-at-end"),
-        ("ev consume payments --comm", "--commit"),
-        ("ev server st", "start stop status"),
-        ("ev --ver", "--version"),
-    ],
-)
-def test_tab_in_bash(line: str, found: str) -> None:
-    """Without starting Python."""
-    if shutil.which("bash") is None:
-        pytest.skip("bash is missing")
-    words = line.split(" ")
-    typed = " ".join(word or '""' for word in words)
-    script = f'source "{completions.BASH}"; COMP_WORDS=({typed}); COMP_CWORD={len(words) - 1}; _ev; echo "${{COMPREPLY[*]}}"'
-    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True, timeout=30)
-    assert done.stdout.strip() == found
+def test_every_command_has_a_page(ev: CommandLine) -> None:
+    """`ev man` finds it by the words that a person types, aliases and verbs too; as text where nobody looks."""
+    for noun in nouns():
+        for verb in noun.verbs:
+            page = ev("man", noun.name, *([verb.name] if verb.name else [])).out.decode()
+            assert f"ev {noun.name} {verb.name}".strip() in page
+    assert ev("man").lines[0] == "NAME"
+    assert ev("man", "topics", "ls").out == ev("man", "topic").out
+    assert "drained" in ev("man", "pipelines").out.decode() or "pipe" in ev("man", "pipelines").out.decode()
+    assert not ev.data_dir.exists()
+
+
+def test_a_page_that_is_not_there(ev: CommandLine) -> None:
+    """Is exit status 3 with the nearest."""
+    assert "'topic'" in ev("man", "topik", status=3).err

@@ -59,11 +59,45 @@ def test_the_version_costs_no_imports(ev: CommandLine) -> None:
     assert not imported_by(ev, "version") & {*HEAVY, "ev.client", "ev_cli.session"}
 
 
-@pytest.mark.parametrize("arguments", [("produce", "t"), ("consume", "t", "-e"), ("consume", "t", "-e", "-f", "%o %v\\n")])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("produce", "t"),
+        ("produce", "t", "-K", ":", "-z", "lz4"),
+        ("consume", "t", "-e"),
+        ("consume", "t", "-e", "-g", "g"),
+        ("consume", "t", "-e", "-f", "%o %v\\n"),
+        ("topic", "list"),
+        ("topic", "list", "-o", "table"),
+        ("topic", "list", "-o", "csv"),
+        ("topic", "describe", "t"),
+        ("topic", "create", "t", "--if-not-exists"),
+        ("group", "list"),
+        ("topic", "list", "--color", "never", "--timeout", "5s"),
+    ],
+    ids=" ".join,
+)
 def test_the_hot_verbs_import_nothing_heavy(ev: CommandLine, arguments: tuple[str, ...]) -> None:
-    """With the engine up, `ev produce` and `ev consume` need neither Typer nor Rich, asyncio, json, re or enum."""
+    """With the engine up, the verbs of every day need neither Typer nor Rich, asyncio, json, re or enum."""
     ev("produce", "t", data=b"x\n")
-    assert not imported_by(ev, *arguments, data=b"y\n") & set(HEAVY)
+    assert not imported_by(ev, *arguments, data=b"y:z\n") & set(HEAVY)
+
+
+@pytest.mark.parametrize(
+    "arguments", [("produce", "t"), ("consume", "t", "-e"), ("topic", "list", "-o", "wide"), ("group", "list")], ids=" ".join
+)
+def test_the_hot_verbs_compile_no_messages(ev: CommandLine, arguments: tuple[str, ...]) -> None:
+    """What they and an engine of the same release say to each other is compiled beforehand (READY in engine/codegen/ready.py)."""
+    ev("produce", "t", data=b"x\n")
+    assert "ev.wire.compiler" not in imported_by(ev, *arguments, data=b"y\n")
+
+
+def test_the_help_for_programs_costs_an_ordinary_start_nothing(ev: CommandLine) -> None:
+    """Nor do the manual, the completions, progress or colour."""
+    ev("produce", "t", data=b"x\n")
+    extra = {f"ev_cli.{name}" for name in ("tree", "help_json", "exits", "packaged", "manual_text", "progress", "units", "app", "options")}
+    assert not imported_by(ev, "produce", "t", data=b"y\n") & extra
+    assert not imported_by(ev, "topic", "list") & extra
 
 
 @pytest.mark.parametrize(

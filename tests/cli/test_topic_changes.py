@@ -15,10 +15,10 @@ def topic(anywhere: CommandLine, name: str) -> str:
     """A topic of two partitions; ten records in the first of them, with keys, an hour apart."""
     anywhere("topic", "create", name, "-p", "2", "-c", "retention.ms=-1", "--wait")
     lines = [
-        json.dumps({"key": f"k{number % 3}", "value": "x" * number, "partition": 0, "timestamp": 1_700_000_000_000 + number * 3_600_000})
+        json.dumps({"key": f"k{number % 3}", "value": "x" * number, "timestamp": 1_700_000_000_000 + number * 3_600_000})
         for number in range(10)
     ]
-    anywhere("produce", name, "-J", data="\n".join(lines).encode())
+    anywhere("produce", name, "-J", "-p", "0", data="\n".join(lines).encode())
     return name
 
 
@@ -49,8 +49,7 @@ def test_a_topic_like_another(anywhere: CommandLine, topic: str) -> None:
     described = ev.json("topic", "describe", f"{topic}-like")
     assert (len(described["partitions"]), described["config"]) == (2, {"max.message.bytes": "2000", "retention.ms": "-1"})
     ev("topic", "clone", topic, f"{topic}-clone")
-    cloned = ev.json("topic", "describe", f"{topic}-clone")
-    assert (len(cloned["partitions"]), cloned["config"]) == (2, {"retention.ms": "-1"})
+    assert ev.json("topic", "diff", topic, f"{topic}-clone", "--config") == []
     assert "'" + topic + "'" in ev("topic", "clone", topic[:-1], "x", status=3).err
 
 
@@ -88,9 +87,88 @@ def test_topics_are_what_a_file_declares(anywhere: CommandLine, topic: str, tmp_
     assert "'parts'" in ev("topic", "apply", str(file), status=1).err
 
 
+def test_records_are_counted(anywhere: CommandLine, topic: str) -> None:
+    """By offsets or by reading; apart by partition, key or hour; between two times."""
+    ev = anywhere
+    assert ev("topic", "count", topic).out == f"{topic}\t10\n".encode()
+    assert ev("topic", "count", topic, "--exact", "--by", "partition").lines == [f"{topic}\t0\t10", f"{topic}\t1\t0"]
+    assert [(row["key"], row["records"]) for row in ev.json("topic", "count", topic, "--by", "key")] == [("k0", 4), ("k1", 3), ("k2", 3)]
+    by_hour = ev.json("topic", "count", topic, "--by", "hour", "--since", "1700000000000", "--until", "1700007200000")
+    assert [(row["timestamp"] % 3_600_000, row["records"]) for row in by_hour] == [(0, 1), (0, 1)]
+    offsets = ev.json("topic", "offsets", topic, "--at", "1700003600000", "-p", "0")
+    assert [(row["offset"], row["timestamp"]) for row in offsets] == [(1, 1_700_003_600_000)]
+    assert [row["offset"] for row in ev.json("topic", "offsets", topic)] == [10, 0]
+
+
+def test_records_are_described(anywhere: CommandLine, topic: str) -> None:
+    """Sizes, keys, times, spread."""
+    found = anywhere.json("topic", "analyze", topic)
+    assert (found["records"], found["bytes"], found["distinct_keys"], found["tombstones"], found["skew"]) == (10, 65, 3, 0, 2.0)
+    assert (found["sizes"]["p50"], found["sizes"]["max"]) == (6, 11)
+    assert found["last_timestamp"] - found["first_timestamp"] == 9 * 3_600_000
+    assert "keys     3 different" in anywhere("topic", "analyze", topic, "-o", "table").out.decode()
+
+
+def test_records_are_deleted_after_a_warning(anywhere: CommandLine, topic: str) -> None:
+    """It says beforehand that nothing brings them back."""
+    ev = anywhere
+    assert "nothing brings them back" in ev("topic", "trim", topic, "-o", "3", status=2).err
+    (row, _) = ev.json("topic", "trim", topic, "-o", "@1700010800000", "--dry-run")
+    assert (row["new_start"], row["records"]) == (3, 3)
+    ev("topic", "trim", topic, "-o", "3", "-p", "0", "-y")
+    assert [row["offset"] for row in ev.json("topic", "offsets", topic, "--at", "start")] == [3, 0]
+    assert "no partition reaches offset 11" in ev("topic", "trim", topic, "-o", "11", "-y", status=1).err
+    assert "7 records" in ev("topic", "empty", topic, status=2).err
+    ev("topic", "empty", topic, "-y")
+    assert ev("topic", "count", topic).out == f"{topic}\t0\n".encode()
+    assert "nothing to delete" in ev("topic", "empty", topic, "-y").err
+
+
+def test_a_topic_in_a_file_and_back(anywhere: CommandLine, topic: str, tmp_path: pathlib.Path) -> None:
+    """Keys, values, nulls, headers, timestamps and settings; part of the time too. A damaged file loads nothing."""
+    ev = anywhere
+    strange = '{"key":null,"value":null,"headers":[["h",null],["h","2"]],"timestamp":5}\n'
+    ev("produce", topic, "-J", "-p", "1", data=(strange + '{"key_b64":"/w==","value_b64":"AP8=","timestamp":6}\n').encode())
+    file = tmp_path / "all.evdump"
+    ev("topic", "dump", topic, "-O", str(file))
+    assert "is there already" in ev("topic", "dump", topic, "-O", str(file), status=1).err
+    copy = f"{topic}-copy"
+    assert "loaded 12 records" in ev("topic", "load", str(file), copy, "--create").err
+    assert ev.json("topic", "diff", topic, copy) == []
+    original, loaded = (ev("consume", one, "-e", "-J", "-p", "1").out for one in (topic, copy))
+    assert loaded.replace(copy.encode(), topic.encode()) == original
+    ev("produce", copy, "-p", "1", data=b"more\n")
+    (difference,) = ev.json("topic", "diff", topic, copy, "--records", status=6)
+    assert (difference["what"], difference["left"]) == ("records of partition 1", None)
+    part = tmp_path / "part.evdump"
+    ev("topic", "dump", topic, "-O", str(part), "--since", "1700010800000", "--until", "1700021600000", "-z", "none")
+    ev("topic", "load", str(part), f"{topic}-part", "--create")
+    assert ev("consume", f"{topic}-part", "-e", "-f", "%k %T\\n").lines == ["k0 1700010800000", "k1 1700014400000", "k2 1700018000000"]
+    whole = file.read_bytes()
+    for damaged, said in ((whole[:-5], "cut off"), (whole[:200] + b"?" + whole[201:], "damaged"), (b"x", "no dump")):
+        part.write_bytes(damaged)
+        assert said in ev("topic", "load", str(part), f"{topic}-never", "--create", status=1).err
+    ev("topic", "describe", f"{topic}-never", status=3)
+
+
 def test_what_ails_is_found(anywhere: CommandLine, topic: str) -> None:
     """Filters show only partitions that have it: here none."""
     assert anywhere("topic", "describe", "--under-replicated", "--unavailable", "--json").out == b"[]\n"
     described = anywhere.json("topic", "list", topic)[0]
     assert (described["records"], described["retention_ms"]) == (10, -1)
-    assert anywhere("topic", "list", topic, "--sort", "records", "-o", "name").lines == [topic]
+    assert described["size"] > 65
+    assert anywhere("topic", "list", topic, "--sort", "size", "-o", "name").lines == [topic]
+
+
+def test_settings_and_quotas_are_taken_back(anywhere: CommandLine, topic: str) -> None:
+    """What ev config and ev quota change, as what ev topic alter does."""
+    ev = anywhere
+    ev("config", "set", f"topic/{topic}", "retention.ms=7", "-q")
+    ev("undo", "-y")
+    assert ev.json("topic", "describe", topic)["config"] == {"retention.ms": "-1"}
+    ev("quota", "set", "--user", topic, "producer_byte_rate=1000", "-q")
+    ev("quota", "set", "--user", topic, "producer_byte_rate=2000", "request_percentage=50", "-q")
+    ev("undo", "-y")
+    assert [(row["quota"], row["value"]) for row in ev.json("quota", "list", "--user", topic)] == [("producer_byte_rate", 1000)]
+    ev("undo", "-y")
+    assert ev.json("quota", "list", "--user", topic) == []

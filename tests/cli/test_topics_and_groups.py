@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import signal
 
 import pytest
 
@@ -155,5 +156,19 @@ def test_a_terminal_gets_a_table(shop: CommandLine) -> None:
         assert terminal.wait() == 0
         assert "GROUP" in terminal.seen
         assert "\\x1b[31mred" in terminal.seen
+    finally:
+        terminal.close()
+
+
+def test_a_terminal_is_drawn_anew_while_it_is_watched(shop: CommandLine) -> None:
+    """Each round in the place of the one before, until Ctrl-C, which is exit 130."""
+    terminal = shop.terminal("groups", "--watch", "100ms")
+    try:
+        terminal.wait_for("billing")
+        assert "\x1b[H\x1b[J" in terminal.seen
+        terminal.seen = ""
+        terminal.wait_for("billing")
+        terminal.process.send_signal(signal.SIGINT)
+        assert terminal.wait() == 130
     finally:
         terminal.close()

@@ -126,6 +126,24 @@ def test_the_bytes_are_those_of_kafkas_java_client() -> None:
     )
 
 
+def test_notes_of_what_a_sticky_member_had_are_those_of_kafkas_java_client() -> None:
+    """StickyAssignor's user data, by its schema; the oldest have no generation, and what does not parse is as good as nothing."""
+    notes = bytes.fromhex("000000010002743000000002000000010000000200000003")
+    assert ASSIGNORS["sticky"].notes([("t0", 1), ("t0", 2)], 3) == notes
+    assert ASSIGNORS["sticky"].notes([], -1) is None
+    assert ASSIGNORS["range"].notes([("t0", 1)], 3) is None
+    for data, owned, generation in (
+        (notes, [("t0", 1), ("t0", 2)], 3),
+        (notes[:-4], [("t0", 1), ("t0", 2)], -1),
+        (notes[:-5], [], -1),
+        (None, [], -1),
+        (b"\xff" * 30, [], -1),
+    ):
+        member = Subscription(["t0"], user_data=data)
+        ASSIGNORS["sticky"].read_notes([member])
+        assert (member.owned, member.generation) == (owned, generation)
+
+
 def test_what_was_encoded_is_read_back() -> None:
     """Owned partitions, generation and rack survive the round trip."""
     sent = Subscription(["b", "a"], owned=[("a", 4), ("a", 2)], generation=7, rack="r1", user_data=b"\x00u")

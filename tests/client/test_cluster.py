@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
+import threading
 
 import pytest
 
 from ev.client.cluster import Backoff, Cluster, parse_bootstrap
+from ev.client.coordinator import Coordinator
 from ev.client.security import Sasl, Security
 from ev.errors import AuthenticationError, ErrorCode, KafkaError, SettingError, TimedOutError, UnknownTopicError, UnreachableError
 from ev.wire.messages.k03_metadata import MetadataResponse, MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic
@@ -15,7 +17,7 @@ from ev.wire.messages.k17_sasl_handshake import SaslHandshakeResponse
 from ev.wire.messages.k22_init_producer_id import InitProducerIdRequest
 from ev.wire.messages.k36_sasl_authenticate import SaslAuthenticateResponse
 from support.ports import free_port
-from support.scripted_broker import CLOSE, SILENT, ScriptedCluster
+from support.scripted_broker import CLOSE, SILENT, Call, ScriptedCluster
 
 
 def test_addresses_are_read_as_kafka_writes_them() -> None:
@@ -132,6 +134,29 @@ def test_an_unknown_topic_is_waited_for_and_then_named() -> None:
         cluster.close()
 
 
+def test_who_is_late_to_hear_of_a_topic_does_not_have_the_last_word() -> None:
+    """Created a moment ago: the broker at hand does not know it yet, another one does. One that nobody knows is named at once."""
+    with ScriptedCluster(nodes=3, topics={"t": 3}) as scripted:
+        late = {1, 2}
+
+        def answer(call: Call) -> MetadataResponse | None:
+            found: MetadataResponse = scripted.answer(call)
+            for row in found.topics:
+                if call.node in late:
+                    row.error_code, row.partitions = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, []
+            return found
+
+        scripted.script(3, answer, keep=True)
+        cluster = Cluster(scripted.bootstrap, retry_backoff_ms=10)
+        assert list(cluster.topic("t", timeout_ms=0).partitions) == [0, 1, 2]
+        late.add(3)
+        with pytest.raises(UnknownTopicError):
+            cluster.topic("u", timeout_ms=0)
+        asked = [call.node for call in scripted.calls(3) if [row.name for row in call.request.topics] == ["u"]]
+        assert len(asked) == len(set(asked)) == 3
+        cluster.close()
+
+
 def test_creating_topics_is_asked_for_explicitly() -> None:
     """Who only looks must not create."""
     with ScriptedCluster(topics={"t": 1}) as scripted:
@@ -206,6 +231,43 @@ def test_a_coordinator_is_found_once_and_waited_for() -> None:
         scripted.script(10, lambda call: FindCoordinatorResponse(error_code=ErrorCode.GROUP_AUTHORIZATION_FAILED))
         with pytest.raises(KafkaError, match="GROUP_AUTHORIZATION_FAILED"):
             cluster.coordinator("other")
+        cluster.close()
+
+
+def test_a_groups_coordinator_is_looked_for_with_pauses_however_often_it_is_wanted() -> None:
+    """Who polls in small steps asks no more often than who waits; what does not pass is raised at once."""
+    with ScriptedCluster() as scripted:
+        cluster = Cluster(scripted.bootstrap, retry_backoff_ms=50)
+        coordinator = Coordinator(cluster, "g", dedicated=False)
+        scripted.script(10, lambda call: FindCoordinatorResponse(error_code=ErrorCode.COORDINATOR_NOT_AVAILABLE, node_id=-1), keep=True)
+        until_ms = cluster.now_ms() + 400
+        while cluster.now_ms() < until_ms:
+            assert coordinator.find_or_wait(5) is None
+        assert 2 <= len(scripted.calls(10)) <= 5
+        with pytest.raises(KafkaError, match="COORDINATOR_NOT_AVAILABLE"):
+            coordinator.find(600)
+        scripted.unscript(10)
+        assert coordinator.find(10_000) == 1
+        coordinator.forget()
+        scripted.script(10, lambda call: FindCoordinatorResponse(error_code=ErrorCode.GROUP_AUTHORIZATION_FAILED))
+        with pytest.raises(KafkaError, match="GROUP_AUTHORIZATION_FAILED"):
+            coordinator.find_or_wait(10_000)
+        cluster.close()
+
+
+def test_a_broker_that_hangs_keeps_nobody_from_looking_for_a_coordinator() -> None:
+    """It takes no longer than it may; the answer is taken in whenever it comes."""
+    with ScriptedCluster() as scripted:
+        cluster = Cluster(scripted.bootstrap)
+        coordinator = Coordinator(cluster, "g", dedicated=False)
+        hung = threading.Event()
+        scripted.script(10, lambda call: None if hung.wait(10) else SILENT)
+        started_ms = cluster.now_ms()
+        assert coordinator.find_or_wait(50) is None
+        assert cluster.now_ms() - started_ms < 5_000
+        hung.set()
+        assert coordinator.find(10_000) == 1
+        assert len(scripted.calls(10)) == 1
         cluster.close()
 
 

@@ -182,6 +182,32 @@ def test_many_partitions_are_all_read(make_topic: MakeTopic, make_consumer: Make
         assert [row[2] for row in rows if row[1] == partition] == list(range(200))
 
 
+def test_in_a_session_partitions_come_and_go(make_topic: MakeTopic, make_consumer: MakeConsumer, produce: Send) -> None:
+    """The broker remembers what is read: what is paused is not, what is resumed is, and after a seek the old place is forgotten."""
+    topic = make_topic(10)
+    places = [(topic, index) for index in range(10)]
+    consumer = make_consumer()
+    consumer.assign(places)
+
+    def all_get(values: int, readable: int) -> None:
+        for index in range(10):
+            produce(topic, *[b"x"] * values, partition=index)
+        assert len(read(consumer, values * readable)) == values * readable
+
+    all_get(3, 10)
+    all_get(1, 10)
+    (session,) = consumer._requests.sessions.values()
+    identity = session.id
+    assert identity != 0
+    consumer.pause(*places[:4])
+    all_get(2, 6)
+    consumer.resume(*places[:4])
+    assert len(read(consumer, 8)) == 8
+    consumer.seek(places[9], 0)
+    assert [row[2] for row in read(consumer, 6)] == list(range(6))
+    assert (session.id, session.epoch > 3) == (identity, True)
+
+
 def test_an_idle_partition_does_not_slow_a_busy_one_down(make_topic: MakeTopic, make_consumer: MakeConsumer, produce: Send) -> None:
     """While records of one wait to be taken, the other is not long-polled alone: the busy one would have to wait behind that."""
     topic = make_topic(2)

@@ -39,6 +39,7 @@ class Conversation:
 
     def __init__(self, offset: int = 0, **options: object) -> None:
         options.setdefault("check_crcs", False)
+        options.setdefault("backoff", lambda failures: 100 << failures)
         self.positions = Positions()
         self.positions.assign([("t", 0)])
         self.position = self.positions["t", 0]
@@ -206,7 +207,7 @@ def test_small_bites_leave_the_rest_for_later_and_ask_for_nothing_new() -> None:
 
 def test_bytes_that_are_no_batch_are_reported_and_asked_for_again() -> None:
     """A length that cannot be: the error names the place, and the partition does not hang."""
-    talk = Conversation(backoff_ms=100)
+    talk = Conversation()
     talk.ask()
     talk.answer(bytes(70))
     assert "t/0@0" in str(talk.fetcher.failures.pop())
@@ -246,7 +247,7 @@ def test_an_offset_out_of_range_waits_for_the_policy() -> None:
 )
 def test_a_leader_that_moved_makes_the_metadata_stale_and_the_partition_wait(code: int) -> None:
     """Nothing is raised, nothing is lost; the partition is asked for again after a pause."""
-    talk = Conversation(backoff_ms=100)
+    talk = Conversation()
     talk.ask()
     talk.answer(error_code=code, now_ms=1000)
     assert talk.fetcher.metadata_is_stale
@@ -268,12 +269,28 @@ def test_an_error_that_does_not_pass_is_raised_with_its_place() -> None:
 
 def test_a_connection_that_broke_loses_nothing() -> None:
     """The same offset is asked for again."""
-    talk = Conversation(backoff_ms=100)
+    talk = Conversation()
     talk.ask()
     talk.fetcher.unanswered(talk.asked, 0)
     assert talk.fetcher.metadata_is_stale
     assert talk.position.readable(100)
     assert talk.read(batch(0, b"a")) == [(0, b"a")]
+
+
+def test_a_partition_that_keeps_failing_is_asked_for_less_and_less_often() -> None:
+    """Each pause is twice the one before, until an answer comes; then the first one is short again."""
+    talk = Conversation()
+    now_ms = 0
+    for pause_ms in (100, 200, 400):
+        talk.ask()
+        talk.answer(error_code=ErrorCode.NOT_LEADER_OR_FOLLOWER, now_ms=now_ms)
+        assert not talk.position.readable(now_ms + pause_ms - 1)
+        now_ms += pause_ms
+        assert talk.position.readable(now_ms)
+    assert talk.read(batch(0, b"a"), now_ms=now_ms) == [(0, b"a")]
+    talk.ask()
+    talk.fetcher.unanswered(talk.asked, now_ms)
+    assert talk.position.readable(now_ms + 100)
 
 
 def test_batches_know_their_place_and_size() -> None:

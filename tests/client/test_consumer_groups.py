@@ -5,51 +5,19 @@ from __future__ import annotations
 import pathlib
 from collections import Counter
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
 
 from ev.client.admin import Admin
 from ev.client.consumer import Consumer
-from ev.client.producer import Producer
+from ev.client.group import GroupSession
 from ev.client.results import NewTopic
 from ev.errors import ErrorCode, KafkaError, SettingError
 from support.engine import Engine
+from support.own_members import Member, fill, poll_until, shared_out
 from support.waiting import wait_for
 
 MakeTopic = Callable[..., str]
-Partition = tuple[str, int]
-
-
-class Member:
-    """A consumer in a group, with what its callbacks were told and what it has read."""
-
-    def __init__(self, bootstrap: str, group: str, topics: list[str], *, commits: bool = False, **options: Any) -> None:
-        options.setdefault("heartbeat_interval_ms", 100)
-        options.setdefault("max_wait_ms", 50)
-        self.told: list[tuple[str, list[Partition]]] = []
-        self.seen: list[tuple[Partition, int]] = []
-        self.consumer = Consumer(bootstrap, group=group, **options)
-        self.commits = commits
-        self.consumer.subscribe(
-            topics,
-            on_assigned=lambda partitions: self.told.append(("assigned", partitions)),
-            on_revoked=self.revoked,
-            on_lost=lambda partitions: self.told.append(("lost", partitions)),
-        )
-
-    def revoked(self, partitions: list[Partition]) -> None:
-        self.told.append(("revoked", partitions))
-        if self.commits:
-            self.consumer.commit()
-
-    def poll(self) -> None:
-        for batch in self.consumer.poll_batches(20):
-            self.seen += [((batch.topic, batch.partition), offset) for offset in batch.columns.offsets]
-
-    @property
-    def partitions(self) -> list[Partition]:
-        return sorted(self.consumer.assignment())
 
 
 @pytest.fixture
@@ -61,31 +29,7 @@ def members() -> Iterator[list[Member]]:
         member.consumer.close()
 
 
-def poll_until(members: list[Member], condition: Callable[[], Any], what: str) -> None:
-    def turn() -> Any:
-        for member in members:
-            member.poll()
-        return condition()
-
-    wait_for(turn, what, 30, pause_s=0)
-
-
-def shared_out(members: list[Member], topic: str, partitions: int) -> bool:
-    """Every partition has one reader, and nobody has two more than another."""
-    held = Counter(partition for member in members for partition in member.partitions)
-    sizes = [len(member.partitions) for member in members]
-    return held == Counter((topic, index) for index in range(partitions)) and max(sizes) - min(sizes) <= 1
-
-
-def fill(bootstrap: str, topic: str, partitions: int, count: int) -> None:
-    producer = Producer(bootstrap)
-    for partition in range(partitions):
-        producer.produce_many(topic, [b"%d" % number for number in range(count)], partition=partition)
-    producer.flush(timeout_ms=20_000)
-    producer.close()
-
-
-@pytest.mark.parametrize("assignor", ["range", "roundrobin", "cooperative-sticky"])
+@pytest.mark.parametrize("assignor", ["range", "roundrobin", "sticky", "cooperative-sticky"])
 def test_members_come_and_go_and_share_what_there_is(
     bootstrap: str, make_topic: MakeTopic, fresh: Callable[[str], str], members: list[Member], assignor: str
 ) -> None:
@@ -119,7 +63,7 @@ def test_cooperative_members_keep_reading_what_they_keep(
         pair.append(Member(bootstrap, group, [topic], assignors=[assignor]))
         members.append(pair[1])
         poll_until(pair, lambda pair=pair: shared_out(pair, topic, 4), "two each")  # type: ignore[misc]
-        assert sum(len(partitions) for what, partitions in pair[0].told if what == "revoked") == revoked
+        assert pair[0].count_of("revoked") == revoked
 
 
 def test_a_group_goes_on_where_it_has_committed(
@@ -165,7 +109,7 @@ def test_heartbeats_keep_a_busy_member_in_the_group(
     members.append(busy)
     poll_until([busy], lambda: busy.partitions, "the partition")
     session = busy.consumer._session
-    assert session is not None
+    assert isinstance(session, GroupSession)
     heard_ms = session.membership.heard_ms
     wait_for(lambda: session.membership.heard_ms > heard_ms + 6_500, "heartbeats past the session timeout")
     assert [member.partitions for member in admin.describe_groups([group])[0].members] == [[(topic, 0)]]

@@ -76,6 +76,18 @@ def test_only_cooperative_members_say_what_they_own() -> None:
     assert not Membership("g", assignors=["range", "cooperative-sticky"]).cooperative
 
 
+def test_sticky_members_let_go_and_note_what_they_had() -> None:
+    """Nothing is owned while they join; the leader reads the notes, and everyone keeps what it had."""
+    member = stable_member(owned=[("t", 1)], assignors=["sticky"])
+    assert not member.cooperative
+    told = decode_subscription(member.join_request(["t"], []).protocols[0].metadata)
+    assert told.owned == []
+    newcomer = Subscription(["t"])
+    member.joined(join_answer(leader="m1", generation=2, protocol="sticky", m1=told, m0=newcomer), 0)
+    sent = {a.member_id: decode_assignment(a.assignment) for a in member.sync_request({"t": 2}).assignments}
+    assert sent == {"m1": [("t", 1)], "m0": [("t", 0)]}
+
+
 def test_a_static_leader_that_comes_back_assigns_nothing_anew() -> None:
     """skip_assignment (KIP-814): the group is stable, the returning leader only watches over it."""
     leader = Membership("g", instance_id="i")
@@ -163,7 +175,7 @@ def test_a_coordinator_that_moved_is_looked_up_again(code: int) -> None:
     member.heartbeat_answered(code, 1, 10)
     assert member.coordinator_lost
     assert member.state == STABLE
-    joining = Membership("g", backoff_ms=100)
+    joining = Membership("g", backoff=lambda failures: 100 << failures)
     joining.join_request(["t"], [])
     joining.joined(JoinGroupResponse(error_code=code), 50)
     assert joining.coordinator_lost
@@ -173,7 +185,7 @@ def test_a_coordinator_that_moved_is_looked_up_again(code: int) -> None:
 
 def test_a_loading_coordinator_is_asked_again_after_a_pause() -> None:
     """COORDINATOR_LOAD_IN_PROGRESS is neither a failure nor a reason to look for another coordinator."""
-    member = Membership("g", backoff_ms=100)
+    member = Membership("g", backoff=lambda failures: 100 << failures)
     member.join_request(["t"], [])
     member.joined(JoinGroupResponse(error_code=ErrorCode.COORDINATOR_LOAD_IN_PROGRESS), 0)
     assert not member.coordinator_lost
@@ -202,7 +214,7 @@ def test_what_joining_again_cannot_heal_is_raised(code: int) -> None:
 
 def test_a_sync_that_comes_too_late_joins_again() -> None:
     """REBALANCE_IN_PROGRESS from SyncGroup: the group has moved on meanwhile, the generation of the join still stands."""
-    member = Membership("g", backoff_ms=100)
+    member = Membership("g", backoff=lambda failures: 100 << failures)
     member.join_request(["t"], [])
     member.joined(join_answer(leader="m0"), 0)
     member.sync_request({})
@@ -213,7 +225,7 @@ def test_a_sync_that_comes_too_late_joins_again() -> None:
 
 def test_a_broken_connection_while_joining_joins_again_with_the_same_id() -> None:
     """The member id survives, so that the group does not get a second ghost of this member."""
-    member = Membership("g", backoff_ms=100)
+    member = Membership("g", backoff=lambda failures: 100 << failures)
     member.join_request(["t"], [])
     member.joined(JoinGroupResponse(error_code=ErrorCode.MEMBER_ID_REQUIRED, member_id="m1"), 0)
     member.join_request(["t"], [])

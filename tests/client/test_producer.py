@@ -233,6 +233,48 @@ def test_a_new_leader_is_found() -> None:
         assert cluster.calls(0)[-1].node == 2
 
 
+def test_records_for_a_topic_that_was_made_a_moment_ago_arrive_once_and_in_order() -> None:
+    """Its leader does not know it yet when the first records come, and another broker still denies it when it is asked again."""
+    with ScriptedCluster(nodes=2, topics={"t": 2}) as cluster, Producer(cluster.bootstrap, linger_ms=0, retry_backoff_ms=10) as producer:
+        producer.partitions("t")
+        late = iter(range(3))
+
+        def answer(call: Call) -> Any:
+            found = cluster.answer(call)
+            if next(late, None) is not None:
+                for row in found.topics:
+                    row.error_code, row.partitions = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, []
+            return found
+
+        cluster.script(3, answer, keep=True)
+        cluster.script(0, *[refuse(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)] * 3)
+        for number in range(50):
+            producer.produce("t", b"%d" % number, partition=number % 2)
+            producer.poll()
+        assert errors(drain(producer)) == []
+        assert next(late, None) is None
+        for partition in range(2):
+            assert cluster.values("t", partition) == [b"%d" % number for number in range(partition, 50, 2)]
+
+
+def test_the_pauses_between_retries_double() -> None:
+    """KIP-580: from retry_backoff_ms to retry_backoff_max_ms, 20 % more or less."""
+    with ScriptedCluster(topics={"t": 1}) as cluster:
+        tried: list[float] = []
+
+        def answer(call: Call) -> Any:
+            tried.append(time.monotonic() * 1000)
+            return refuse(ErrorCode.NOT_ENOUGH_REPLICAS)(call) if len(tried) < 7 else None
+
+        cluster.script(0, answer, keep=True)
+        with Producer(cluster.bootstrap, linger_ms=0, retry_backoff_ms=20, retry_backoff_max_ms=160) as producer:
+            producer.produce("t", b"x")
+            assert errors(drain(producer)) == []
+        pauses = [later - earlier for earlier, later in itertools.pairwise(tried)]
+        least = [20, 40, 80, 160, 160, 160]
+        assert all(pause >= 0.8 * shortest - 2 for pause, shortest in zip(pauses, least, strict=True)), pauses
+
+
 def test_a_dead_leader_is_replaced() -> None:
     """Its process is gone; the remaining broker knows who leads now."""
     with ScriptedCluster(nodes=2, topics={"t": 1}) as cluster:

@@ -62,7 +62,15 @@ class ExactCopier:
         aborts_every: int = 5,
         batch_bytes: int = 1_000_000,
         open_transport: OpenTransport = open_transport,
+        group: str | None = None,
+        group_protocol: str = "classic",
+        request_timeout_ms: int = 30_000,
     ) -> None:
+        self.request_timeout_ms = request_timeout_ms
+        self.group = group or name
+        self.membership: dict[str, Any] = {"group_protocol": group_protocol}
+        if group_protocol == "classic":
+            self.membership |= {"heartbeat_interval_ms": 200, "session_timeout_ms": 10_000}
         self.address, self.source, self.target, self.name = address, source, target, name
         self.aborts_every = aborts_every
         self.batch_bytes = batch_bytes
@@ -78,18 +86,19 @@ class ExactCopier:
             linger_ms=1,
             batch_bytes=self.batch_bytes,
             open_transport=self.open_transport,
+            request_timeout_ms=self.request_timeout_ms,
             **QUICK,
         )
         self.producer.init_transactions(timeout_ms=PATIENCE_MS)
         self.consumer = Consumer(
             self.address,
-            group=self.name,
+            group=self.group,
             isolation="read_committed",
-            heartbeat_interval_ms=200,
-            session_timeout_ms=10_000,
             max_wait_ms=50,
             partition_max_bytes=4096,
             open_transport=self.open_transport,
+            request_timeout_ms=self.request_timeout_ms,
+            **self.membership,
             **QUICK,
         )
         self.consumer.subscribe([self.source])

@@ -5,6 +5,8 @@ from __future__ import annotations
 from ev_cli import output
 from ev_cli.actions.several import plan, report
 from ev_cli.failures import DONE, NOT_FOUND, Failure, UsageFailure
+from ev_cli.inverses import acls_change, exactly
+from ev_cli.journal import undoable
 from ev_cli.naming import confirm
 from ev_cli.session import Session
 
@@ -38,11 +40,14 @@ def add_acls(options: Any) -> int:
     if options.dry_run:
         return plan("add:", [str(acl) for acl in acls], session)
     with session.admin() as admin:
-        outcomes = admin.create_acls(acls)
+        change = acls_change("add ACLs", added=[acl for acl in acls if not admin.acls(exactly(acl))])
+        outcomes = undoable(session, admin, [change], lambda: admin.create_acls(acls))
     return report(outcomes, "added:", options, session)
 
 
 def remove_acls(options: Any) -> int:
+    from ev.client.results import Outcome
+
     session = Session(options)
     filters = _filters(options, "prefixed" if options.prefixed else "literal")
     if not (_resources(options) or options.principals or options.hosts or options.operations):
@@ -56,9 +61,9 @@ def remove_acls(options: Any) -> int:
         if options.dry_run:
             return plan("remove:", [str(acl) for acl in doomed], session)
         confirm(f"remove {len(doomed)} ACL{'' if len(doomed) == 1 else 's'} on {session.where}", options)
-        for acl in admin.delete_acls(filters):
-            session.talk(f"removed: {output.safe(str(acl))} on {session.where}")
-    return DONE
+        change = acls_change("remove ACLs", removed=doomed)
+        outcomes = undoable(session, admin, [change], lambda: [Outcome(str(acl)) for acl in admin.delete_acls(filters)])
+    return report(outcomes, "removed:", options, session)
 
 
 def _wanted(options: Any) -> list[Acl]:

@@ -6,8 +6,9 @@ import os
 import time
 
 from ev_cli import output
-from ev_cli.beside import Bar, lines_of
+from ev_cli.beside import lines_of
 from ev_cli.failures import DONE, NOT_FOUND, Failure
+from ev_cli.progress import Progress
 from ev_cli.session import Session
 
 TYPE_CHECKING = False
@@ -35,16 +36,15 @@ def restore_server(options: Any) -> int:
 
 def _shown(engine: LocalEngine, options: Any, program: str, place: str, end: str, said: str) -> int:
     begun = time.monotonic()
-    bar = Bar(shown=output.is_terminal(2) and not options.quiet)
+    bar = Progress(options, program, total=0, at_once=True)
     ended = None
     try:
         for line in lines_of(engine, program, [place], broken=f"the {program} has failed"):
             if "refused" in line:
                 raise Failure(output.safe(line["refused"]))
             ended = line.get(end, ended)
-            bar.total += line.get("total", 0)
-            bar.done += line.get("copied", 0)
-            bar.show()
+            bar.extend(line.get("total", 0))
+            bar.advance(line.get("copied", 0))
     finally:
         bar.end()
     if ended is None:

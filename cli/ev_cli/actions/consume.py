@@ -32,12 +32,15 @@ ORDERED_FETCH_BYTES, ORDERED_PARTITION_BYTES = 16 << 20, 128 << 10
 """Partitions that are put into the order of time wait for each other, with what was fetched of them in memory."""
 PARTITIONS_MAX = 100_000
 """How many -p may name at once: a slip of the finger is not worth the memory."""
-ASSIGNORS = {"range": "range", "roundrobin": "roundrobin", "cooperative-sticky": "cooperative-sticky", "sticky": "cooperative-sticky"}
+ASSIGNORS = ("range", "roundrobin", "sticky", "cooperative-sticky")
+BROKER_ASSIGNORS = ("uniform", "range")
 PROPERTIES = {
     "client.id": ("client_id", "str"),
     "fetch.max.bytes": ("fetch_max_bytes", "int"),
     "fetch.max.wait.ms": ("max_wait_ms", "int"),
     "fetch.min.bytes": ("fetch_min_bytes", "int"),
+    "group.protocol": ("group_protocol", "str"),
+    "group.remote.assignor": ("group_remote_assignor", "str"),
     "max.partition.fetch.bytes": ("partition_max_bytes", "int"),
     "session.timeout.ms": ("session_timeout_ms", "int"),
 }
@@ -107,11 +110,13 @@ def consumer_settings(options: Any, session: Session) -> dict[str, Any]:
         settings["group"] = options.group
         if options.instance_id is not None:
             settings["group_instance_id"] = options.instance_id
-        if options.balancer is not None:
-            if options.balancer not in ASSIGNORS:
-                raise UsageFailure(f"--balancer {options.balancer} is unknown", f"one of {', '.join(ASSIGNORS)}")
-            settings["assignors"] = (ASSIGNORS[options.balancer],)
     settings.update(session.properties(PROPERTIES))
+    if options.group is not None and options.balancer is not None:
+        broker_assigns = settings.get("group_protocol") == "consumer"
+        known = BROKER_ASSIGNORS if broker_assigns else ASSIGNORS
+        if options.balancer not in known:
+            raise UsageFailure(f"--balancer {options.balancer} is unknown", f"one of {', '.join(known)}")
+        settings.update({"group_remote_assignor": options.balancer} if broker_assigns else {"assignors": (options.balancer,)})
     return settings
 
 

@@ -43,7 +43,7 @@ def show_lag(options: Any) -> int:
         else:
             names = chosen(options.groups, listings, "group", session.where, regex=False)
         described = {group.group: group for group in admin.describe_groups(names)}
-        found = lags(admin, names)
+        found = lags(admin, names, described=described if options.all_lag else None)
     table = output.Table(COLUMNS[by])
     for row in summed(by, names, described, found):
         table.add(**row)

@@ -6,8 +6,9 @@ import os
 import time
 
 from ev_cli import output
-from ev_cli.beside import Bar, lines_of
+from ev_cli.beside import lines_of
 from ev_cli.failures import DONE, Failure
+from ev_cli.progress import Progress
 from ev_cli.session import Session
 
 TYPE_CHECKING = False
@@ -28,7 +29,7 @@ def import_server(options: Any) -> int:
     if options.dry_run:
         arguments.append("--dry-run")
     begun = time.monotonic()
-    bar = Bar(shown=output.is_terminal(2) and not options.quiet)
+    bar = Progress(options, "import", total=0, at_once=True)
     table = output.Table(("topic", "partitions", "offsets", "bytes"))
     remarks, imported = [], None
     try:
@@ -40,9 +41,8 @@ def import_server(options: Any) -> int:
             if "remark" in line:
                 remarks.append(line["remark"])
             imported = line.get("imported", imported)
-            bar.total += line.get("total", 0)
-            bar.done += line.get("copied", 0)
-            bar.show()
+            bar.extend(line.get("total", 0))
+            bar.advance(line.get("copied", 0))
     finally:
         bar.end()
     output.show(table, options)

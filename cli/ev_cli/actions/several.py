@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ev_cli import output
+from ev_cli.ending import complain
 from ev_cli.failures import DONE, Failure, UsageFailure, as_failure, heavier
 
 TYPE_CHECKING = False
@@ -98,6 +99,6 @@ def report(outcomes: Iterable[Outcome], done: str, options: Any, session: Sessio
             session.talk(f"{done} {output.safe(outcome.name)} on {session.where}")
         elif error.code not in ignored:
             failure = as_failure(error, session.where)
-            output.say(f"ev: {output.safe(outcome.name)}: {output.safe(failure.line())}")
+            complain(failure, wants_json=bool(options.json) or options.output in ("json", "jsonl"), about=outcome.name)
             status = heavier(status, failure.code)
     return status

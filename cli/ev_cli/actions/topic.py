@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 SHOWN_CONFIGS = ("cleanup.policy", "retention.ms")
 SECTIONS = ("summary", "partitions", "config")
-SORTS = {"name": None, "records": "records"}
+SORTS = {"name": None, "size": "size", "records": "records"}
 """--sort, and the column that the largest come first by."""
 MIN_IN_SYNC = "min.insync.replicas"
 
@@ -33,7 +33,7 @@ def list_topics(options: Any) -> int:
     if sort not in SORTS:
         raise UsageFailure(f"--sort {sort} is unknown", f"one of {', '.join(SORTS)}")
     form = output.output_format(options)
-    table = output.Table(("name", "partitions", "replicas"), ("records", "policy", "retention_ms", "last_write"))
+    table = output.Table(("name", "partitions", "replicas"), ("records", "size", "policy", "retention_ms", "last_write"))
     with session.admin() as admin:
         topics = {topic.name: topic for topic in admin.topics(internal=options.internal)}
         names = sorted(matching(options.patterns, topics, regex=options.regex))
@@ -60,6 +60,7 @@ def _details(admin: Admin, topics: list[TopicDescription]) -> dict[str, dict[str
     partitions = [(topic.name, partition.index) for topic in topics for partition in topic.partitions if partition.leader >= 0]
     starts, ends = offsets_at(admin, partitions, EARLIEST), offsets_at(admin, partitions, LATEST)
     newest = _timestamps(admin, partitions)
+    sizes = _sizes(admin)
     configs = {described.name: described for described in admin.describe_configs("topic", names, keys=SHOWN_CONFIGS)}
     found: dict[str, dict[str, Any]] = {}
     for topic in topics:
@@ -68,6 +69,7 @@ def _details(admin: Admin, topics: list[TopicDescription]) -> dict[str, dict[str
         retention = _config_value(configs[topic.name], "retention.ms")
         found[topic.name] = {
             "records": sum(max(0, (ends.get(one) or 0) - (starts.get(one) or 0)) for one in own),
+            "size": None if sizes is None else sum(sizes.get(one, 0) for one in own),
             "policy": _config_value(configs[topic.name], "cleanup.policy"),
             "retention_ms": None if retention is None else int(retention),
             "last_write": last if last >= 0 else None,
@@ -88,6 +90,21 @@ def _timestamps(admin: Admin, partitions: Iterable[Partition]) -> dict[Partition
     except EvError:
         return {}  # an old broker does not know the question; the list shows everything else
     return {partition: offset.timestamp for partition, offset in found.items() if offset.error is None}
+
+
+def _sizes(admin: Admin) -> dict[Partition, int] | None:
+    """The bytes of each partition, of one replica; None where nobody may or can tell."""
+    from ev.errors import EvError
+
+    try:
+        directories = admin.log_directories()
+    except EvError:
+        return None
+    found: dict[Partition, int] = {}
+    for directory in directories:
+        for partition, size in directory.partitions.items():
+            found[partition] = max(size, found.get(partition, 0))
+    return found
 
 
 def describe_topics(options: Any) -> int:
@@ -178,9 +195,9 @@ def _one_described(
 
 def _uuid_text(topic_id: bytes) -> str:
     """A topic id as Kafka writes it."""
-    import base64
+    from binascii import b2a_base64
 
-    return base64.urlsafe_b64encode(topic_id).decode().rstrip("=")
+    return b2a_base64(topic_id, newline=False).decode().rstrip("=").translate({0x2B: "-", 0x2F: "_"})
 
 
 def _topic_text(topic: dict[str, Any], sections: tuple[str, ...], wide: bool) -> str:

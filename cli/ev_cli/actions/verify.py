@@ -6,8 +6,9 @@ import os
 import time
 
 from ev_cli import output
-from ev_cli.beside import Bar, lines_of
+from ev_cli.beside import lines_of
 from ev_cli.failures import DONE, NOT_FOUND, UNMET, Failure, UsageFailure
+from ev_cli.progress import Progress
 from ev_cli.session import Session
 
 TYPE_CHECKING = False
@@ -32,7 +33,7 @@ def verify_directory(engine: LocalEngine, partitions: list[str], options: Any) -
         if colon and not (number.isascii() and number.isdigit()):
             raise UsageFailure(f"{text!r} is no partition", "write TOPIC or TOPIC:PARTITION")
     begun = time.monotonic()
-    report = Report(shows_progress=output.is_terminal(2) and not options.quiet)
+    report = Report(Progress(options, "verify", total=0, at_once=True))
     try:
         broken = f"{engine.data_dir} could not be looked over to its end"
         for line in lines_of(engine, "verify", ["--", *partitions], broken=broken):
@@ -53,10 +54,10 @@ def verify_directory(engine: LocalEngine, partitions: list[str], options: Any) -
 class Report:
     """What was said so far."""
 
-    def __init__(self, *, shows_progress: bool) -> None:
+    def __init__(self, bar: Progress) -> None:
         self.damages: list[list[Any]] = []
         self.segments = self.batches = self.bytes = 0
-        self.bar = Bar(shown=shows_progress)
+        self.bar = bar
 
     def take(self, line: dict[str, Any]) -> None:
         if "unknown" in line:
@@ -70,9 +71,8 @@ class Report:
             self.segments += segments
             self.batches += batches
             self.bytes += size
-        self.bar.total += line.get("total", 0)
-        self.bar.done += line.get("read", 0)
-        self.bar.show()
+        self.bar.extend(line.get("total", 0))
+        self.bar.advance(line.get("read", 0))
 
     def summary(self, data_dir: str, seconds: float) -> str:
         whole = "whole" if not self.damages else f"{len(self.damages)} damaged {'place' if len(self.damages) == 1 else 'places'}"

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from ev_cli.options import declare
+from ev_cli.protection import DESTROYS, READS, WRITES
 
 app = typer.Typer(help="List, add and remove the rights of principals.", no_args_is_help=True, add_completion=False)
 
@@ -19,7 +20,7 @@ Operations = Annotated[
 ]
 Topics = Annotated[list[str] | None, typer.Option("--topic", "-t", metavar="TOPIC", help="About this topic, * for all.")]
 Groups = Annotated[list[str] | None, typer.Option("--group", "-g", metavar="GROUP", help="About this group.")]
-Ids = Annotated[list[str] | None, typer.Option("--transactional-id", metavar="ID", help="About this transactional id.")]
+Ids = Annotated[list[str] | None, typer.Option("--transactional-id", "--txn", metavar="ID", help="About this transactional id.")]
 Cluster = Annotated[bool, typer.Option("--cluster", help="About the cluster.")]
 Prefixed = Annotated[bool, typer.Option("--prefixed", help="Names are prefixes.")]
 Allowing = Annotated[bool, typer.Option("--allow", help="Only what allows.")]
@@ -27,7 +28,7 @@ Denying = Annotated[bool, typer.Option("--deny", help="Only what denies.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
 
 
-@declare(app, "list", "acl:list_acls", tabular=True)
+@declare(app, "list", "acl:list_acls", effect=READS, tabular=True)
 def list_acls(
     principals: Principals = None,
     hosts: Hosts = None,
@@ -39,10 +40,15 @@ def list_acls(
     allow: Allowing = False,
     deny: Denying = False,
 ) -> None:
-    """List ACLs; for a name, all that are about it, also those for a prefix and for all names."""
+    """List ACLs; for a name, all that are about it, also those for a prefix and for all names.
+
+    JSON: principal, permission, operation, resource, name, pattern, host.
+
+    ev acl list --topic payments
+    """
 
 
-@declare(app, "add", "acl:add_acls")
+@declare(app, "add", "acl:add_acls", effect=WRITES)
 def add_acls(
     principals: Principals = None,
     hosts: Hosts = None,
@@ -55,10 +61,13 @@ def add_acls(
     deny: Annotated[bool, typer.Option("--deny", help="Deny it, whatever else allows it.")] = False,
     dry_run: DryRun = False,
 ) -> None:
-    """Allow, or deny, principals to do something with resources."""
+    """Allow, or deny, principals to do something with resources.
+
+    ev acl add --principal alice --operation read,describe --topic payments
+    """
 
 
-@declare(app, "remove", "acl:remove_acls")
+@declare(app, "remove", "acl:remove_acls", effect=DESTROYS)
 def remove_acls(
     principals: Principals = None,
     hosts: Hosts = None,
@@ -73,4 +82,7 @@ def remove_acls(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     dry_run: DryRun = False,
 ) -> None:
-    """Remove the ACLs that fit everything that is said."""
+    """Remove the ACLs that fit everything that is said.
+
+    ev acl remove --principal alice --topic payments -y
+    """

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from ev_cli.options import declare
+from ev_cli.protection import READS
 
 app = typer.Typer(add_completion=False)
 
@@ -16,7 +17,7 @@ GROUP = "As a member of a group"
 HANDLER = "With a handler, -- CMD"
 
 
-@declare(app, "consume", "consume:consume")
+@declare(app, "consume", "consume:consume", effect=READS)
 def consume(
     topics: Annotated[
         list[str] | None,
@@ -113,7 +114,13 @@ def consume(
         str | None, typer.Option("--instance-id", metavar="ID", help="Be a static member.", rich_help_panel=GROUP)
     ] = None,
     balancer: Annotated[
-        str | None, typer.Option("--balancer", metavar="NAME", help="range, roundrobin or cooperative-sticky.", rich_help_panel=GROUP)
+        str | None,
+        typer.Option(
+            "--balancer",
+            metavar="NAME",
+            help="range, roundrobin, sticky or cooperative-sticky; uniform or range with -X group.protocol=consumer.",
+            rich_help_panel=GROUP,
+        ),
     ] = None,
     format: Annotated[
         str | None,
@@ -227,6 +234,8 @@ def consume(
     Values, one a line, from the beginning, and then whatever comes. With --group it goes on where the group stopped, and an
     offset is committed only when its record was handled. Readers never create a topic.
 
+    A group speaks the classic protocol, which every broker knows; with -X group.protocol=consumer the broker assigns (KIP-848).
+
     ev consume payments -n 10 -f '%o %k %v\\n'
 
     ev consume payments -e --grep k:^customer-7$ --where 'value.amount > 100'
@@ -236,5 +245,5 @@ def consume(
     What stands behind -- handles the records: one process that reads them all from its stdin, or with --each and --batch many
     short ones. What it has handled is committed, and what fails is tried again, put aside, or ends the run with status 7.
 
-    ev consume payments --group billing --each --dlq payments-dead -- ./handler
+    ev consume payments --group audit --each --dlq payments-dead -- ./handler
     """

@@ -7,11 +7,12 @@ from typing import Annotated
 import typer
 
 from ev_cli.options import declare
+from ev_cli.protection import READS
 
 app = typer.Typer(add_completion=False)
 
 
-@declare(app, "get", "get:get")
+@declare(app, "get", "get:get", effect=READS)
 def get(
     record: Annotated[
         str, typer.Argument(metavar="[CONTEXT/]TOPIC/PARTITION/OFFSET", help="Which record; -1 is the newest of its partition.")

@@ -7,11 +7,12 @@ from typing import Annotated
 import typer
 
 from ev_cli.options import declare
+from ev_cli.protection import WRITES
 
 app = typer.Typer(add_completion=False)
 
 
-@declare(app, "redrive", "redrive:redrive", tabular=True)
+@declare(app, "redrive", "redrive:redrive", tabular=True, effect=WRITES)
 def redrive(
     topic: Annotated[str, typer.Argument(metavar="DLQ", help="The topic with the dead letters.")],
     to: Annotated[str | None, typer.Option("--to", metavar="TOPIC", help="Where all of them go (to where they came from).")] = None,
@@ -31,6 +32,8 @@ def redrive(
 
     Up to where the topic ends now. The group redrive.DLQ remembers how far it came: a record is committed only after its topic has
     acknowledged it. What has come back --max-replays times is held back, which is exit status 6.
+
+    JSON, with --dry-run: target, records.
 
     ev redrive payments-dead --dry-run
 

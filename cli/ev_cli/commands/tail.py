@@ -8,6 +8,7 @@ import typer
 
 from ev_cli.commands.consume import consume
 from ev_cli.options import declare
+from ev_cli.protection import READS
 
 app = typer.Typer(add_completion=False)
 
@@ -25,4 +26,4 @@ def tail() -> None:
 
 
 tail.__signature__ = inspect.signature(consume, eval_str=True)  # type: ignore[attr-defined]
-declare(app, "tail", "consume:tail")(tail)
+declare(app, "tail", "consume:tail", effect=READS)(tail)

@@ -7,11 +7,12 @@ from typing import Annotated
 import typer
 
 from ev_cli.options import declare
+from ev_cli.protection import READS
 
 app = typer.Typer(add_completion=False)
 
 
-@declare(app, "trace", "trace:trace")
+@declare(app, "trace", "trace:trace", effect=READS)
 def trace(
     key: Annotated[str, typer.Argument(metavar="KEY", help="The key to follow.")],
     topics: Annotated[list[str] | None, typer.Argument(metavar="TOPIC…", help="Topics; all of them without.")] = None,

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from ev_cli.options import declare
+from ev_cli.protection import DESTROYS, READS, WRITES
 
 app = typer.Typer(help="List, add, alter and remove users, who authenticate with a password.", no_args_is_help=True, add_completion=False)
 
@@ -21,12 +22,17 @@ PasswordCommand = Annotated[
 ]
 
 
-@declare(app, "list", "user:list_users", tabular=True)
+@declare(app, "list", "user:list_users", effect=READS, tabular=True)
 def list_users(patterns: Annotated[list[str] | None, typer.Argument(metavar="GLOB…", help="Only these names.")] = None) -> None:
-    """List users with the mechanisms that they may authenticate with."""
+    """List users with the mechanisms that they may authenticate with.
+
+    JSON: user, mechanisms, iterations.
+
+    ev user list
+    """
 
 
-@declare(app, "add", "user:add_user")
+@declare(app, "add", "user:add_user", effect=WRITES)
 def add_user(
     name: Name,
     mechanism: Mechanism = None,
@@ -34,10 +40,13 @@ def add_user(
     password_stdin: PasswordStdin = False,
     password_command: PasswordCommand = None,
 ) -> None:
-    """Add a user. At a terminal the password is asked for."""
+    """Add a user. At a terminal the password is asked for.
+
+    ev user add carol --password-command 'cat password'
+    """
 
 
-@declare(app, "alter", "user:alter_user")
+@declare(app, "alter", "user:alter_user", effect=WRITES)
 def alter_user(
     name: Name,
     mechanism: Mechanism = None,
@@ -45,13 +54,19 @@ def alter_user(
     password_stdin: PasswordStdin = False,
     password_command: PasswordCommand = None,
 ) -> None:
-    """Give a user another password. At a terminal it is asked for."""
+    """Give a user another password. At a terminal it is asked for.
+
+    ev user alter alice --password-command 'pass show kafka/alice'
+    """
 
 
-@declare(app, "remove", "user:remove_users")
+@declare(app, "remove", "user:remove_users", effect=DESTROYS)
 def remove_users(
     names: Annotated[list[str], typer.Argument(metavar="NAME…", help="Users.")],
     mechanism: Mechanism = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
-    """Remove users, or take single mechanisms from them. Connections that are there stay."""
+    """Remove users, or take single mechanisms from them. Connections that are there stay.
+
+    ev user remove alice -y
+    """

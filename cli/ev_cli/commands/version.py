@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from ev_cli.options import declare
+from ev_cli.options import ABOUT_ENGINES, declare
+from ev_cli.protection import LOCAL
 
 app = typer.Typer(add_completion=False)
 
@@ -15,9 +16,15 @@ app = typer.Typer(add_completion=False)
     app,
     "version",
     "version:show_version",
-    without=("bootstrap", "context", "data_dir", "listen", "insecure", "config_file", "set", "timeout"),
+    effect=LOCAL,
+    without=ABOUT_ENGINES,
 )
 def version(
     json: Annotated[bool, typer.Option("--json", help="The versions of what it stands on too, as one object.")] = False,
 ) -> None:
-    """The version of ev; with -v or --json those of what it stands on too."""
+    """The version of ev; with -v or --json those of what it stands on too.
+
+    JSON: ev, python, system, typer, rich, crc32c, cramjam, uvloop.
+
+    ev version -v
+    """

@@ -19,6 +19,7 @@ TABLE: dict[str, Command] = {
             "--group": ("groups", "list", None),
             "-g": ("groups", "list", None),
             "--transactional-id": ("transactional_ids", "list", None),
+            "--txn": ("transactional_ids", "list", None),
             "--cluster": ("cluster", "flag", True),
             "--allow": ("allow", "flag", True),
             "--deny": ("deny", "flag", True),
@@ -43,6 +44,7 @@ TABLE: dict[str, Command] = {
             "-q": ("quiet", "flag", True),
             "--verbose": ("verbose", "count", 1),
             "-v": ("verbose", "count", 1),
+            "--color": ("color", "text", None),
         },
         {
             "principals": [],
@@ -68,6 +70,9 @@ TABLE: dict[str, Command] = {
             "timeout": None,
             "quiet": False,
             "verbose": 0,
+            "color": None,
+            "command_name": "acl list",
+            "effect": "reads",
         },
     ),
     "add": (
@@ -82,6 +87,7 @@ TABLE: dict[str, Command] = {
             "--group": ("groups", "list", None),
             "-g": ("groups", "list", None),
             "--transactional-id": ("transactional_ids", "list", None),
+            "--txn": ("transactional_ids", "list", None),
             "--cluster": ("cluster", "flag", True),
             "--prefixed": ("prefixed", "flag", True),
             "--deny": ("deny", "flag", True),
@@ -102,6 +108,7 @@ TABLE: dict[str, Command] = {
             "-q": ("quiet", "flag", True),
             "--verbose": ("verbose", "count", 1),
             "-v": ("verbose", "count", 1),
+            "--color": ("color", "text", None),
         },
         {
             "principals": [],
@@ -124,6 +131,9 @@ TABLE: dict[str, Command] = {
             "timeout": None,
             "quiet": False,
             "verbose": 0,
+            "color": None,
+            "command_name": "acl add",
+            "effect": "writes",
         },
     ),
     "remove": (
@@ -138,6 +148,7 @@ TABLE: dict[str, Command] = {
             "--group": ("groups", "list", None),
             "-g": ("groups", "list", None),
             "--transactional-id": ("transactional_ids", "list", None),
+            "--txn": ("transactional_ids", "list", None),
             "--cluster": ("cluster", "flag", True),
             "--prefixed": ("prefixed", "flag", True),
             "--allow": ("allow", "flag", True),
@@ -161,6 +172,7 @@ TABLE: dict[str, Command] = {
             "-q": ("quiet", "flag", True),
             "--verbose": ("verbose", "count", 1),
             "-v": ("verbose", "count", 1),
+            "--color": ("color", "text", None),
         },
         {
             "principals": [],
@@ -185,6 +197,9 @@ TABLE: dict[str, Command] = {
             "timeout": None,
             "quiet": False,
             "verbose": 0,
+            "color": None,
+            "command_name": "acl remove",
+            "effect": "destroys",
         },
     ),
 }

@@ -20,6 +20,7 @@ TABLE: dict[str, Command] = {
             "-q": ("quiet", "flag", True),
             "--verbose": ("verbose", "count", 1),
             "-v": ("verbose", "count", 1),
+            "--color": ("color", "text", None),
         },
         {
             "data_dir": None,
@@ -28,6 +29,9 @@ TABLE: dict[str, Command] = {
             "config_file": None,
             "quiet": False,
             "verbose": 0,
+            "color": None,
+            "command_name": "down",
+            "effect": "local",
         },
     ),
 }

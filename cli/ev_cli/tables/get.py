@@ -42,6 +42,7 @@ TABLE: dict[str, Command] = {
             "-q": ("quiet", "flag", True),
             "--verbose": ("verbose", "count", 1),
             "-v": ("verbose", "count", 1),
+            "--color": ("color", "text", None),
         },
         {
             "format": None,
@@ -66,6 +67,9 @@ TABLE: dict[str, Command] = {
             "timeout": None,
             "quiet": False,
             "verbose": 0,
+            "color": None,
+            "command_name": "get",
+            "effect": "reads",
         },
     ),
 }

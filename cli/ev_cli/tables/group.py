@@ -37,6 +37,7 @@ TABLE: dict[str, Command] = {
             "-q": ("quiet", "flag", True),
             "--verbose": ("verbose", "count", 1),
             "-v": ("verbose", "count", 1),
+            "--color": ("color", "text", None),
         },
         {
             "regex": False,
@@ -57,6 +58,9 @@ TABLE: dict[str, Command] = {
             "timeout": None,
             "quiet": False,
             "verbose": 0,
+            "color": None,
+            "command_name": "group list",
+            "effect": "reads",
         },
     ),
     "describe": (
@@ -90,6 +94,7 @@ TABLE: dict[str, Command] = {
             "-q": ("quiet", "flag", True),
             "--verbose": ("verbose", "count", 1),
             "-v": ("verbose", "count", 1),
+            "--color": ("color", "text", None),
         },
         {
             "regex": False,
@@ -110,6 +115,9 @@ TABLE: dict[str, Command] = {
             "timeout": None,
             "quiet": False,
             "verbose": 0,
+            "color": None,
+            "command_name": "group describe",
+            "effect": "reads",
         },
     ),
     "lag": (
@@ -119,6 +127,7 @@ TABLE: dict[str, Command] = {
             "--regex": ("regex", "flag", True),
             "-r": ("regex", "flag", True),
             "--by": ("by", "text", None),
+            "--all-lag": ("all_lag", "flag", True),
             "--max": ("maximum", "int", None),
             "--output": ("output", "text", None),
             "-o": ("output", "text", None),
@@ -141,10 +150,12 @@ TABLE: dict[str, Command] = {
             "-q": ("quiet", "flag", True),
             "--verbose": ("verbose", "count", 1),
             "-v": ("verbose", "count", 1),
+            "--color": ("color", "text", None),
         },
         {
             "regex": False,
             "by": None,
+            "all_lag": False,
             "maximum": None,
             "output": None,
             "json": False,
@@ -160,6 +171,9 @@ TABLE: dict[str, Command] = {
             "timeout": None,
             "quiet": False,
             "verbose": 0,
+            "color": None,
+            "command_name": "group lag",
+            "effect": "reads",
         },
     ),
     "seek": (
@@ -196,6 +210,7 @@ TABLE: dict[str, Command] = {
             "-q": ("quiet", "flag", True),
             "--verbose": ("verbose", "count", 1),
             "-v": ("verbose", "count", 1),
+            "--color": ("color", "text", None),
         },
         {
             "to": None,
@@ -219,6 +234,9 @@ TABLE: dict[str, Command] = {
             "timeout": None,
             "quiet": False,
             "verbose": 0,
+            "color": None,
+            "command_name": "group seek",
+            "effect": "destroys",
         },
     ),
     "forget": (
@@ -250,6 +268,7 @@ TABLE: dict[str, Command] = {
             "-q": ("quiet", "flag", True),
             "--verbose": ("verbose", "count", 1),
             "-v": ("verbose", "count", 1),
+            "--color": ("color", "text", None),
         },
         {
             "topic": [],
@@ -268,6 +287,9 @@ TABLE: dict[str, Command] = {
             "timeout": None,
             "quiet": False,
             "verbose": 0,
+            "color": None,
+            "command_name": "group forget",
+            "effect": "destroys",
         },
     ),
     "clone": (
@@ -277,6 +299,8 @@ TABLE: dict[str, Command] = {
             ("target", 1, True),
         ),
         {
+            "--yes": ("yes", "flag", True),
+            "-y": ("yes", "flag", True),
             "--dry-run": ("dry_run", "flag", True),
             "--output": ("output", "text", None),
             "-o": ("output", "text", None),
@@ -298,8 +322,10 @@ TABLE: dict[str, Command] = {
             "-q": ("quiet", "flag", True),
             "--verbose": ("verbose", "count", 1),
             "-v": ("verbose", "count", 1),
+            "--color": ("color", "text", None),
         },
         {
+            "yes": False,
             "dry_run": False,
             "output": None,
             "json": False,
@@ -314,6 +340,9 @@ TABLE: dict[str, Command] = {
             "timeout": None,
             "quiet": False,
             "verbose": 0,
+            "color": None,
+            "command_name": "group clone",
+            "effect": "writes",
         },
     ),
     "delete": (
@@ -345,6 +374,7 @@ TABLE: dict[str, Command] = {
             "-q": ("quiet", "flag", True),
             "--verbose": ("verbose", "count", 1),
             "-v": ("verbose", "count", 1),
+            "--color": ("color", "text", None),
         },
         {
             "regex": False,
@@ -363,6 +393,9 @@ TABLE: dict[str, Command] = {
             "timeout": None,
             "quiet": False,
             "verbose": 0,
+            "color": None,
+            "command_name": "group delete",
+            "effect": "destroys",
         },
     ),
     "remove-member": (
@@ -395,6 +428,7 @@ TABLE: dict[str, Command] = {
             "-q": ("quiet", "flag", True),
             "--verbose": ("verbose", "count", 1),
             "-v": ("verbose", "count", 1),
+            "--color": ("color", "text", None),
         },
         {
             "yes": False,
@@ -412,6 +446,9 @@ TABLE: dict[str, Command] = {
             "timeout": None,
             "quiet": False,
             "verbose": 0,
+            "color": None,
+            "command_name": "group remove-member",
+            "effect": "destroys",
         },
     ),
     "wait": (
@@ -437,6 +474,7 @@ TABLE: dict[str, Command] = {
             "-q": ("quiet", "flag", True),
             "--verbose": ("verbose", "count", 1),
             "-v": ("verbose", "count", 1),
+            "--color": ("color", "text", None),
         },
         {
             "lag": None,
@@ -452,6 +490,9 @@ TABLE: dict[str, Command] = {
             "timeout": None,
             "quiet": False,
             "verbose": 0,
+            "color": None,
+            "command_name": "group wait",
+            "effect": "reads",
         },
     ),
 }

@@ -26,6 +26,7 @@ TABLE: dict[str, Command] = {
             "-q": ("quiet", "flag", True),
             "--verbose": ("verbose", "count", 1),
             "-v": ("verbose", "count", 1),
+            "--color": ("color", "text", None),
         },
         {
             "records": False,
@@ -38,6 +39,9 @@ TABLE: dict[str, Command] = {
             "no_headers": False,
             "quiet": False,
             "verbose": 0,
+            "color": None,
+            "command_name": "log dump",
+            "effect": "local",
         },
     ),
     "verify": (
@@ -55,6 +59,7 @@ TABLE: dict[str, Command] = {
             "-q": ("quiet", "flag", True),
             "--verbose": ("verbose", "count", 1),
             "-v": ("verbose", "count", 1),
+            "--color": ("color", "text", None),
         },
         {
             "output": None,
@@ -62,6 +67,9 @@ TABLE: dict[str, Command] = {
             "no_headers": False,
             "quiet": False,
             "verbose": 0,
+            "color": None,
+            "command_name": "log verify",
+            "effect": "local",
         },
     ),
 }

@@ -102,6 +102,7 @@ TABLE: dict[str, Command] = {
             "-q": ("quiet", "flag", True),
             "--verbose": ("verbose", "count", 1),
             "-v": ("verbose", "count", 1),
+            "--color": ("color", "text", None),
         },
         {
             "topic_option": [],
@@ -171,6 +172,9 @@ TABLE: dict[str, Command] = {
             "timeout": None,
             "quiet": False,
             "verbose": 0,
+            "color": None,
+            "command_name": "tail",
+            "effect": "reads",
         },
     ),
 }

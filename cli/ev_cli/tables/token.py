@@ -33,6 +33,7 @@ TABLE: dict[str, Command] = {
             "-q": ("quiet", "flag", True),
             "--verbose": ("verbose", "count", 1),
             "-v": ("verbose", "count", 1),
+            "--color": ("color", "text", None),
         },
         {
             "owner": [],
@@ -50,6 +51,9 @@ TABLE: dict[str, Command] = {
             "timeout": None,
             "quiet": False,
             "verbose": 0,
+            "color": None,
+            "command_name": "token list",
+            "effect": "reads",
         },
     ),
     "create": (
@@ -79,6 +83,7 @@ TABLE: dict[str, Command] = {
             "-q": ("quiet", "flag", True),
             "--verbose": ("verbose", "count", 1),
             "-v": ("verbose", "count", 1),
+            "--color": ("color", "text", None),
         },
         {
             "owner": None,
@@ -97,6 +102,9 @@ TABLE: dict[str, Command] = {
             "timeout": None,
             "quiet": False,
             "verbose": 0,
+            "color": None,
+            "command_name": "token create",
+            "effect": "writes",
         },
     ),
     "renew": (
@@ -125,6 +133,7 @@ TABLE: dict[str, Command] = {
             "-q": ("quiet", "flag", True),
             "--verbose": ("verbose", "count", 1),
             "-v": ("verbose", "count", 1),
+            "--color": ("color", "text", None),
         },
         {
             "period": None,
@@ -142,6 +151,9 @@ TABLE: dict[str, Command] = {
             "timeout": None,
             "quiet": False,
             "verbose": 0,
+            "color": None,
+            "command_name": "token renew",
+            "effect": "writes",
         },
     ),
     "expire": (
@@ -172,6 +184,7 @@ TABLE: dict[str, Command] = {
             "-q": ("quiet", "flag", True),
             "--verbose": ("verbose", "count", 1),
             "-v": ("verbose", "count", 1),
+            "--color": ("color", "text", None),
         },
         {
             "period": None,
@@ -190,6 +203,9 @@ TABLE: dict[str, Command] = {
             "timeout": None,
             "quiet": False,
             "verbose": 0,
+            "color": None,
+            "command_name": "token expire",
+            "effect": "destroys",
         },
     ),
 }

@@ -41,6 +41,7 @@ TABLE: dict[str, Command] = {
             "-q": ("quiet", "flag", True),
             "--verbose": ("verbose", "count", 1),
             "-v": ("verbose", "count", 1),
+            "--color": ("color", "text", None),
         },
         {
             "regex": False,
@@ -64,6 +65,9 @@ TABLE: dict[str, Command] = {
             "timeout": None,
             "quiet": False,
             "verbose": 0,
+            "color": None,
+            "command_name": "txn list",
+            "effect": "reads",
         },
     ),
     "describe": (
@@ -91,6 +95,7 @@ TABLE: dict[str, Command] = {
             "-q": ("quiet", "flag", True),
             "--verbose": ("verbose", "count", 1),
             "-v": ("verbose", "count", 1),
+            "--color": ("color", "text", None),
         },
         {
             "output": None,
@@ -107,6 +112,9 @@ TABLE: dict[str, Command] = {
             "timeout": None,
             "quiet": False,
             "verbose": 0,
+            "color": None,
+            "command_name": "txn describe",
+            "effect": "reads",
         },
     ),
     "producers": (
@@ -134,6 +142,7 @@ TABLE: dict[str, Command] = {
             "-q": ("quiet", "flag", True),
             "--verbose": ("verbose", "count", 1),
             "-v": ("verbose", "count", 1),
+            "--color": ("color", "text", None),
         },
         {
             "open_only": False,
@@ -150,6 +159,9 @@ TABLE: dict[str, Command] = {
             "timeout": None,
             "quiet": False,
             "verbose": 0,
+            "color": None,
+            "command_name": "txn producers",
+            "effect": "reads",
         },
     ),
     "abort": (
@@ -183,6 +195,7 @@ TABLE: dict[str, Command] = {
             "-q": ("quiet", "flag", True),
             "--verbose": ("verbose", "count", 1),
             "-v": ("verbose", "count", 1),
+            "--color": ("color", "text", None),
         },
         {
             "hanging": False,
@@ -203,6 +216,9 @@ TABLE: dict[str, Command] = {
             "timeout": None,
             "quiet": False,
             "verbose": 0,
+            "color": None,
+            "command_name": "txn abort",
+            "effect": "destroys",
         },
     ),
 }

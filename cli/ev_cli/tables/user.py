@@ -32,6 +32,7 @@ TABLE: dict[str, Command] = {
             "-q": ("quiet", "flag", True),
             "--verbose": ("verbose", "count", 1),
             "-v": ("verbose", "count", 1),
+            "--color": ("color", "text", None),
         },
         {
             "output": None,
@@ -48,6 +49,9 @@ TABLE: dict[str, Command] = {
             "timeout": None,
             "quiet": False,
             "verbose": 0,
+            "color": None,
+            "command_name": "user list",
+            "effect": "reads",
         },
     ),
     "add": (
@@ -74,6 +78,7 @@ TABLE: dict[str, Command] = {
             "-q": ("quiet", "flag", True),
             "--verbose": ("verbose", "count", 1),
             "-v": ("verbose", "count", 1),
+            "--color": ("color", "text", None),
         },
         {
             "mechanism": [],
@@ -90,6 +95,9 @@ TABLE: dict[str, Command] = {
             "timeout": None,
             "quiet": False,
             "verbose": 0,
+            "color": None,
+            "command_name": "user add",
+            "effect": "writes",
         },
     ),
     "alter": (
@@ -116,6 +124,7 @@ TABLE: dict[str, Command] = {
             "-q": ("quiet", "flag", True),
             "--verbose": ("verbose", "count", 1),
             "-v": ("verbose", "count", 1),
+            "--color": ("color", "text", None),
         },
         {
             "mechanism": [],
@@ -132,6 +141,9 @@ TABLE: dict[str, Command] = {
             "timeout": None,
             "quiet": False,
             "verbose": 0,
+            "color": None,
+            "command_name": "user alter",
+            "effect": "writes",
         },
     ),
     "remove": (
@@ -157,6 +169,7 @@ TABLE: dict[str, Command] = {
             "-q": ("quiet", "flag", True),
             "--verbose": ("verbose", "count", 1),
             "-v": ("verbose", "count", 1),
+            "--color": ("color", "text", None),
         },
         {
             "mechanism": [],
@@ -171,6 +184,9 @@ TABLE: dict[str, Command] = {
             "timeout": None,
             "quiet": False,
             "verbose": 0,
+            "color": None,
+            "command_name": "user remove",
+            "effect": "destroys",
         },
     ),
 }

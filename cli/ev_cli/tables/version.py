@@ -16,11 +16,15 @@ TABLE: dict[str, Command] = {
             "-q": ("quiet", "flag", True),
             "--verbose": ("verbose", "count", 1),
             "-v": ("verbose", "count", 1),
+            "--color": ("color", "text", None),
         },
         {
             "json": False,
             "quiet": False,
             "verbose": 0,
+            "color": None,
+            "command_name": "version",
+            "effect": "local",
         },
     ),
 }

@@ -79,7 +79,9 @@ def error_of(code: int, message: str | None = None) -> KafkaError | None:
 class Admin(BrokerQuestions, ReplicaQuestions, QuotaQuestions, TokenQuestions, TransactionQuestions):
     """Not safe for threads. Other options are those of `ev.client.cluster.Cluster`.
 
-    An address at which nothing answers is reported at once; a broker that was there and is gone is waited for.
+    `timeout_ms` bounds every call, `request_timeout_ms` each of its requests. An address at which nothing answers is reported at once
+    (UnreachableError); a broker that was there and is gone is waited for. What a broker refuses for one item stays with that item, as its
+    `error`; KafkaError is raised where one thing was asked for.
     """
 
     def __init__(
@@ -101,6 +103,7 @@ class Admin(BrokerQuestions, ReplicaQuestions, QuotaQuestions, TokenQuestions, T
         self.close()
 
     def close(self) -> None:
+        """Close the connections."""
         self._unreached.close()
 
     @property
@@ -113,6 +116,8 @@ class Admin(BrokerQuestions, ReplicaQuestions, QuotaQuestions, TokenQuestions, T
     # ---- topics ----
 
     def create_topics(self, topics: Iterable[NewTopic], *, validate_only: bool = False) -> list[CreatedTopic]:
+        """Make topics, or see whether they could be made. They are there when it returns, on the broker that was asked; others may take a
+        moment to hear of them."""
         from ev.wire.messages.k19_create_topics import (  # noqa: PLC0415 - each API is loaded when it is used
             CreatableReplicaAssignment,
             CreatableTopic,
@@ -143,6 +148,7 @@ class Admin(BrokerQuestions, ReplicaQuestions, QuotaQuestions, TokenQuestions, T
         ]
 
     def delete_topics(self, names: Iterable[str]) -> list[Outcome]:
+        """Delete topics with all that is in them."""
         from ev.wire.messages.k20_delete_topics import DeleteTopicsRequest, DeleteTopicState  # noqa: PLC0415
 
         wanted = list(names)
@@ -377,6 +383,7 @@ class Admin(BrokerQuestions, ReplicaQuestions, QuotaQuestions, TokenQuestions, T
     # ---- the cluster ----
 
     def cluster(self) -> ClusterDescription:
+        """The id of the cluster, its controller and its brokers."""
         from ev.wire.messages.k60_describe_cluster import DescribeClusterRequest  # noqa: PLC0415
 
         try:

@@ -1,11 +1,13 @@
-"""Decides which member of a group reads which partition: range, roundrobin and cooperative-sticky, as Apache Kafka's Java client does.
+"""Decides which member of a group reads which partition: range, roundrobin, sticky and cooperative-sticky, as Kafka's Java client does.
 
 The coordinator elects one member leader; the leader runs one of these functions over what all members said of themselves and hands
 the result back. Members of other clients take part, so names, bytes and results are Kafka's:
 
 - range: topic by topic, the sorted members get consecutive partitions; the first ones get one more. Co-partitions topics.
 - roundrobin: all partitions of all topics are dealt one by one to the sorted members.
-- cooperative-sticky: as even as roundrobin, but members keep what they own. A partition that changes its owner is first given to
+- sticky: as even as roundrobin, but members keep what they had. They let go of everything before they join, as with the two above, and
+  leave a note of what that was in their user data.
+- cooperative-sticky: the same, but members own what they have while they join. A partition that changes its owner is first given to
   nobody: the old owner lets go of it, joins again, and the second round gives it to the new one. Nobody stops reading meanwhile.
 
 Where all members subscribe to the same topics (the ordinary case) the sticky result is Kafka's own, partition for partition. With
@@ -60,14 +62,26 @@ class Subscription:
 
 
 class Assignor:
-    """One strategy: its name in the group protocol, whether members keep reading while the group rebalances, and the function."""
+    """One strategy: its name in the group protocol, whether members keep reading while the group rebalances, whether they leave a note of
+    what they had, and the function."""
 
-    __slots__ = ("assign", "cooperative", "name")
+    __slots__ = ("assign", "cooperative", "leaves_notes", "name")
 
-    def __init__(self, name: str, assign: Assign, *, cooperative: bool = False) -> None:
+    def __init__(self, name: str, assign: Assign, *, cooperative: bool = False, leaves_notes: bool = False) -> None:
         self.name = name
         self.assign = assign
         self.cooperative = cooperative
+        self.leaves_notes = leaves_notes
+
+    def notes(self, assigned: list[TopicPartition], generation: int) -> bytes | None:
+        """The user data of a member that was last assigned these partitions, in that generation (-1: it never was)."""
+        return encode_notes(assigned, generation) if self.leaves_notes and generation >= 0 else None
+
+    def read_notes(self, members: Iterable[Subscription]) -> None:
+        """As leader: take what the members had from their notes."""
+        if self.leaves_notes:
+            for member in members:
+                member.owned, member.generation = decode_notes(member.user_data or b"")
 
 
 # ---- the bytes that travel in JoinGroup and SyncGroup ----
@@ -118,6 +132,39 @@ def decode_versioned(cls: type[T], data: Buffer) -> T:
     if version < 0:
         raise MalformedError(f"consumer protocol version {version}, expected 0 or more")
     return decode(cls, min(version, PROTOCOL_VERSION), data, 2)[0]
+
+
+def encode_notes(assigned: Iterable[TopicPartition], generation: int) -> bytes:
+    """What a sticky member had, as Kafka's StickyAssignor writes it: an array of topics with arrays of partitions, and the generation."""
+    grouped = by_topic(assigned)
+    parts = [len(grouped).to_bytes(4, "big")]
+    for topic, indexes in grouped:
+        name = topic.encode()
+        parts += [len(name).to_bytes(2, "big"), name, len(indexes).to_bytes(4, "big"), *(index.to_bytes(4, "big") for index in indexes)]
+    parts.append(generation.to_bytes(4, "big", signed=True))
+    return b"".join(parts)
+
+
+def decode_notes(data: Buffer) -> tuple[list[TopicPartition], int]:
+    """Partitions and generation. Whatever does not parse is no note: the member had nothing; the oldest notes have no generation."""
+    at = 0
+
+    def number(size: int) -> int:
+        nonlocal at
+        if at + size > len(data):
+            raise ValueError
+        at += size
+        return int.from_bytes(data[at - size : at], "big", signed=True)
+
+    assigned: list[TopicPartition] = []
+    try:
+        for _ in range(number(4)):
+            size = number(2)
+            topic, at = bytes(data[at : at + size]).decode(), at + size
+            assigned += [(topic, number(4)) for _ in range(number(4))]
+        return assigned, number(4) if len(data) > at else -1
+    except ValueError:
+        return [], -1
 
 
 def by_topic(partitions: Iterable[TopicPartition]) -> list[tuple[str, list[int]]]:
@@ -172,7 +219,7 @@ def subscribed_topics(counts: Mapping[str, int], members: Mapping[str, Subscript
     return sorted({topic for member in members.values() for topic in member.topics if topic in counts})
 
 
-# ---- cooperative-sticky ----
+# ---- sticky and cooperative-sticky ----
 
 
 def assign_cooperative_sticky(counts: Mapping[str, int], members: Mapping[str, Subscription]) -> dict[str, list[TopicPartition]]:
@@ -291,5 +338,6 @@ def move_one(
 ASSIGNORS = {
     "range": Assignor("range", assign_range),
     "roundrobin": Assignor("roundrobin", assign_round_robin),
+    "sticky": Assignor("sticky", assign_sticky, leaves_notes=True),
     "cooperative-sticky": Assignor("cooperative-sticky", assign_cooperative_sticky, cooperative=True),
 }

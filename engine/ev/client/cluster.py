@@ -44,6 +44,7 @@ FIND_COORDINATOR_VERSION_MAX = 3
 DEFAULT_PORT = 9092
 METADATA_MAX_AGE_MS = 300_000
 _IDLE_MS = 1_000
+_SECOND_OPINIONS = 2
 _FOREVER_MS = 3_600_000
 _DEDICATED = 1 << 32
 """Added to the id of a broker, which has 32 bits, to name the second connection to it."""
@@ -128,6 +129,9 @@ class Cluster:
         self._update_attempts = 0
         self._updated_ms = -METADATA_MAX_AGE_MS
         self._update_ticket: Ticket | None = None
+        self._names_ticket: Ticket | None = None
+        self._names_at_ms = 0
+        self._names_attempts = 0
 
     def __repr__(self) -> str:
         return f"Cluster({self.bootstrap!r})"
@@ -381,15 +385,51 @@ class Cluster:
         refusal, self._refusal = self._refusal, None
         return refusal
 
-    def refresh(self, topics: Iterable[str] | None = (), *, timeout_ms: int | None = None, create: bool = False) -> Metadata:
-        """Ask now and wait for the answer: about these topics, about none (brokers only), or, with None, about all."""
+    def refresh(
+        self, topics: Iterable[str] | None = (), *, node_id: int | None = None, timeout_ms: int | None = None, create: bool = False
+    ) -> Metadata:
+        """Ask now, that broker or any, and wait for the answer: about these topics, about none (brokers only), or, with None, about all."""
         asked = None if topics is None else list(topics)
         request = MetadataRequest(
             topics=None if asked is None else [MetadataRequestTopic(name=name) for name in asked],
             allow_auto_topic_creation=create,
         )
-        self._apply(self.call(request, timeout_ms=timeout_ms), everything=asked is None)
+        self._apply(self.call(request, node_id, timeout_ms=timeout_ms), everything=asked is None)
         return self.metadata
+
+    def ask_others(self, name: str, *, create: bool = False) -> None:
+        """Who has not heard of a topic may only be late to hear of its creation: some other brokers are asked, too."""
+        if self.metadata.topic_errors.get(name) != ErrorCode.UNKNOWN_TOPIC_OR_PARTITION:
+            return
+        asked = self.any_node()
+        for node_id in [node_id for node_id in self.metadata.brokers if node_id != asked][:_SECOND_OPINIONS]:
+            try:
+                self.refresh((name,), node_id=node_id, create=create)
+            except (KafkaError, TimedOutError, UnreachableError):
+                continue
+            if name in self.metadata.topics:
+                return
+
+    def request_names(self, topic_ids: Iterable[bytes]) -> None:
+        """Ask about topics of which only the ids are known, without waiting; those that there are, are watched from then on."""
+        if self._names_ticket is not None or self.now_ms() < self._names_at_ms:
+            return
+        request = MetadataRequest(
+            topics=[MetadataRequestTopic(topic_id=topic_id, name=None) for topic_id in topic_ids], allow_auto_topic_creation=False
+        )
+
+        def answered(ticket: Ticket) -> None:
+            self._names_ticket = None
+            found = [] if ticket.error is not None else [row for row in ticket.response.topics if row.name and not row.error_code]
+            if ticket.error is None and not ticket.response.error_code:
+                ticket.response.topics = found
+                self._apply(ticket.response, everything=False)
+                self.watch(row.name for row in found)
+            self._names_attempts = 0 if found else self._names_attempts + 1
+            self._names_at_ms = self.now_ms() + self.backoff.after(self._names_attempts)
+
+        ticket = self.send(request, callback=answered)
+        self._names_ticket = None if ticket.done else ticket
 
     def topic(self, name: str, *, timeout_ms: int, create: bool = False) -> TopicInfo:
         """A topic with at least one partition that has a leader, waited for. UnknownTopicError when it does not turn up in time.
@@ -401,6 +441,7 @@ class Cluster:
         def look() -> TopicInfo:
             if name not in self.metadata.topics:
                 self.refresh((name,), create=create)
+                self.ask_others(name, create=create)
             info = self.metadata.topics.get(name)
             if info is None or not any(self.metadata.leader(name, index) is not None for index in info.partitions):
                 self.metadata.topics.pop(name, None)

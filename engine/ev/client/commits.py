@@ -1,7 +1,7 @@
 """Commits offsets for a group: at once and waited for, or sent and not waited for. The order in which they were asked for is kept.
 
-A commit carries the member's generation, and a refusal is news about the membership. Without a membership (partitions assigned by hand) it
-carries none, and the coordinator accepts it as long as the group has no members.
+A commit carries the member's generation (or epoch), and a refusal is news about the membership. Without a membership (partitions assigned
+by hand) it carries none, and the coordinator accepts it as long as the group has no members.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ev.client.cluster import Cluster
     from ev.client.connection import Ticket
     from ev.client.coordinator import Coordinator
-    from ev.client.group import GroupSession
+    from ev.client.membership_settings import Session
     from ev.client.results import CommittedOffset
     from ev.errors import EvError
 
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 RETRIED = frozenset((
     ErrorCode.COORDINATOR_LOAD_IN_PROGRESS, ErrorCode.COORDINATOR_NOT_AVAILABLE, ErrorCode.NOT_COORDINATOR, ErrorCode.REQUEST_TIMED_OUT,
-    ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
+    ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, ErrorCode.STALE_MEMBER_EPOCH,
 ))  # fmt: skip
-FENCED = frozenset((ErrorCode.UNKNOWN_MEMBER_ID, ErrorCode.ILLEGAL_GENERATION))
+FENCED = frozenset((ErrorCode.UNKNOWN_MEMBER_ID, ErrorCode.ILLEGAL_GENERATION, ErrorCode.FENCED_MEMBER_EPOCH))
 FENCED_MESSAGE = "the member has lost its place in the group: its partitions may be read by others, nothing was committed"
 
 
@@ -39,7 +39,7 @@ class Commits:
         self.cluster = cluster
         self.coordinator = coordinator
         self.instance_id = instance_id
-        self.session: GroupSession | None = None
+        self.session: Session | None = None
         self.unanswered: list[Ticket] = []
 
     def commit(self, offsets: Mapping[TopicPartition, CommittedOffset], timeout_ms: int) -> None:

@@ -19,7 +19,10 @@ from __future__ import annotations
 from ev.client.cluster import Cluster
 from ev.client.commits import Commits
 from ev.client.coordinator import Coordinator
-from ev.client.fetcher import MAX_BYTES, MAX_WAIT_MS, PARTITION_MAX_BYTES, READ_COMMITTED, READ_UNCOMMITTED, Fetcher, Target
+from ev.client.fetch_requests import FetchRequests
+from ev.client.fetcher import MAX_BYTES, MAX_WAIT_MS, PARTITION_MAX_BYTES, READ_COMMITTED, READ_UNCOMMITTED, Fetcher
+from ev.client.leftover import Leftover
+from ev.client.membership_settings import CLASSIC, CONSUMER, MembershipSettings
 from ev.client.offsets import (
     FETCH_VERSION_MAX,
     FETCH_VERSION_OF_MANY_GROUPS,
@@ -30,9 +33,9 @@ from ev.client.offsets import (
     unsettled_code,
 )
 from ev.client.placement import Placement
-from ev.client.positions import EARLIEST, LATEST, RESET_TIMESTAMPS, SETTLED, UNKNOWN, Positions
+from ev.client.positions import EARLIEST, LATEST, RESET_TIMESTAMPS, SETTLED, Positions
 from ev.client.results import CommittedOffset, FoundOffset, GroupMetadata, as_committed
-from ev.client.routing import ask_coordinator, ask_leaders, leader_and_epoch
+from ev.client.routing import ask_coordinator, ask_leaders
 from ev.errors import ClosedError, CorruptBatchError, EvError, KafkaError, SettingError, TimedOutError, UnreachableError
 
 TYPE_CHECKING = False
@@ -42,11 +45,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ev.client.commits import OnCommitted
-    from ev.client.connection import Ticket
     from ev.client.fetched import FetchedBatch, Record
-    from ev.client.fetcher import Asked
-    from ev.client.group import GroupSession
-    from ev.client.positions import Position
+    from ev.client.membership_settings import Session
     from ev.client.results import OffsetToCommit
     from ev.client.subscription import Subscription
 
@@ -64,12 +64,32 @@ CLOSE_COMMIT_TIMEOUT_MS = 10_000
 
 
 class Consumer:
-    """Not safe for threads.
+    """Not safe for threads: each thread has a consumer of its own.
 
-    `auto_commit` is True for every 5 s, or an interval in ms: what an earlier poll handed out then counts as processed. `timeout_ms` bounds
-    calls that wait for a broker and have no timeout of their own. `rack` says where the consumer is, so that it may read from a replica
-    that is near. With `control_batches` the markers that end transactions are handed out too. Other options are those of
-    `ev.client.cluster.Cluster`.
+    group, group_protocol    the group to commit for and, by `subscribe`, to be a member of. In a `classic` one a member assigns, in a
+                             `consumer` one (KIP-848, Kafka 4.0 on) the broker does
+    group_instance_id        a name that makes it a static member: it keeps its partitions over a restart
+    group_remote_assignor    what the broker assigns by, in a `consumer` group: `uniform` or `range`
+    assignors                what a member assigns by, in a `classic` group, the first one that all know: `range`, `roundrobin`, `sticky`,
+                             `cooperative-sticky` (`range`, then `cooperative-sticky`)
+    session_timeout_ms,      in a `classic` group: after how long a silent member is given up (45,000 ms), and how often it says that it is
+    heartbeat_interval_ms    alive (3,000 ms); in a `consumer` group the broker's settings say so
+    max_poll_interval_ms     how long the application may stay away between two polls before its partitions go to others
+    auto_commit              True: every 5 s, or an interval in ms; what an earlier poll handed out counts as processed then
+    offset_reset             where to begin when nothing is committed, or what was is gone: `earliest`, `latest`, or `none`, an error
+    isolation                `read_committed` hides what transactions have not committed (yet)
+    fetch_min_bytes,         a broker answers when it has so many bytes, or when so many ms are over
+    max_wait_ms
+    fetch_max_bytes,         what one answer, and one partition in it, may hold at the most; a batch that is larger comes alone
+    partition_max_bytes
+    rack                     where the consumer is, so that it may read from a replica that is near (KIP-392)
+    control_batches          the markers that end transactions are handed out too
+    timeout_ms               for calls that wait for a broker and have no timeout of their own
+    request_timeout_ms       for each request; then it is asked again, perhaps of another broker
+
+    Other options are those of `ev.client.cluster.Cluster`: `security`, back-offs. Errors are of the family in `ev.errors`: SettingError for
+    what cannot be meant, KafkaError with the broker's code, UnreachableError and TimedOutError, AuthenticationError. What passes by itself
+    (leaders and coordinators that move, brokers that are away) is tried again, with a back-off, and raised only when the time is over.
     """
 
     def __init__(
@@ -78,10 +98,12 @@ class Consumer:
         *,
         group: str | None = None,
         client_id: str = "ev",
+        group_protocol: str = CLASSIC,
         group_instance_id: str | None = None,
-        assignors: Iterable[str] = ("range", "cooperative-sticky"),
-        session_timeout_ms: int = 45_000,
-        heartbeat_interval_ms: int = 3_000,
+        group_remote_assignor: str | None = None,
+        assignors: Iterable[str] | None = None,
+        session_timeout_ms: int | None = None,
+        heartbeat_interval_ms: int | None = None,
         max_poll_interval_ms: int = 300_000,
         auto_commit: bool | int = False,
         offset_reset: str = "earliest",
@@ -104,17 +126,21 @@ class Consumer:
         if auto_commit and group is None:
             raise SettingError("auto_commit needs a group to commit for")
         self.group = group
+        self.group_protocol = group_protocol
         self.timeout_ms = timeout_ms
         self._isolation = ISOLATION[isolation]
         self._bootstrap = bootstrap
         self._cluster_options: dict[str, Any] = {"client_id": client_id, "request_timeout_ms": request_timeout_ms, **cluster_options}
-        self._membership_options: dict[str, Any] = {
-            "instance_id": group_instance_id,
-            "assignors": tuple(assignors),
-            "session_timeout_ms": session_timeout_ms,
-            "heartbeat_interval_ms": heartbeat_interval_ms,
-            "poll_timeout_ms": max_poll_interval_ms,
-        }
+        self._membership = MembershipSettings(
+            protocol=group_protocol,
+            instance_id=group_instance_id,
+            assignors=assignors,
+            remote_assignor=group_remote_assignor,
+            session_timeout_ms=session_timeout_ms,
+            heartbeat_interval_ms=heartbeat_interval_ms,
+            poll_timeout_ms=max_poll_interval_ms,
+            rack=rack,
+        )
         self._cluster = Cluster(bootstrap, **self._cluster_options)
         self._coordinator = None if group is None else Coordinator(self._cluster, group)
         self._commits = None if self._coordinator is None else Commits(self._cluster, self._coordinator, group_instance_id)
@@ -128,22 +154,23 @@ class Consumer:
             partition_max_bytes=partition_max_bytes,
             isolation=self._isolation,
             check_crcs=check_crcs,
+            backoff=self._cluster.backoff.after,
             rack=rack,
             control_batches=control_batches,
         )
-        self._fetching: set[int] = set()
-        self._session: GroupSession | None = None
+        self._requests = FetchRequests(self._cluster, self._positions, self._placement, self._fetcher)
+        self._session: Session | None = None
         self._subscription: Subscription | None = None
         self._auto_commit_ms = AUTO_COMMIT_INTERVAL_MS if auto_commit is True else int(auto_commit)
         self._auto_commit_at_ms = self._cluster.now_ms() + self._auto_commit_ms
-        self._leftover: list[Record] = []
-        """Records of one batch that `poll` has opened and not handed out yet, the next one at the end."""
+        self._leftover = Leftover()
         self._closed = False
 
     # ---- what to read ----
 
     def assign(self, partitions: Mapping[TopicPartition, int | None] | Iterable[TopicPartition]) -> None:
-        """Read exactly these. An offset of None begins where the group has committed, else where `offset_reset` says."""
+        """Read exactly these, and be a member of no group. An offset of None begins where the group has committed, else where
+        `offset_reset` says. What stays keeps its position. SettingError after `subscribe`."""
         self._check_open()
         if self._subscription is not None:
             raise SettingError("a consumer that has subscribed gets its partitions from its group: unsubscribe before assign")
@@ -154,36 +181,38 @@ class Consumer:
         for partition, offset in offsets.items():
             if offset is not None:
                 self.seek(partition, offset)
-        if self._leftover and (self._leftover[0].topic, self._leftover[0].partition) not in offsets:
-            self._leftover = []
+        if self._leftover.partition not in offsets:
+            self._leftover.forget()
 
     def subscribe(
         self,
-        topics: Iterable[str],
+        topics: Iterable[str] = (),
         *,
+        pattern: str | None = None,
         on_assigned: OnPartitions | None = None,
         on_revoked: OnPartitions | None = None,
         on_lost: OnPartitions | None = None,
     ) -> None:
-        """Share these topics with the other members of the group. Callbacks are called from inside poll.
+        """Share these topics with the other members of the group. It joins with the next poll, and callbacks are called from inside poll.
 
         `on_revoked` is the last moment at which offsets of these partitions can be committed. `on_lost` (by default: `on_revoked`)
-        is told when that moment has passed.
+        is told when that moment has passed. With a `pattern`, in a `consumer` group, the broker adds the topics whose whole name matches
+        (RE2), those that come later too. SettingError without a group, or when partitions are assigned by hand.
         """
         self._check_open()
         if self.group is None or self._coordinator is None or self._commits is None:
             raise SettingError("subscribe needs a group; to read without one, assign partitions")
         if len(self._positions) and self._subscription is None:
             raise SettingError("partitions are assigned by hand: unsubscribe before subscribe")
-        # Only members of a group pay for threads and assignors.
-        from ev.client.group import GroupSession  # noqa: PLC0415
-        from ev.client.membership import Membership  # noqa: PLC0415
-        from ev.client.subscription import Subscription  # noqa: PLC0415
+        if pattern is not None and (not pattern or self._membership.protocol != CONSUMER):
+            raise SettingError(f"a pattern is evaluated by the broker, which takes group_protocol={CONSUMER}; it must not be empty")
+        from ev.client.subscription import Subscription  # noqa: PLC0415 - only members of a group need it
 
         self._subscription = Subscription(
             topics,
             self._positions,
             self._placement,
+            pattern=pattern,
             on_assigned=on_assigned,
             on_revoked=on_revoked,
             on_lost=on_lost,
@@ -193,9 +222,8 @@ class Consumer:
         self._cluster.watch(self._subscription.wanted)
         self._cluster.request_update()
         if self._session is None:
-            membership = Membership(self.group, **self._membership_options)
-            self._session = GroupSession(
-                self._cluster, self._coordinator, membership, self._subscription, lambda: Cluster(self._bootstrap, **self._cluster_options)
+            self._session = self._membership.session(
+                self.group, self._cluster, self._coordinator, self._subscription, lambda: Cluster(self._bootstrap, **self._cluster_options)
             )
             self._commits.session = self._session
         else:
@@ -203,16 +231,18 @@ class Consumer:
             self._session.rejoin("the subscription has changed")
 
     def unsubscribe(self) -> None:
-        """Read nothing; leave the group."""
+        """Read nothing; leave the group. With `auto_commit`, what was handed out is committed before."""
         self._leave_group(leave=True)
         self._subscription = None
         self._positions.assign(())
-        self._leftover = []
+        self._leftover.forget()
 
     def assignment(self) -> list[TopicPartition]:
+        """The partitions that are read at the moment."""
         return list(self._positions.by_partition)
 
     def subscription(self) -> tuple[str, ...]:
+        """The topics that were subscribed to by name."""
         return () if self._subscription is None else self._subscription.wanted
 
     @property
@@ -235,7 +265,9 @@ class Consumer:
     def poll_batches(self, timeout_ms: int, bytes_max: int | None = None) -> list[FetchedBatch]:
         """The next batches, as soon as there are some; none when the time is over, or when only offsets without records were passed.
 
-        About `bytes_max` bytes come at once, at least one batch. Positions are then after the last of them.
+        About `bytes_max` bytes (8 MiB) come at once, at least one batch. Positions are then after the last of them. Raises what does not
+        pass by itself: KafkaError (not authorised, out of range without a policy, another process has the instance id),
+        CorruptBatchError, AuthenticationError; it is raised again at every call until somebody does something about it.
         """
         self._check_open()
         if self._leftover:
@@ -246,31 +278,31 @@ class Consumer:
             self._advance(now_ms, deadline_ms)
             self._raise_problem()
             batches, moved = self._fetcher.drain(DRAIN_BYTES_MAX if bytes_max is None else bytes_max)
-            self._send_fetches(now_ms)
+            self._requests.send(now_ms)
             if batches or moved or now_ms >= deadline_ms:
                 return batches
             self._cluster.poll(min(deadline_ms - now_ms, self._step_ms(now_ms)))
 
     def poll(self, timeout_ms: int, records_max: int = 500) -> list[Record]:
-        """The next records, as soon as there are some. Positions follow them one by one."""
+        """The next records, as soon as there are some. Positions follow them one by one. Raises what `poll_batches` raises."""
         self._check_open()
         deadline_ms = self._cluster.now_ms() + timeout_ms
         taken: list[Record] = []
         if self._leftover:
             self._advance(self._cluster.now_ms(), self._cluster.now_ms())
-            self._take_leftover(taken, records_max)
+            taken += self._leftover.take(records_max)
         while len(taken) < records_max:
             left_ms = 0 if taken else max(0, deadline_ms - self._cluster.now_ms())
             batches = self.poll_batches(left_ms, bytes_max=1)
             if not batches and (taken or self._cluster.now_ms() >= deadline_ms):
                 break
             for batch in batches:
-                self._leftover = self._opened(batch)
-                self._take_leftover(taken, records_max)
+                self._open(batch)
+                taken += self._leftover.take(records_max - len(taken))
         return taken
 
     def seek(self, partition: TopicPartition, offset: int) -> None:
-        """Read on from this offset."""
+        """Read on from this offset. SettingError when it is below 0, KafkaError when the partition is not assigned."""
         if offset < 0:
             raise SettingError(f"an offset is 0 or more, not {offset}")
         self._positions[partition].seek(offset)
@@ -285,7 +317,7 @@ class Consumer:
         self._reset(LATEST, partitions)
 
     def position(self, partition: TopicPartition, timeout_ms: int | None = None) -> int:
-        """The offset of the next record that poll will hand out. Waits until the broker has said where that is."""
+        """The offset of the next record that poll will hand out. Waits until the broker has said where that is, else TimedOutError."""
         self._check_open()
         deadline_ms = self._cluster.now_ms() + (self.timeout_ms if timeout_ms is None else timeout_ms)
         while self._positions[partition].state != SETTLED:
@@ -298,10 +330,10 @@ class Consumer:
         return self._next_offset(partition)
 
     def pause(self, *partitions: TopicPartition) -> None:
-        """Hand out nothing from these until they are resumed; their place is kept."""
+        """Hand out nothing from these until they are resumed; their place is kept. A partition that goes and comes back is not paused."""
         for partition in partitions:
             self._positions[partition].paused = True
-            if self._leftover and (self._leftover[-1].topic, self._leftover[-1].partition) == partition:
+            if self._leftover.partition == partition:
                 self._seek_back_to_leftover()
 
     def resume(self, *partitions: TopicPartition) -> None:
@@ -310,6 +342,7 @@ class Consumer:
             self._positions[partition].paused = False
 
     def paused(self) -> list[TopicPartition]:
+        """Those that are."""
         return [(position.topic, position.index) for position in self._positions if position.paused]
 
     # ---- committing ----
@@ -324,7 +357,9 @@ class Consumer:
     ) -> None:
         """Commit these offsets (each that of the next record to process, alone or with metadata), or the positions of all partitions.
 
-        With `sync` it returns when they are committed, or raises. Without it the outcome goes to `then`, from inside a later call.
+        With `sync` it returns when they are committed, or raises: KafkaError REBALANCE_IN_PROGRESS while a classic group rebalances (poll,
+        and commit again), UNKNOWN_MEMBER_ID, ILLEGAL_GENERATION or FENCED_INSTANCE_ID when the place in the group is lost; TimedOutError
+        and UnreachableError when nobody knows. Without it the outcome goes to `then`, from inside a later call.
         """
         self._check_open()
         if self._commits is None:
@@ -336,7 +371,8 @@ class Consumer:
             self._commits.commit_later(chosen, then)
 
     def committed(self, partitions: Iterable[TopicPartition], timeout_ms: int | None = None) -> dict[TopicPartition, CommittedOffset]:
-        """What the group has committed; offset -1 where nothing is."""
+        """What the group has committed: offset, leader epoch, metadata; offset -1 where nothing is. With read_committed it waits for
+        transactions that are about to change it."""
         self._check_open()
         if self.group is None or self._coordinator is None:
             raise SettingError("only a consumer with a group has committed offsets")
@@ -357,7 +393,7 @@ class Consumer:
         return {partition: found.get(partition, CommittedOffset(-1)) for partition in wanted}
 
     def group_metadata(self) -> GroupMetadata:
-        """Which member of which generation speaks, for `Producer.send_offsets_to_transaction`."""
+        """Which member of which generation (or epoch) speaks, for `Producer.send_offsets_to_transaction`."""
         self._check_open()
         if self.group is None or self._commits is None:
             raise SettingError("only a consumer with a group has a place in one")
@@ -374,7 +410,7 @@ class Consumer:
     # ---- asking for offsets ----
 
     def beginning_offsets(self, partitions: Iterable[TopicPartition], timeout_ms: int | None = None) -> dict[TopicPartition, int]:
-        """The first offset of each partition."""
+        """The first offset of each partition. KafkaError for one that does not exist."""
         return {p: found.offset for p, found in self._look_up(dict.fromkeys(partitions, EARLIEST), timeout_ms).items()}
 
     def end_offsets(self, partitions: Iterable[TopicPartition], timeout_ms: int | None = None) -> dict[TopicPartition, int]:
@@ -384,7 +420,7 @@ class Consumer:
     def offsets_for_times(
         self, timestamps: Mapping[TopicPartition, int], timeout_ms: int | None = None
     ) -> dict[TopicPartition, FoundOffset | None]:
-        """The first record of each partition whose timestamp (ms) is this or later; None where there is none."""
+        """The first record of each partition whose timestamp (ms since 1970) is this or later; None where there is none."""
         found = self._look_up(timestamps, timeout_ms)
         return {partition: answer if answer.offset >= 0 else None for partition, answer in found.items()}
 
@@ -461,64 +497,11 @@ class Consumer:
             self._fetcher.metadata_is_stale = False
             self._cluster.request_update()
 
-    def _send_fetches(self, now_ms: int) -> None:
-        """One request to each broker that has something readable for us, none on its way, and of which nothing is left to hand out.
-
-        The last condition is for the partitions that are: a request without them could be a long poll, which they would have to wait for.
-        """
-        targets: dict[int, list[Target]] = {}
-        unchecked: dict[int, list[Position]] = {}
-        epochs: dict[TopicPartition, int] = {}
-        busy = set(self._fetching)
-        for position in self._positions:
-            if not (position.buffered or position.readable(now_ms)):
-                continue
-            where = leader_and_epoch(self._cluster, position.topic, position.index)
-            leader = None if where is None else where[0]
-            source = leader if position.replica == UNKNOWN else self._source(position, leader, now_ms)
-            if position.buffered:
-                busy.update(() if source is None else (source,))
-            elif where is None or source is None:
-                self._placement.leaderless(position)
-            elif position.needs_check(where[1]):
-                position.replica = UNKNOWN
-                unchecked.setdefault(where[0], []).append(position)
-                epochs[position.topic, position.index] = where[1]
-            elif source not in busy:
-                topic_id = self._cluster.metadata.topics[position.topic].topic_id
-                targets.setdefault(source, []).append(Target(position, where[1], topic_id))
-        for node, positions in unchecked.items():
-            self._placement.check(positions, node, epochs)
-        for node, wanted in targets.items():
-            if node in busy:
-                continue
-            request, asked = self._fetcher.request(wanted)
-            self._fetching.add(node)
-            self._cluster.send(request, node, callback=lambda ticket, node=node, asked=asked: self._fetched(ticket, node, asked))  # type: ignore[misc]
-
-    def _source(self, position: Position, leader: int | None, now_ms: int) -> int | None:
-        """The broker to read a partition from: the replica that the leader has named, else the leader."""
-        has_it = self._cluster.metadata.has_replica(position.topic, position.index, position.replica)
-        if has_it and now_ms < position.replica_until_ms:
-            return position.replica
-        position.replica = UNKNOWN
-        return leader
-
-    def _fetched(self, ticket: Ticket, node: int, asked: Asked) -> None:
-        self._fetching.discard(node)
-        now_ms = self._cluster.now_ms()
-        if ticket.error is None:
-            self._fetcher.answered(asked, ticket.response, now_ms)
-            return
-        self._fetcher.unanswered(asked, now_ms)
-        if not isinstance(ticket.error, (UnreachableError, TimedOutError)):
-            self._fetcher.failures.append(ticket.error)
-
     def _step_ms(self, now_ms: int) -> int:
         """How long to wait at the most: shorter while something waits for a pause to end, which no broker will announce."""
         if any(position.state != SETTLED or not (position.fetching or position.paused) for position in self._positions):
             return BACKOFF_STEP_MS
-        if self._session is not None and self._session.ticket is None and not len(self._positions):
+        if self._session is not None and not self._session.waits_for_answer and not len(self._positions):
             return BACKOFF_STEP_MS
         return STEP_MS
 
@@ -535,33 +518,27 @@ class Consumer:
             self._positions[partition].want_reset(timestamp)
             self._forget_leftover(partition)
 
-    def _opened(self, batch: FetchedBatch) -> list[Record]:
-        """The records of a batch, the next one at the end. A batch that cannot be opened is not passed over: it comes again."""
+    def _open(self, batch: FetchedBatch) -> None:
+        """A batch that cannot be opened is not passed over: it comes again."""
         try:
-            records = list(batch.records())
+            self._leftover.open(batch)
         except CorruptBatchError:
             self.seek((batch.topic, batch.partition), batch.first_offset)
             raise
-        records.reverse()
-        return records
-
-    def _take_leftover(self, taken: list[Record], records_max: int) -> None:
-        while self._leftover and len(taken) < records_max:
-            taken.append(self._leftover.pop())
 
     def _seek_back_to_leftover(self) -> None:
         """Somebody wants to go on in another way: what was opened and not handed out is fetched again."""
-        record = self._leftover[-1]
-        self.seek((record.topic, record.partition), record.offset)
+        partition = self._leftover.partition
+        if partition is not None:
+            self.seek(partition, self._next_offset(partition))
 
     def _forget_leftover(self, partition: TopicPartition) -> None:
-        if self._leftover and (self._leftover[-1].topic, self._leftover[-1].partition) == partition:
-            self._leftover = []
+        if self._leftover.partition == partition:
+            self._leftover.forget()
 
     def _next_offset(self, partition: TopicPartition) -> int:
-        if self._leftover and (self._leftover[-1].topic, self._leftover[-1].partition) == partition:
-            return self._leftover[-1].offset
-        return self._positions[partition].offset
+        left = self._leftover.next_offset(partition)
+        return self._positions[partition].offset if left is None else left
 
     def _consumed(self) -> dict[TopicPartition, CommittedOffset]:
         """The positions of all partitions that have one, as a commit."""

@@ -16,7 +16,7 @@ from ev.wire.records import MAGIC, check_crc, decode_batch, headers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from ev.client.positions import Position, Positions
     from ev.wire.messages.k01_fetch import AbortedTransaction, FetchResponse, PartitionData
@@ -123,7 +123,7 @@ class Fetcher:
         partition_max_bytes: int = PARTITION_MAX_BYTES,
         isolation: int = READ_UNCOMMITTED,
         check_crcs: bool = True,
-        backoff_ms: int = 100,
+        backoff: Callable[[int], int],
         rack: str = "",
         replica_lease_ms: int = REPLICA_LEASE_MS,
         control_batches: bool = False,
@@ -135,7 +135,7 @@ class Fetcher:
         self.partition_max_bytes = partition_max_bytes
         self.isolation = isolation
         self.check_crcs = check_crcs
-        self.backoff_ms = backoff_ms
+        self.backoff = backoff
         self.rack = rack
         self.replica_lease_ms = replica_lease_ms
         self.control_batches = control_batches
@@ -183,8 +183,18 @@ class Fetcher:
             if position.seeks == seeks:
                 position.fetching = False
                 position.replica = UNKNOWN
-                position.not_before_ms = now_ms + self.backoff_ms
+                position.put_off(now_ms, self.backoff)
         self.metadata_is_stale = True
+
+    def not_read(self, asked: Asked) -> None:
+        """The broker did not look at the request: all of it may be asked for again at once."""
+        self.release(asked.partitions.values())
+
+    @staticmethod
+    def release(partitions: Iterable[tuple[Position, int, int]]) -> None:
+        for position, seeks, _ in partitions:
+            if position.seeks == seeks:
+                position.fetching = False
 
     # ---- taking in ----
 
@@ -201,9 +211,7 @@ class Fetcher:
                 found = left.pop((name, data.partition_index), None)
                 if found is not None:
                     self.take(*found, data, now_ms)
-        for position, seeks, _ in left.values():  # a broker may leave out what has nothing new
-            if position.seeks == seeks:
-                position.fetching = False
+        self.release(left.values())  # a broker may leave out what has nothing new
 
     def take(self, position: Position, seeks: int, offset: int, data: PartitionData, now_ms: int) -> None:
         """One partition's part of an answer. After a seek, or when the partition was taken away, nobody wants it any more."""
@@ -213,6 +221,7 @@ class Fetcher:
         if data.error_code:
             self.refused(position, data.error_code, now_ms)
             return
+        position.failures = 0
         if data.preferred_read_replica >= 0:
             position.replica = data.preferred_read_replica
             position.replica_until_ms = now_ms + self.replica_lease_ms
@@ -225,7 +234,7 @@ class Fetcher:
         try:
             piece = Piece(position, offset, data.records, data)
         except MalformedError as error:
-            position.not_before_ms = now_ms + self.backoff_ms
+            position.put_off(now_ms, self.backoff)
             self.failures.append(CorruptBatchError(f"what {position.topic}/{position.index}@{offset} holds is no record batch: {error}"))
             return
         if not piece.batches:
@@ -240,7 +249,7 @@ class Fetcher:
         self.positions.rotate((position.topic, position.index))
 
     def refused(self, position: Position, code: int, now_ms: int) -> None:
-        position.not_before_ms = now_ms + self.backoff_ms
+        position.put_off(now_ms, self.backoff)
         replica, position.replica = position.replica, UNKNOWN
         if code == ErrorCode.OFFSET_OUT_OF_RANGE and replica != UNKNOWN:
             return  # a replica may lag behind: the leader knows

@@ -191,6 +191,11 @@ class GroupSession:
             return GroupMetadata(self.membership.group, self.membership.generation, self.membership.member_id, instance_id)
 
     @property
+    def waits_for_answer(self) -> bool:
+        """Whether the coordinator has been asked to let the member join; what it says will come by itself."""
+        return self.ticket is not None
+
+    @property
     def settled(self) -> bool:
         """Whether the member has its place, and nothing is about to change."""
         return self.membership.state == STABLE
@@ -268,7 +273,7 @@ class Heartbeats:
             return
         try:
             node = coordinator.find(membership.heartbeat_interval_ms)
-            ticket = cluster.send(request, node, timeout_ms=membership.session_timeout_ms)
+            ticket = cluster.send(request, node, timeout_ms=min(cluster.request_timeout_ms, membership.session_timeout_ms // 3))
             while not ticket.done and not self.stopping.is_set():
                 cluster.poll(THREAD_STEP_MS)
             if not ticket.done:
@@ -276,6 +281,8 @@ class Heartbeats:
             response = ticket.result()
         except (KafkaError, UnreachableError, TimedOutError):
             coordinator.forget()  # heartbeats go on; without an answer for a whole session the consumer looks for the coordinator, too
+            with self.session.lock:
+                membership.heartbeat_unanswered(cluster.now_ms())
             return
         except AuthenticationError as error:
             with self.session.lock:

@@ -18,6 +18,7 @@ go of all partitions. Whoever drives this from two threads (heartbeats have thei
 from __future__ import annotations
 
 from ev.client.assignors import ASSIGNORS, Subscription, decode_assignment, decode_subscription, encode_assignment, encode_subscription
+from ev.client.cluster import Backoff
 from ev.errors import ErrorCode, KafkaError, SettingError
 from ev.wire.messages.k11_join_group import JoinGroupRequest, JoinGroupRequestProtocol
 from ev.wire.messages.k12_heartbeat import HeartbeatRequest
@@ -26,7 +27,7 @@ from ev.wire.messages.k14_sync_group import SyncGroupRequest, SyncGroupRequestAs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from ev.errors import EvError
     from ev.wire.messages.k11_join_group import JoinGroupResponse
@@ -56,7 +57,7 @@ class Membership:
         session_timeout_ms: int = 45_000,
         heartbeat_interval_ms: int = 3_000,
         poll_timeout_ms: int = 300_000,
-        backoff_ms: int = 100,
+        backoff: Callable[[int], int] | None = None,
     ) -> None:
         self.group = group
         self.instance_id = instance_id
@@ -67,7 +68,7 @@ class Membership:
         self.session_timeout_ms = session_timeout_ms
         self.heartbeat_interval_ms = min(heartbeat_interval_ms, max(1, session_timeout_ms // 3))
         self.poll_timeout_ms = poll_timeout_ms
-        self.backoff_ms = backoff_ms
+        self.backoff = backoff or Backoff().after
 
         self.state = UNJOINED
         self.member_id = ""
@@ -86,6 +87,11 @@ class Membership:
         self.heard_ms = 0
         self.polled_ms = 0
         self.skip_assignment = False
+        self.failures = 0
+        """In a row: of joining, or, once the member has its place, of heartbeats."""
+        self.assigned: list[TopicPartition] = []
+        self.assigned_in = NO_GENERATION
+        """The last assignment and its generation: what a sticky assignor goes by, also after everything was let go of."""
 
     @property
     def cooperative(self) -> bool:
@@ -103,7 +109,10 @@ class Membership:
 
     def join_request(self, topics: Iterable[str], owned: Iterable[TopicPartition]) -> JoinGroupRequest:
         subscription = Subscription(topics, owned=owned if self.cooperative else (), generation=self.generation)
-        metadata = encode_subscription(subscription)
+        offers = []
+        for name in self.assignors:
+            subscription.user_data = ASSIGNORS[name].notes(self.assigned, self.assigned_in)
+            offers.append(JoinGroupRequestProtocol(name=name, metadata=encode_subscription(subscription)))
         request = JoinGroupRequest(
             group_id=self.group,
             session_timeout_ms=self.session_timeout_ms,
@@ -111,7 +120,7 @@ class Membership:
             member_id=self.member_id,
             group_instance_id=self.instance_id,
             protocol_type=PROTOCOL_TYPE,
-            protocols=[JoinGroupRequestProtocol(name=name, metadata=metadata) for name in self.assignors],
+            protocols=offers,
             reason=self.rejoin_reason[:255],
         )
         self.state = JOINING
@@ -137,6 +146,7 @@ class Membership:
             self.leader = response.leader == response.member_id
             self.skip_assignment = response.skip_assignment
             self.members = {m.member_id: decode_subscription(m.metadata, m.group_instance_id) for m in response.members}
+            ASSIGNORS[self.protocol].read_notes(self.members.values())
             self.heard_ms = now_ms
 
     def topics_of_group(self) -> set[str]:
@@ -174,7 +184,9 @@ class Membership:
         self.lost = False
         self.heard_ms = now_ms
         self.heartbeat_due_ms = now_ms + self.heartbeat_interval_ms
-        return decode_assignment(response.assignment)
+        self.failures = 0
+        self.assigned, self.assigned_in = decode_assignment(response.assignment), self.generation
+        return self.assigned
 
     def join_failed(self, code: int, what: str, now_ms: int) -> None:
         if code in COORDINATOR_MOVED:
@@ -185,13 +197,18 @@ class Membership:
             self.state = UNJOINED
             self.rejoin_reason = self.rejoin_reason or f"{what} failed"
             raise KafkaError(code)
-        self.back_to_unjoined(f"{what} failed with code {code}", now_ms + (0 if code in FENCED else self.backoff_ms))
+        self.back_to_unjoined(f"{what} failed with code {code}", now_ms + (0 if code in FENCED else self.next_pause_ms()))
 
     def connection_broke(self, now_ms: int) -> None:
         """The coordinator went away. What was asked is asked again, of whoever coordinates then."""
         self.coordinator_lost = True
         if self.state in (JOINING, JOINED, SYNCING):
-            self.back_to_unjoined("the connection to the coordinator broke", now_ms + self.backoff_ms)
+            self.back_to_unjoined("the connection to the coordinator broke", now_ms + self.next_pause_ms())
+
+    def next_pause_ms(self) -> int:
+        """How long to wait after one more failure."""
+        self.failures += 1
+        return self.backoff(self.failures - 1)
 
     def back_to_unjoined(self, reason: str, not_before_ms: int) -> None:
         self.state = UNJOINED
@@ -238,15 +255,23 @@ class Membership:
             return
         if code == ErrorCode.NONE:
             self.heard_ms = now_ms
+            self.failures = 0
         elif code == ErrorCode.REBALANCE_IN_PROGRESS:
             self.heard_ms = now_ms
             self.rejoin("the group is rebalancing")
         elif code in COORDINATOR_MOVED:
             self.coordinator_lost = True
+            self.heartbeat_unanswered(now_ms)
         elif code in FENCED:
             self.forget_generation(code)
-        elif code not in TRY_AGAIN:
+        elif code in TRY_AGAIN:
+            self.heartbeat_unanswered(now_ms)
+        else:
             self.fail(KafkaError(code))
+
+    def heartbeat_unanswered(self, now_ms: int) -> None:
+        """It reached nobody who could answer it: the next one need not wait for the interval."""
+        self.heartbeat_due_ms = min(self.heartbeat_due_ms, now_ms + self.next_pause_ms())
 
     def fail(self, error: EvError) -> None:
         """Membership is over: another process has our instance id, or we may not be in the group."""

@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     TopicPartition = tuple[str, int]
     Seeks = dict[TopicPartition, int]
 
-BACKOFF_MS = 100
+LEADERLESS_STEP_MS = 100
+"""How often it is looked whether the metadata names a leader by now. Nothing is sent for that."""
 
 
 class Placement:
@@ -71,13 +72,13 @@ class Placement:
         if self.offset_reset in RESET_TIMESTAMPS:
             position.want_reset(None)
             return
-        position.not_before_ms = self.cluster.now_ms() + BACKOFF_MS
+        self.put_off(position)
         message = f"offset {position.fetch_offset} of {position.topic}/{position.index} is out of range, and offset_reset is none"
         self.problems.append(KafkaError(ErrorCode.OFFSET_OUT_OF_RANGE, message))
 
     def leaderless(self, position: Position) -> None:
         """Nobody is known to lead it: ask again, unless the answer was that it is none of our business."""
-        position.not_before_ms = self.cluster.now_ms() + BACKOFF_MS
+        position.not_before_ms = self.cluster.now_ms() + LEADERLESS_STEP_MS
         refusal = self.cluster.take_refusal()
         if refusal is not None:
             self.problems.append(refusal)
@@ -113,7 +114,7 @@ class Placement:
         assert self.coordinator is not None
         self.asking = False
         if ticket.error is not None:
-            self.put_off(seeks)
+            self.put_all_off(seeks)
             self.coordinator.forget()
             if not isinstance(ticket.error, (UnreachableError, TimedOutError)):
                 self.problems.append(ticket.error)
@@ -122,7 +123,7 @@ class Placement:
         if code in COORDINATOR_MOVED:
             self.coordinator.forget()
         if code:
-            self.put_off(seeks)
+            self.put_all_off(seeks)
             if not KafkaError(code).retriable:
                 self.problems.append(KafkaError(code))
             return
@@ -131,7 +132,7 @@ class Placement:
 
     def begin_at_committed(self, position: Position, committed: CommittedOffset | None) -> None:
         if committed is not None and committed.error is not None:
-            position.not_before_ms = self.cluster.now_ms() + BACKOFF_MS
+            self.put_off(position)
             if not committed.error.retriable:
                 self.problems.append(committed.error)
         elif committed is not None and committed.offset >= 0:
@@ -148,7 +149,7 @@ class Placement:
             if timestamp is None:
                 timestamp = RESET_TIMESTAMPS.get(self.offset_reset)
             if timestamp is None:
-                position.not_before_ms = now_ms + BACKOFF_MS
+                self.put_off(position)
                 message = f"nothing is committed for {position.topic}/{position.index}, and offset_reset is none"
                 self.problems.append(KafkaError(ErrorCode.OFFSET_OUT_OF_RANGE, message))
                 continue
@@ -166,7 +167,7 @@ class Placement:
     def found(self, ticket: Ticket, seeks: Seeks) -> None:
         self.looking_up.difference_update(seeks)
         if ticket.error is not None:
-            self.put_off(seeks)
+            self.put_all_off(seeks)
             self.cluster.request_update()
             if not isinstance(ticket.error, (UnreachableError, TimedOutError)):
                 self.problems.append(ticket.error)
@@ -179,7 +180,7 @@ class Placement:
         if answer is not None and answer.error is None and answer.offset >= 0:
             position.seek(answer.offset, answer.leader_epoch)
             return
-        position.not_before_ms = self.cluster.now_ms() + BACKOFF_MS
+        self.put_off(position)
         self.cluster.request_update()
         if answer is not None and answer.error is not None and not answer.error.retriable:
             self.problems.append(answer.error)
@@ -204,7 +205,7 @@ class Placement:
         if isinstance(ticket.error, UnsupportedApiError):
             answers = dict.fromkeys(seeks, (ErrorCode.NONE, UNKNOWN, UNKNOWN))
         elif ticket.error is not None:
-            self.put_off(seeks)
+            self.put_all_off(seeks)
             self.cluster.request_update()
             if not isinstance(ticket.error, (UnreachableError, TimedOutError)):
                 self.problems.append(ticket.error)
@@ -218,7 +219,7 @@ class Placement:
     def judge(self, position: Position, leader_epoch: int, code: int, epoch: int, end_offset: int) -> None:
         """The leader's word: `epoch`, the newest it has that is not above ours, ends at `end_offset`; -1 when it has no word to say."""
         if code:
-            position.not_before_ms = self.cluster.now_ms() + BACKOFF_MS
+            self.put_off(position)
             self.cluster.request_update()
             if not KafkaError(code).retriable and code != ErrorCode.UNKNOWN_SERVER_ERROR:
                 self.problems.append(KafkaError(code))
@@ -228,7 +229,7 @@ class Placement:
             position.seek(end_offset, epoch)
             position.checked_epoch = leader_epoch
         else:
-            position.not_before_ms = self.cluster.now_ms() + BACKOFF_MS
+            self.put_off(position)
             message = (
                 f"{position.topic}/{position.index} was cut back to offset {end_offset}, after it had been read up to {position.offset}"
             )
@@ -236,11 +237,14 @@ class Placement:
 
     # ---- all ----
 
-    def put_off(self, seeks: Seeks) -> None:
+    def put_off(self, position: Position) -> None:
+        position.put_off(self.cluster.now_ms(), self.cluster.backoff.after)
+
+    def put_all_off(self, seeks: Seeks) -> None:
         for partition in seeks:
             position = self.positions.get(partition)
             if position is not None:
-                position.not_before_ms = self.cluster.now_ms() + BACKOFF_MS
+                self.put_off(position)
 
     def still_wanting(self, seeks: Seeks, state: str) -> list[Position]:
         """The positions that were asked for and have neither been sought elsewhere nor been taken away meanwhile."""

@@ -20,7 +20,7 @@ from ev.errors import ErrorCode, KafkaError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     TopicPartition = tuple[str, int]
 
@@ -40,6 +40,7 @@ class Position:
         "buffered",
         "checked_epoch",
         "epoch",
+        "failures",
         "fetch_offset",
         "fetching",
         "high_watermark",
@@ -70,6 +71,7 @@ class Position:
         self.seeks = 0
         self.fetching = False
         self.buffered = 0
+        self.failures = 0
         self.not_before_ms = 0
         self.replica = UNKNOWN
         self.replica_until_ms = 0
@@ -84,6 +86,8 @@ class Position:
         self.checked_epoch = UNKNOWN
         self.replica = UNKNOWN
         self.state = SETTLED
+        if offset != UNKNOWN:
+            self.failures = self.not_before_ms = 0
         self.seeks += 1
         self.buffered = 0
         self.fetching = False
@@ -97,6 +101,11 @@ class Position:
     def want_committed(self) -> None:
         self.seek(UNKNOWN)
         self.state = WANTS_COMMITTED
+
+    def put_off(self, now_ms: int, backoff: Callable[[int], int]) -> None:
+        """What was asked about it failed, and may succeed later: leave it alone for a while, a longer one each time in a row."""
+        self.not_before_ms = now_ms + backoff(self.failures)
+        self.failures += 1
 
     def delivered(self, next_offset: int, epoch: int) -> None:
         """The application has been given everything before `next_offset`."""

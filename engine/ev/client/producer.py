@@ -55,10 +55,30 @@ _FOREVER_MS = 3_600_000
 
 
 class Producer:
-    """Idempotent unless told otherwise: with acks=all no retry writes a record twice or out of order.
+    """Idempotent unless told otherwise: with acks=all no retry writes a record twice or out of order. Not safe for threads.
 
-    With a `transactional_id` it is transactional, and everything is produced in a transaction: see `init_transactions`. A transaction that
-    is open for longer than `transaction_timeout_ms` is aborted by its coordinator.
+    acks                     `all`: every replica in sync has it; `1`: the leader has; `0`: it was sent, more is not known
+    idempotence              False, or other acks than `all`: a retry may write a record twice
+    compression,             `none`, `gzip`, `snappy`, `lz4` or `zstd`, and its level where it has some
+    compression_level
+    linger_ms                how long a batch waits for more records
+    batch_bytes              how large a batch gets before it is compressed
+    buffer_bytes             `produce` waits while so much is not acknowledged
+    in_flight                requests on their way to one broker, 1 to 5 when idempotent
+    delivery_timeout_ms      after that a record is reported as not delivered; it may have been written when an answer was lost
+    request_timeout_ms       for each request; then it is sent again
+    metadata_timeout_ms      how long a topic is waited for, from its first use
+    partitioner              where records go that have a key and no partition: `murmur2` as with Java, others by name
+    create_topics            let the broker make topics that do not exist, if it is set up to
+    transactional_id         everything is produced in transactions: see `init_transactions`
+    transaction_timeout_ms   a transaction that is open for longer is aborted by its coordinator
+    retry_backoff_ms,        the pause before another try, doubled each time up to the maximum, 20 % more or less
+    retry_backoff_max_ms
+    security                 TLS and SASL: `ev.client.Security`
+
+    What becomes of a record is in its Delivery, with the error if there is one. Calls raise SettingError for what cannot be meant,
+    UnknownTopicError, KafkaError MESSAGE_TOO_LARGE, UnreachableError or TimedOutError when the topic could not be looked up, and
+    ClosedError.
     """
 
     def __init__(
@@ -182,7 +202,11 @@ class Producer:
         partition: int | None = None,
         tag: object = None,
     ) -> None:
-        """Take one record; it leaves when its batch is full, `linger_ms` after its first record, or with the next flush()."""
+        """Take one record; it leaves when its batch is full, `linger_ms` after its first record, or with the next flush().
+
+        `timestamp_ms` counts from 1970. Raises UnknownTopicError when there is no such topic, KafkaError when there is no such partition or
+        the record is larger than 100 MiB.
+        """
         self.produce_many(
             topic,
             (value,),

@@ -62,7 +62,7 @@ def ask_leaders(
             problem = ask_leaders_once(cluster, left, found, build, read, refuse, max(1, deadline_ms - cluster.now_ms()))
         for partition, answer in found.items():
             error = answer.error
-            if error is None or not error.retriable or error.code == ErrorCode.UNKNOWN_TOPIC_OR_PARTITION:
+            if error is None or not error.retriable or missing_code(cluster, *partition):
                 left.pop(partition, None)
         if not left:
             return {partition: found[partition] for partition in items}
@@ -77,8 +77,11 @@ def ask_leaders(
 
 def refreshed(cluster: Cluster, partitions: Iterable[TopicPartition], timeout_ms: int) -> EvError | None:
     """Ask for the metadata of these again; what kept it from coming."""
+    topics = sorted({topic for topic, _ in partitions})
     try:
-        cluster.refresh(sorted({topic for topic, _ in partitions}), timeout_ms=timeout_ms)
+        cluster.refresh(topics, timeout_ms=timeout_ms)
+        for topic in topics:
+            cluster.ask_others(topic)
     except (TimedOutError, UnreachableError) as error:
         return error
     return None

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 
 class Subscription:
-    """`before_giving_up` commits what was processed, if the consumer does that by itself; `forget` drops what was fetched and not taken."""
+    """`wanted` are topics by name; the broker adds those whose names match `pattern`. `before_giving_up` commits what was processed, if the
+    consumer does that by itself; `forget` drops what was fetched and not taken."""
 
     def __init__(
         self,
@@ -22,6 +23,7 @@ class Subscription:
         positions: Positions,
         placement: Placement,
         *,
+        pattern: str | None = None,
         on_assigned: OnPartitions | None,
         on_revoked: OnPartitions | None,
         on_lost: OnPartitions | None,
@@ -29,6 +31,7 @@ class Subscription:
         forget: Callable[[TopicPartition], None],
     ) -> None:
         self.wanted = tuple(dict.fromkeys(topics))
+        self.pattern = pattern
         self.positions = positions
         self.placement = placement
         self.on_assigned = on_assigned

@@ -12,8 +12,8 @@ MODULES = {
     "decode_ConsumerProtocolSubscription_3": "consumer_protocol",
     "encode_ConsumerProtocolAssignment_3": "consumer_protocol",
     "decode_ConsumerProtocolAssignment_3": "consumer_protocol",
-    "encode_ProduceRequest_11": "k00_produce",
-    "decode_ProduceResponse_11": "k00_produce",
+    "encode_ProduceRequest_12": "k00_produce",
+    "decode_ProduceResponse_12": "k00_produce",
     "encode_FetchRequest_18": "k01_fetch",
     "decode_FetchResponse_18": "k01_fetch",
     "encode_ListOffsetsRequest_11": "k02_list_offsets",
@@ -34,10 +34,16 @@ MODULES = {
     "decode_SyncGroupResponse_5": "k14_sync_group",
     "encode_LeaveGroupRequest_5": "k13_leave_group",
     "decode_LeaveGroupResponse_5": "k13_leave_group",
+    "encode_ConsumerGroupHeartbeatRequest_1": "k68_consumer_group_heartbeat",
+    "decode_ConsumerGroupHeartbeatResponse_1": "k68_consumer_group_heartbeat",
     "encode_ApiVersionsRequest_3": "k18_api_versions",
     "decode_ApiVersionsResponse_3": "k18_api_versions",
     "encode_InitProducerIdRequest_5": "k22_init_producer_id",
     "decode_InitProducerIdResponse_5": "k22_init_producer_id",
+    "encode_ListGroupsRequest_5": "k16_list_groups",
+    "decode_ListGroupsResponse_5": "k16_list_groups",
+    "encode_DescribeConfigsRequest_4": "k32_describe_configs",
+    "decode_DescribeConfigsResponse_4": "k32_describe_configs",
 }
 
 
@@ -91,6 +97,10 @@ def load(name: str) -> ModuleType:
         from ev.wire.ready import k13_leave_group
 
         return k13_leave_group
+    if name == "k68_consumer_group_heartbeat":
+        from ev.wire.ready import k68_consumer_group_heartbeat
+
+        return k68_consumer_group_heartbeat
     if name == "k18_api_versions":
         from ev.wire.ready import k18_api_versions
 
@@ -99,4 +109,12 @@ def load(name: str) -> ModuleType:
         from ev.wire.ready import k22_init_producer_id
 
         return k22_init_producer_id
+    if name == "k16_list_groups":
+        from ev.wire.ready import k16_list_groups
+
+        return k16_list_groups
+    if name == "k32_describe_configs":
+        from ev.wire.ready import k32_describe_configs
+
+        return k32_describe_configs
     raise AssertionError(name)

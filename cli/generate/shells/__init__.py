@@ -1,0 +1,1 @@
+"""The completion script of each shell, written from the same data."""
