@@ -101,4 +101,6 @@ def test_the_standalone_program_needs_no_python(tmp_path: pathlib.Path, home: di
     places = ["--distpath", str(tmp_path / "dist"), "--workpath", str(tmp_path / "work")]
     run(home, sys.executable, "-m", "PyInstaller", "--log-level", "ERROR", *places, "standalone.spec", cwd=ROOT)
     shutil.move(tmp_path / "dist" / "ev", tmp_path / "moved")
-    works(tmp_path / "moved" / "ev", {**home, "PATH": "/nowhere"})
+    program = tmp_path / "moved" / "ev"
+    works(program, {**home, "PATH": "/nowhere"})
+    assert "LD_LIBRARY_PATH" not in run(home, program, "consume", "t", "-e", "--help")
