@@ -71,7 +71,7 @@ def create_topics(
 ) -> None:
     """Create topics.
 
-    ev topic create payments -p 6 -c retention.ms=86400000
+    ev topic create invoices -p 6 -c retention.ms=86400000
 
     JSON: topic, partitions, replicas, config (with --dry-run).
     """
