@@ -4,6 +4,7 @@
     group-offsets   [group]                  topic/partition                 [offset, metadata]
     config          [kind, name]             setting                         text; {"hidden": true} where it is a secret
     acl             []                       the ACL's fields as JSON        true
+    quota           [the entity as JSON]     quota                           number
 
 An item that is not there has the value None. `KINDS` has two functions for each kind: read(admin, subject, items) gives the present values,
 restore(admin, subject, wanted) makes the items have these. A noun that adds a kind adds its two functions here.
@@ -189,8 +190,28 @@ def _exactly(acl: Acl) -> Any:
     )
 
 
+# -- quotas ----------------------------------------------------------------------------------------------------------------------
+
+
+def quota_change(what: str, entity: Mapping[str, str | None], before: Mapping[str, float], after: Mapping[str, float | None]) -> Change:
+    """The change that gives an entity these quotas; None takes one away."""
+    return Change("quota", [json.dumps(dict(sorted(entity.items())))], what, {key: before.get(key) for key in after}, dict(after))
+
+
+def _read_quotas(admin: Admin, subject: list[str], items: list[str]) -> Items:
+    entity = json.loads(subject[0])
+    found = next((quota.values for quota in admin.quotas(entity, strict=True) if quota.entity == entity), {})
+    return {item: found.get(item) for item in items}
+
+
+def _restore_quotas(admin: Admin, subject: list[str], wanted: Items) -> list[Outcome]:
+    values = {key: value for key, value in wanted.items() if value is not None}
+    return [admin.alter_quotas(json.loads(subject[0]), values, unset=[key for key in wanted if wanted[key] is None])]
+
+
 KINDS: dict[str, tuple[Read, Restore]] = {
     "group-offsets": (_read_offsets, _restore_offsets),
     "config": (_read_config, _restore_config),
     "acl": (_read_acls, _restore_acls),
+    "quota": (_read_quotas, _restore_quotas),
 }

@@ -99,7 +99,7 @@ def note(session: Session, admin: Admin, changes: list[Change]) -> bool:
     now_ms = int(time.time() * 1000)
     try:
         with _opened() as descriptor:
-            number = max((change.number for change in _changes(_lines(descriptor))), default=0)
+            number = max((fields.get("number", 0) for fields in _lines(descriptor)), default=0)
             for change in changes:
                 number += 1
                 change.number, change.time_ms, change.cluster, change.where = number, now_ms, cluster, session.where

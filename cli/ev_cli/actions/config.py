@@ -5,6 +5,8 @@ from __future__ import annotations
 from ev_cli import output
 from ev_cli.actions.several import report
 from ev_cli.failures import DONE, NOT_FOUND, Failure, UsageFailure, no_such
+from ev_cli.inverses import config_change
+from ev_cli.journal import undoable
 from ev_cli.naming import nearest
 from ev_cli.partitions import broker_id
 from ev_cli.plans import Plan
@@ -173,7 +175,10 @@ def _change(session: Session, options: Any, entity: Entity, change: Change) -> i
                 plan.only_shown()
                 return DONE
             return report([checked], "", options, session)
-        outcome = _alter(admin, entity, change)
+        inverse = config_change(
+            admin, entity.kind, entity.resource, change.values, unset=change.unset, append=change.append, subtract=change.subtract
+        )
+        (outcome,) = undoable(session, admin, [inverse], lambda: [_alter(admin, entity, change)])
     outcome.name = entity.text
     return report([outcome], "altered", options, session)
 

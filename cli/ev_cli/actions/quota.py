@@ -6,6 +6,8 @@ from ev_cli import output
 from ev_cli.actions.config import pairs
 from ev_cli.actions.several import report
 from ev_cli.failures import DONE, NOT_FOUND, Failure, UsageFailure
+from ev_cli.inverses import quota_change
+from ev_cli.journal import undoable
 from ev_cli.naming import nearest
 from ev_cli.plans import Plan
 from ev_cli.session import Session
@@ -60,9 +62,14 @@ def _change(session: Session, options: Any, entity: dict[str, str | None], value
             plan.add(entity=_text(entity), quota=key, now=_number(now.get(key)), then=_number(value))
         for key in unset:
             plan.add(entity=_text(entity), quota=key, now=_number(now.get(key)), then=None)
-        outcome = admin.alter_quotas(entity, values, unset=unset, validate_only=bool(options.dry_run))
-        if outcome.error is None and plan.only_shown():
-            return DONE
+        if options.dry_run:
+            outcome = admin.alter_quotas(entity, values, unset=unset, validate_only=True)
+            if outcome.error is None:
+                plan.only_shown()
+                return DONE
+        else:
+            inverse = quota_change(f"quotas of {_text(entity)}", entity, now, {**values, **dict.fromkeys(unset)})
+            (outcome,) = undoable(session, admin, [inverse], lambda: [admin.alter_quotas(entity, values, unset=unset)])
     outcome.name = _text(entity)
     return report([outcome], "altered quotas of", options, session)
 

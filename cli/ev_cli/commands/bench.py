@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from ev_cli.options import declare
+from ev_cli.protection import READS, WRITES
 
 app = typer.Typer(help="Measure how fast records go in, come out, and go all the way.", no_args_is_help=True, add_completion=False)
 
@@ -20,7 +21,7 @@ Create = Annotated[int | None, typer.Option("--create", metavar="[=PARTITIONS]",
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before writing to a cluster that is not local.")]
 
 
-@declare(app, "produce", "bench:bench_produce", tabular=True)
+@declare(app, "produce", "bench:bench_produce", effect=WRITES, tabular=True)
 def bench_produce(
     topic: Topic,
     count: Count = None,
@@ -42,7 +43,7 @@ def bench_produce(
     """
 
 
-@declare(app, "consume", "bench:bench_consume", tabular=True)
+@declare(app, "consume", "bench:bench_consume", effect=READS, tabular=True)
 def bench_consume(
     topic: Topic,
     count: Count = None,
@@ -51,7 +52,7 @@ def bench_consume(
     """Measure consuming from the beginning: records and MB a second. Nothing is committed."""
 
 
-@declare(app, "e2e", "bench:bench_end_to_end", tabular=True)
+@declare(app, "e2e", "bench:bench_end_to_end", effect=WRITES, tabular=True)
 def bench_end_to_end(
     topic: Topic,
     count: Count = None,

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from ev_cli.options import declare
+from ev_cli.protection import WRITES
 
 app = typer.Typer(add_completion=False)
 
@@ -14,7 +15,7 @@ WHICH = "Which records"
 TARGET = "Where to"
 
 
-@declare(app, "copy", "copy:copy")
+@declare(app, "copy", "copy:copy", effect=WRITES)
 def copy(
     places: Annotated[
         list[str], typer.Argument(metavar="[CONTEXT/]TOPIC…", help="Topics to copy from, and, as the last one, the topic to copy to.")

@@ -40,7 +40,7 @@ def describe_transactions(
     """Show what transactional ids are doing: since when, with which producer, in which partitions."""
 
 
-@declare(app, "producers", "txn:list_producers", effect=READS, tabular=True)
+@declare(app, "producers", "txn:list_producers", effect=READS, tabular=True, watched=True)
 def list_producers(
     partitions: Annotated[list[str], typer.Argument(metavar="TOPIC[:PARTITION,…]…", help="Where.")],
     open_only: Annotated[bool, typer.Option("--open", help="Only those with an open transaction.")] = False,

@@ -72,7 +72,7 @@ TABLE: dict[str, Command] = {
             "verbose": 0,
             "color": None,
             "command_name": "bench produce",
-            "effect": None,
+            "effect": "writes",
         },
     ),
     "consume": (
@@ -122,7 +122,7 @@ TABLE: dict[str, Command] = {
             "verbose": 0,
             "color": None,
             "command_name": "bench consume",
-            "effect": None,
+            "effect": "reads",
         },
     ),
     "e2e": (
@@ -183,7 +183,7 @@ TABLE: dict[str, Command] = {
             "verbose": 0,
             "color": None,
             "command_name": "bench e2e",
-            "effect": None,
+            "effect": "writes",
         },
     ),
 }

@@ -75,7 +75,7 @@ TABLE: dict[str, Command] = {
             "verbose": 0,
             "color": None,
             "command_name": "copy",
-            "effect": None,
+            "effect": "writes",
         },
     ),
 }
