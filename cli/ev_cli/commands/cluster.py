@@ -14,7 +14,7 @@ app = typer.Typer(help="Look at a cluster: its brokers, its health, what they sp
 Brokers = Annotated[list[str] | None, typer.Argument(metavar="BROKER…", help="Only these brokers, by id.")]
 
 
-@declare(app, "info", "cluster:cluster_info", effect=READS, tabular=True)
+@declare(app, "info", "cluster:cluster_info", effect=READS, tabular=True, watched=True)
 def cluster_info() -> None:
     """Say in a few lines what the cluster is: its id, controller, brokers, topics and groups.
 
@@ -24,7 +24,7 @@ def cluster_info() -> None:
     """
 
 
-@declare(app, "brokers", "cluster:list_brokers", effect=READS, tabular=True)
+@declare(app, "brokers", "cluster:list_brokers", effect=READS, tabular=True, watched=True)
 def list_brokers() -> None:
     """List the brokers with what they lead and store.
 
@@ -34,7 +34,7 @@ def list_brokers() -> None:
     """
 
 
-@declare(app, "health", "health:cluster_health", effect=READS, tabular=True)
+@declare(app, "health", "health:cluster_health", effect=READS, tabular=True, watched=True)
 def cluster_health(
     exit_when_healthy: Annotated[bool, typer.Option("--exit-when-healthy", "-e", help="Wait until all is well, and end then.")] = False,
     duration: Annotated[str | None, typer.Option("--for", metavar="TIME", help="Wait no longer than this; then exit status 6.")] = None,
@@ -48,7 +48,7 @@ def cluster_health(
     """
 
 
-@declare(app, "quorum", "cluster:cluster_quorum", effect=READS, tabular=True)
+@declare(app, "quorum", "cluster:cluster_quorum", effect=READS, tabular=True, watched=True)
 def cluster_quorum() -> None:
     """Show who votes on the cluster's metadata, who leads it, and who lags behind.
 
@@ -78,7 +78,7 @@ def cluster_api_versions(brokers: Brokers = None) -> None:
     """
 
 
-@declare(app, "logdirs", "cluster:cluster_log_directories", effect=READS, tabular=True)
+@declare(app, "logdirs", "cluster:cluster_log_directories", effect=READS, tabular=True, watched=True)
 def cluster_log_directories(
     brokers: Brokers = None,
     by: Annotated[

@@ -51,7 +51,7 @@ def describe_transactions(
     """
 
 
-@declare(app, "producers", "txn:list_producers", effect=READS, tabular=True)
+@declare(app, "producers", "txn:list_producers", effect=READS, tabular=True, watched=True)
 def list_producers(
     partitions: Annotated[list[str], typer.Argument(metavar="TOPIC[:PARTITION,…]…", help="Where.")],
     open_only: Annotated[bool, typer.Option("--open", help="Only those with an open transaction.")] = False,
