@@ -167,6 +167,17 @@ def test_a_low_limit_of_open_files(ev: CommandLine) -> None:
     assert (done.returncode, found) == (6, ["open files"])
 
 
+def test_completions_of_another_version(ev: CommandLine) -> None:
+    """The script that is installed is not the one that this version has."""
+    ev("completion", "install", "--shell", "bash", "--shell", "fish")
+    assert all(row["state"] == OK for row in ev.json("doctor") if row["check"] == "completions")
+    script = ev.directory / ".config" / "fish" / "completions" / "ev.fish"
+    script.write_text(script.read_text().replace("produce", "send"))
+    found = faults(ev)
+    assert set(found) == {"completions"}
+    assert found["completions"]["remedy"] == "ev completion install --shell fish"
+
+
 def context(ev: CommandLine, address: str, text: str) -> None:
     (ev.directory / "config.toml").write_text(f'[contexts.prod]\nbootstrap = "{address}"\n{text}')
 
