@@ -47,7 +47,8 @@ class Reach:
                 self.apis.add(int(home.rpartition(".k")[2].partition("_")[0]))
             elif home.startswith(FOLLOWED) and isinstance(found, FunctionType | type):
                 self.functions.add(found.__name__)
-                waiting += named_in(found.__init__ if found in (Session, Admin) else found)
+                is_door = isinstance(found, type) and issubclass(found, (Session, Admin))
+                waiting += named_in(vars(found).get("__init__") if is_door else found)
 
 
 @functools.cache
