@@ -10,6 +10,7 @@ import os
 import time
 
 from ev_cli import output, sinks
+from ev_cli.commit import NONE
 from ev_cli.failures import UNMET, Failure, Interrupted, UsageFailure
 from ev_cli.positions import START, STORED, Position, resolve
 from ev_cli.reviving import Revival
@@ -379,7 +380,7 @@ class Run:
 
     def _commit(self, offsets: dict[Partition, int], *, last: bool = False) -> None:
         """Commit, and wait for the answer. What cannot be committed now is kept for the next time, unless this is the last one."""
-        if not offsets or self.options.group is None:
+        if not offsets or self.options.group is None or self.options.commit == NONE:
             return
         from ev.errors import KafkaError, TimedOutError, UnreachableError
 

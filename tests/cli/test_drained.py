@@ -179,3 +179,16 @@ def test_an_engine_that_dies_is_brought_back(ten: CommandLine) -> None:
     running.signal(signal.SIGINT)
     assert running.end().status in (4, 130)
     assert ten("server", "status", status=6).status == 6
+
+
+def test_an_engine_that_dies_under_a_producer_is_brought_back(ev: CommandLine) -> None:
+    """What was read meanwhile is sent to it, once."""
+    writer = ev.start("produce", "t", "-v")
+    writer.send(b"one\n")
+    writer.wait_for(b"t/0@0")
+    subprocess.run(["kill", "-9", str(ev.pid)], check=True)
+    writer.send(b"two\n")
+    writer.wait_for(b"had died; started it again")
+    writer.wait_for(b"t/0@1")
+    assert writer.end().status == 0
+    assert ev("consume", "t", "-e").lines == ["one", "two"]

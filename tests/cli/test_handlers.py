@@ -53,6 +53,8 @@ def test_one_process_for_each_record(ten: CommandLine) -> None:
     lines = ten("consume", "t", "-g", "a", "-e", "--each", "-J", "--", "cat").lines
     assert [json.loads(line)["offset"] for line in lines] == list(range(3, 10))
     assert committed(ten, "a") == {"t/0": 10}
+    ten("consume", "t", "-g", "b", "-e", "--batch", "9", "--commit", "none", "--", "cat")
+    assert committed(ten, "b") == {}
 
 
 def test_what_fails_is_tried_again_and_then_ends_the_run(ten: CommandLine) -> None:
