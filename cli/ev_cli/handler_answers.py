@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     Partition = tuple[str, int]
 
 TURN_MS = 50
+SILENCE_MS = 1000
+"""At the end: without an answer for so long the process has its answers in a buffer, perhaps, and flushes it when its input ends."""
 WRITE_BYTES = 1 << 16
 ANSWER_BYTES_MAX = 1 << 16
 
@@ -113,7 +115,8 @@ class Answers(Sink):
             return
         self._exchange(TURN_MS if self._sent or self._outgoing else 0)
         if self._children.ended(0):
-            self._exchange(0)
+            while self._receive():
+                pass
             self._judge()
 
     def _start(self) -> None:
@@ -172,19 +175,21 @@ class Answers(Sink):
         except BrokenPipeError:
             self._outgoing = b""  # it is about to end: what it has not answered is sent again
 
-    def _receive(self) -> None:
+    def _receive(self) -> bool:
+        """Take what has been answered; False when there is nothing, or will be nothing more."""
         try:
             data = os.read(self._stdout, WRITE_BYTES)
         except BlockingIOError:
-            return
-        self._incoming += data
-        *lines, self._incoming = self._incoming.split(b"\n")
+            return False
+        if not data:
+            time.sleep(0.005)  # it has closed its stdout and will end soon
+            return False
+        *lines, self._incoming = (self._incoming + data).split(b"\n")
         if len(self._incoming) > ANSWER_BYTES_MAX:
             raise Failure("the handler answers with a line that does not end", "ok, retry or dead REASON was expected", code=GAVE_UP)
         for line in lines:
             self._take(*answer_of(line))
-        if not data and not lines:
-            time.sleep(0.005)  # it has closed its stdout and will end soon
+        return True
 
     def _take(self, word: str, reason: str) -> None:
         """The answer to the oldest record that has none."""
@@ -233,7 +238,7 @@ class Answers(Sink):
         self._outgoing = self._incoming = b""
         unanswered, self._sent = list(self._sent), deque()
         if status == 0 and (not unanswered or self._stopped):
-            if was_told_the_end and self._queue:
+            if was_told_the_end and not self._stopped and (self._queue or self._delayed):
                 return  # records came back after the end: they get another process
             self._finished = True
             self.left = 0
@@ -307,9 +312,10 @@ class Answers(Sink):
     def ended(self) -> bool:
         if self._child is None and (self._finished or self._stopped or not (self._queue or self._delayed)):
             return not self._letters_wait
-        waits = self._sent or self._outgoing or (not self._stopped and (self._queue or self._delayed))
+        answers_come = self._sent and self.stalled_ms(0) < SILENCE_MS
+        waits = answers_come or self._outgoing or (not self._stopped and (self._queue or self._delayed))
         if not waits and self._stdin >= 0:
-            os.close(self._stdin)  # the end of its input
+            os.close(self._stdin)  # the end of its input: it may have answers that it has not flushed
             self._stdin = -1
         return False
 

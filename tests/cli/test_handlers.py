@@ -206,6 +206,8 @@ def test_answers_say_what_became_of_each_record(ten: CommandLine, tmp_path: path
     done = ten("consume", "t", "-g", "c", "-e", "--ack", *QUICK, "--", "sh", "-c", dies)
     assert "without an answer" in done.err
     assert committed(ten, "c") == {"t/0": 10}
+    ten("consume", "t", "-g", "e", "-e", "--ack", "--", "sed", "s/.*/ok/")
+    assert committed(ten, "e") == {"t/0": 10}
     assert "ok, retry or dead" in ten("consume", "t", "-g", "d", "-e", "--ack", "--", "cat", status=7).err
 
 
