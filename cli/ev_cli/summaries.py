@@ -9,6 +9,7 @@ COMMANDS = {
     "get": "Write one record, all of it.",
     "trace": "Follow one key through the topics in the order of time.",
     "redrive": "Send dead letters back to the topics that they came from.",
+    "copy": "Copy records from topics to a topic, of the same cluster or of another.",
     "topic": "Topics: their settings, their records, their copies in files.",
     "group": "Consumer groups: their lag, their members, their offsets.",
     "cluster": "Look at a cluster: its brokers, its health, what they speak and store.",
@@ -18,6 +19,8 @@ COMMANDS = {
     "reassign": "Plan, run, watch and cancel moves of partitions between brokers.",
     "token": "List, create, renew and expire delegation tokens of a cluster.",
     "log": "Read the files of a data directory, of ev or of Apache Kafka, without an engine.",
+    "top": "Brokers, topics with their rates, groups with their lag, at a glance.",
+    "bench": "Measure how fast records go in, come out, and go all the way.",
     "acl": "List, add and remove the rights of principals.",
     "user": "List, add, alter and remove users, who authenticate with a password.",
     "context": "Name clusters, choose among them, and keep how to speak to them.",
@@ -45,5 +48,5 @@ ALIASES = {
 }
 
 # Nouns, whose second word is a verb; the aliases of those verbs.
-NOUNS = ("topic", "group", "acl", "user", "context", "server", "cluster", "config", "quota", "txn", "reassign", "token", "log")
+NOUNS = ("topic", "group", "acl", "user", "context", "server", "cluster", "config", "quota", "txn", "reassign", "token", "log", "bench")
 VERB_ALIASES = {"ls": "list", "rm": "delete"}
