@@ -115,18 +115,18 @@ _ev() {
             places="topics+" ;;
         "topic list"|"topic ls"|"topics list"|"topics ls")
             options="-r --regex -i --internal --sort -o --output --json --no-headers --watch -b --bootstrap-server -C --context --data-dir --listen --insecure -F --config-file -X --set --timeout -q --quiet -v --verbose --color -h --help"
-            kinds="--sort=name,records -o=table,wide,json,jsonl,tsv,csv,yaml,name --output=table,wide,json,jsonl,tsv,csv,yaml,name --watch=anything -b=anything --bootstrap-server=anything -C=contexts --context=contexts --data-dir=files --listen=anything -F=files --config-file=files -X=anything --set=anything --timeout=anything --color=auto,always,never"
+            kinds="--sort=name,size,records -o=table,wide,json,jsonl,tsv,csv,yaml,name --output=table,wide,json,jsonl,tsv,csv,yaml,name --watch=anything -b=anything --bootstrap-server=anything -C=contexts --context=contexts --data-dir=files --listen=anything -F=files --config-file=files -X=anything --set=anything --timeout=anything --color=auto,always,never"
             places="topics+" from=2 ;;
         "topic describe"|"topics describe")
             options="-r --regex --section -a --all --under-replicated --unavailable --under-min-isr -o --output --json --no-headers --watch -b --bootstrap-server -C --context --data-dir --listen --insecure -F --config-file -X --set --timeout -q --quiet -v --verbose --color -h --help"
             kinds="--section=anything -o=table,wide,json,jsonl,tsv,csv,yaml,name --output=table,wide,json,jsonl,tsv,csv,yaml,name --watch=anything -b=anything --bootstrap-server=anything -C=contexts --context=contexts --data-dir=files --listen=anything -F=files --config-file=files -X=anything --set=anything --timeout=anything --color=auto,always,never"
             places="topics+" from=2 ;;
         "topic create"|"topics create")
-            options="-p --partitions -r --replication-factor -c --config --compact --like --file --if-not-exists --wait --dry-run -o --output --json --no-headers -b --bootstrap-server -C --context --data-dir --listen --insecure -F --config-file -X --set --timeout -q --quiet -v --verbose --color -h --help"
+            options="-p --partitions -r --replication-factor -c --config --compact --like --file --if-not-exists --wait -y --yes --dry-run -o --output --json --no-headers -b --bootstrap-server -C --context --data-dir --listen --insecure -F --config-file -X --set --timeout -q --quiet -v --verbose --color -h --help"
             kinds="-p=anything --partitions=anything -r=anything --replication-factor=anything -c=anything --config=anything --like=topics --file=files -o=table,wide,json,jsonl,tsv,csv,yaml,name --output=table,wide,json,jsonl,tsv,csv,yaml,name -b=anything --bootstrap-server=anything -C=contexts --context=contexts --data-dir=files --listen=anything -F=files --config-file=files -X=anything --set=anything --timeout=anything --color=auto,always,never"
             places="topics+" from=2 ;;
         "topic alter"|"topics alter")
-            options="-p --partitions -c --config --unset --append --subtract --dry-run -o --output --json --no-headers -b --bootstrap-server -C --context --data-dir --listen --insecure -F --config-file -X --set --timeout -q --quiet -v --verbose --color -h --help"
+            options="-p --partitions -c --config --unset --append --subtract -y --yes --dry-run -o --output --json --no-headers -b --bootstrap-server -C --context --data-dir --listen --insecure -F --config-file -X --set --timeout -q --quiet -v --verbose --color -h --help"
             kinds="-p=anything --partitions=anything -c=anything --config=anything --unset=anything --append=anything --subtract=anything -o=table,wide,json,jsonl,tsv,csv,yaml,name --output=table,wide,json,jsonl,tsv,csv,yaml,name -b=anything --bootstrap-server=anything -C=contexts --context=contexts --data-dir=files --listen=anything -F=files --config-file=files -X=anything --set=anything --timeout=anything --color=auto,always,never"
             places="topics+" from=2 ;;
         "topic delete"|"topic rm"|"topics delete"|"topics rm")
@@ -134,9 +134,41 @@ _ev() {
             kinds="-o=table,wide,json,jsonl,tsv,csv,yaml,name --output=table,wide,json,jsonl,tsv,csv,yaml,name -b=anything --bootstrap-server=anything -C=contexts --context=contexts --data-dir=files --listen=anything -F=files --config-file=files -X=anything --set=anything --timeout=anything --color=auto,always,never"
             places="topics+" from=2 ;;
         "topic clone"|"topics clone")
-            options="--dry-run -o --output --json --no-headers -b --bootstrap-server -C --context --data-dir --listen --insecure -F --config-file -X --set --timeout -q --quiet -v --verbose --color -h --help"
+            options="-y --yes --dry-run -o --output --json --no-headers -b --bootstrap-server -C --context --data-dir --listen --insecure -F --config-file -X --set --timeout -q --quiet -v --verbose --color -h --help"
             kinds="-o=table,wide,json,jsonl,tsv,csv,yaml,name --output=table,wide,json,jsonl,tsv,csv,yaml,name -b=anything --bootstrap-server=anything -C=contexts --context=contexts --data-dir=files --listen=anything -F=files --config-file=files -X=anything --set=anything --timeout=anything --color=auto,always,never"
             places="anything anything" from=2 ;;
+        "topic offsets"|"topics offsets")
+            options="--at -p --partitions -o --output --json --no-headers --watch -b --bootstrap-server -C --context --data-dir --listen --insecure -F --config-file -X --set --timeout -q --quiet -v --verbose --color -h --help"
+            kinds="--at=anything -p=anything --partitions=anything -o=table,wide,json,jsonl,tsv,csv,yaml,name --output=table,wide,json,jsonl,tsv,csv,yaml,name --watch=anything -b=anything --bootstrap-server=anything -C=contexts --context=contexts --data-dir=files --listen=anything -F=files --config-file=files -X=anything --set=anything --timeout=anything --color=auto,always,never"
+            places="topics+" from=2 ;;
+        "topic count"|"topics count")
+            options="--exact --by --since --until -o --output --json --no-headers -b --bootstrap-server -C --context --data-dir --listen --insecure -F --config-file -X --set --timeout -q --quiet -v --verbose --color -h --help"
+            kinds="--by=topic,partition,key,hour --since=anything --until=anything -o=table,wide,json,jsonl,tsv,csv,yaml,name --output=table,wide,json,jsonl,tsv,csv,yaml,name -b=anything --bootstrap-server=anything -C=contexts --context=contexts --data-dir=files --listen=anything -F=files --config-file=files -X=anything --set=anything --timeout=anything --color=auto,always,never"
+            places="topics+" from=2 ;;
+        "topic trim"|"topics trim")
+            options="-o --offset -p --partitions --file -y --yes --dry-run --output --json --no-headers -b --bootstrap-server -C --context --data-dir --listen --insecure -F --config-file -X --set --timeout -q --quiet -v --verbose --color -h --help"
+            kinds="-o=anything --offset=anything -p=anything --partitions=anything --file=files --output=table,wide,json,jsonl,tsv,csv,yaml,name -b=anything --bootstrap-server=anything -C=contexts --context=contexts --data-dir=files --listen=anything -F=files --config-file=files -X=anything --set=anything --timeout=anything --color=auto,always,never"
+            places="topics" from=2 ;;
+        "topic empty"|"topics empty")
+            options="-y --yes --dry-run -o --output --json --no-headers -b --bootstrap-server -C --context --data-dir --listen --insecure -F --config-file -X --set --timeout -q --quiet -v --verbose --color -h --help"
+            kinds="-o=table,wide,json,jsonl,tsv,csv,yaml,name --output=table,wide,json,jsonl,tsv,csv,yaml,name -b=anything --bootstrap-server=anything -C=contexts --context=contexts --data-dir=files --listen=anything -F=files --config-file=files -X=anything --set=anything --timeout=anything --color=auto,always,never"
+            places="topics+" from=2 ;;
+        "topic analyze"|"topics analyze")
+            options="--since --until -o --output --json --no-headers -b --bootstrap-server -C --context --data-dir --listen --insecure -F --config-file -X --set --timeout -q --quiet -v --verbose --color -h --help"
+            kinds="--since=anything --until=anything -o=table,wide,json,jsonl,tsv,csv,yaml,name --output=table,wide,json,jsonl,tsv,csv,yaml,name -b=anything --bootstrap-server=anything -C=contexts --context=contexts --data-dir=files --listen=anything -F=files --config-file=files -X=anything --set=anything --timeout=anything --color=auto,always,never"
+            places="topics+" from=2 ;;
+        "topic dump"|"topics dump")
+            options="-O --into --since --until -z --compression -b --bootstrap-server -C --context --data-dir --listen --insecure -F --config-file -X --set --timeout -q --quiet -v --verbose --color -h --help"
+            kinds="-O=files --into=files --since=anything --until=anything -z=none,gzip,snappy,lz4,zstd --compression=none,gzip,snappy,lz4,zstd -b=anything --bootstrap-server=anything -C=contexts --context=contexts --data-dir=files --listen=anything -F=files --config-file=files -X=anything --set=anything --timeout=anything --color=auto,always,never"
+            places="topics+" from=2 ;;
+        "topic load"|"topics load")
+            options="--keep-partition --create -b --bootstrap-server -C --context --data-dir --listen --insecure -F --config-file -X --set --timeout -q --quiet -v --verbose --color -h --help"
+            kinds="--create=anything -b=anything --bootstrap-server=anything -C=contexts --context=contexts --data-dir=files --listen=anything -F=files --config-file=files -X=anything --set=anything --timeout=anything --color=auto,always,never"
+            places="files topics" from=2 ;;
+        "topic diff"|"topics diff")
+            options="--config --records -o --output --json --no-headers -b --bootstrap-server -C --context --data-dir --listen --insecure -F --config-file -X --set --timeout -q --quiet -v --verbose --color -h --help"
+            kinds="-o=table,wide,json,jsonl,tsv,csv,yaml,name --output=table,wide,json,jsonl,tsv,csv,yaml,name -b=anything --bootstrap-server=anything -C=contexts --context=contexts --data-dir=files --listen=anything -F=files --config-file=files -X=anything --set=anything --timeout=anything --color=auto,always,never"
+            places="topics topics" from=2 ;;
         "topic apply"|"topics apply")
             options="--prune -y --yes --dry-run -o --output --json --no-headers -b --bootstrap-server -C --context --data-dir --listen --insecure -F --config-file -X --set --timeout -q --quiet -v --verbose --color -h --help"
             kinds="-o=table,wide,json,jsonl,tsv,csv,yaml,name --output=table,wide,json,jsonl,tsv,csv,yaml,name -b=anything --bootstrap-server=anything -C=contexts --context=contexts --data-dir=files --listen=anything -F=files --config-file=files -X=anything --set=anything --timeout=anything --color=auto,always,never"
@@ -150,7 +182,7 @@ _ev() {
             kinds="--section=anything -t=topics --topic=topics -o=table,wide,json,jsonl,tsv,csv,yaml,name --output=table,wide,json,jsonl,tsv,csv,yaml,name --watch=anything -b=anything --bootstrap-server=anything -C=contexts --context=contexts --data-dir=files --listen=anything -F=files --config-file=files -X=anything --set=anything --timeout=anything --color=auto,always,never"
             places="groups+" from=2 ;;
         "group lag"|"groups lag")
-            options="-r --regex --by --max -o --output --json --no-headers --watch -b --bootstrap-server -C --context --data-dir --listen --insecure -F --config-file -X --set --timeout -q --quiet -v --verbose --color -h --help"
+            options="-r --regex --by --all-lag --max -o --output --json --no-headers --watch -b --bootstrap-server -C --context --data-dir --listen --insecure -F --config-file -X --set --timeout -q --quiet -v --verbose --color -h --help"
             kinds="--by=anything --max=anything -o=table,wide,json,jsonl,tsv,csv,yaml,name --output=table,wide,json,jsonl,tsv,csv,yaml,name --watch=anything -b=anything --bootstrap-server=anything -C=contexts --context=contexts --data-dir=files --listen=anything -F=files --config-file=files -X=anything --set=anything --timeout=anything --color=auto,always,never"
             places="groups+" from=2 ;;
         "group seek"|"groups seek")
@@ -162,7 +194,7 @@ _ev() {
             kinds="-t=topics --topic=topics -o=table,wide,json,jsonl,tsv,csv,yaml,name --output=table,wide,json,jsonl,tsv,csv,yaml,name -b=anything --bootstrap-server=anything -C=contexts --context=contexts --data-dir=files --listen=anything -F=files --config-file=files -X=anything --set=anything --timeout=anything --color=auto,always,never"
             places="groups" from=2 ;;
         "group clone"|"groups clone")
-            options="--dry-run -o --output --json --no-headers -b --bootstrap-server -C --context --data-dir --listen --insecure -F --config-file -X --set --timeout -q --quiet -v --verbose --color -h --help"
+            options="-y --yes --dry-run -o --output --json --no-headers -b --bootstrap-server -C --context --data-dir --listen --insecure -F --config-file -X --set --timeout -q --quiet -v --verbose --color -h --help"
             kinds="-o=table,wide,json,jsonl,tsv,csv,yaml,name --output=table,wide,json,jsonl,tsv,csv,yaml,name -b=anything --bootstrap-server=anything -C=contexts --context=contexts --data-dir=files --listen=anything -F=files --config-file=files -X=anything --set=anything --timeout=anything --color=auto,always,never"
             places="anything anything" from=2 ;;
         "group delete"|"group rm"|"groups delete"|"groups rm")
@@ -382,7 +414,7 @@ _ev() {
             kinds="--color=auto,always,never"
             places="" ;;
         "topic "*|"topics "*)
-            verbs="list describe create alter delete clone apply" options="-h --help --help-json" ;;
+            verbs="list describe create alter delete clone offsets count trim empty analyze dump load diff apply" options="-h --help --help-json" ;;
         "group "*|"groups "*)
             verbs="list describe lag seek forget clone delete remove-member wait" options="-h --help --help-json" ;;
         "cluster "*)
