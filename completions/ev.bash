@@ -106,8 +106,8 @@ _ev() {
     done
     case "${words[0]-} ${words[1]-}" in
         "produce "*)
-            options="-t --topic --value -k --key -K --key-delimiter -D --delimiter -0 --zero -f --format -J --json-records -H --header -Z --empty-is-null --null --timestamp --whole -l --lines -n -c --count -p --partition -z --compression --acks --partitioner --no-idempotence --create --linger --batch-size --max-message-bytes --report -T --tee -E --keep-going -b --bootstrap-server -C --context --data-dir --listen --insecure -F --config-file -X --set --timeout -q --quiet -v --verbose --color -h --help"
-            kinds="-t=topics --topic=topics --value=anything -k=anything --key=anything -K=anything --key-delimiter=anything -D=anything --delimiter=anything -f=anything --format=anything -H=anything --header=anything --null=anything --timestamp=anything -l=files --lines=files -n=anything -c=anything --count=anything -p=anything --partition=anything -z=none,gzip,snappy,lz4,zstd --compression=none,gzip,snappy,lz4,zstd --acks=all,1,0 --partitioner=anything --create=anything --linger=anything --batch-size=anything --max-message-bytes=anything --report=anything -b=anything --bootstrap-server=anything -C=contexts --context=contexts --data-dir=files --listen=anything -F=files --config-file=files -X=anything --set=anything --timeout=anything --color=auto,always,never"
+            options="-t --topic --value -k --key -K --key-delimiter -D --delimiter -0 --zero -f --format -J --json-records -H --header -Z --empty-is-null --null --timestamp -s --serde --template --repeat --whole -l --lines -n -c --count --on-error --follow --transaction --rate -p --partition -z --compression --acks --partitioner --no-idempotence --create --linger --batch-size --max-message-bytes --report -T --tee -E --keep-going -b --bootstrap-server -C --context --data-dir --listen --insecure -F --config-file -X --set --timeout -q --quiet -v --verbose --color -h --help"
+            kinds="-t=topics --topic=topics --value=anything -k=anything --key=anything -K=anything --key-delimiter=anything -D=anything --delimiter=anything -f=anything --format=anything -H=anything --header=anything --null=anything --timestamp=anything -s=anything --serde=anything --repeat=anything -l=files --lines=files -n=anything -c=anything --count=anything --on-error=anything --transaction=anything --rate=anything -p=anything --partition=anything -z=none,gzip,snappy,lz4,zstd --compression=none,gzip,snappy,lz4,zstd --acks=all,1,0 --partitioner=anything --create=anything --linger=anything --batch-size=anything --max-message-bytes=anything --report=anything -b=anything --bootstrap-server=anything -C=contexts --context=contexts --data-dir=files --listen=anything -F=files --config-file=files -X=anything --set=anything --timeout=anything --color=auto,always,never"
             places="topics files+" ;;
         "consume "*)
             options="-t --topic -r --regex -p --partition -o --offset --since --until -n -c --count --max-messages -e --exit-at-end --idle --for --wait --read-uncommitted --rack -g --group --commit --reset --instance-id --balancer -f --format -J --json-records --embed-json -K --key-delimiter -D --delimiter -0 --zero -O --offsets --null -Z --null-is-null -b --bootstrap-server -C --context --data-dir --listen --insecure -F --config-file -X --set --timeout -q --quiet -v --verbose --color -h --help"
@@ -349,13 +349,53 @@ _ev() {
             options="--mechanism -y --yes -b --bootstrap-server -C --context --data-dir --listen --insecure -F --config-file -X --set --timeout -q --quiet -v --verbose --color -h --help"
             kinds="--mechanism=anything -b=anything --bootstrap-server=anything -C=contexts --context=contexts --data-dir=files --listen=anything -F=files --config-file=files -X=anything --set=anything --timeout=anything --color=auto,always,never"
             places="anything+" from=2 ;;
+        "context list"|"context ls"|"contexts list"|"contexts ls")
+            options="-o --output --json --no-headers --watch -F --config-file -q --quiet -v --verbose --color -h --help"
+            kinds="-o=table,wide,json,jsonl,tsv,csv,yaml,name --output=table,wide,json,jsonl,tsv,csv,yaml,name --watch=anything -F=files --config-file=files --color=auto,always,never"
+            places="" from=2 ;;
+        "context show"|"contexts show")
+            options="-o --output --json --no-headers -F --config-file -q --quiet -v --verbose --color -h --help"
+            kinds="-o=table,wide,json,jsonl,tsv,csv,yaml,name --output=table,wide,json,jsonl,tsv,csv,yaml,name -F=files --config-file=files --color=auto,always,never"
+            places="contexts" from=2 ;;
+        "context current"|"contexts current")
+            options="-o --output --json --no-headers -b --bootstrap-server -C --context --data-dir --listen -F --config-file -q --quiet -v --verbose --color -h --help"
+            kinds="-o=table,wide,json,jsonl,tsv,csv,yaml,name --output=table,wide,json,jsonl,tsv,csv,yaml,name -b=anything --bootstrap-server=anything -C=contexts --context=contexts --data-dir=files --listen=anything -F=files --config-file=files --color=auto,always,never"
+            places="" from=2 ;;
+        "context use"|"contexts use")
+            options="-F --config-file -q --quiet -v --verbose --color -h --help"
+            kinds="-F=files --config-file=files --color=auto,always,never"
+            places="contexts" from=2 ;;
+        "context add"|"contexts add")
+            options="-b --bootstrap-server --security --protected --readonly --default --use --mechanism --username --password-command --password-env --password-file --keyring --password-stdin --token-command --token-env --token-file --ca --cert --key --server-name --tls-insecure -F --config-file -q --quiet -v --verbose --color -h --help"
+            kinds="-b=anything --bootstrap-server=anything --security=plaintext,ssl,sasl_plaintext,sasl_ssl --default=anything --mechanism=anything --username=anything --password-command=anything --password-env=anything --password-file=files --token-command=anything --token-env=anything --token-file=files --ca=files --cert=files --key=files --server-name=anything -F=files --config-file=files --color=auto,always,never"
+            places="contexts" from=2 ;;
+        "context edit"|"contexts edit")
+            options="-b --bootstrap-server --security --protected --readonly --default --unset --mechanism --username --password-command --password-env --password-file --keyring --password-stdin --token-command --token-env --token-file --ca --cert --key --server-name --tls-insecure -F --config-file -q --quiet -v --verbose --color -h --help"
+            kinds="-b=anything --bootstrap-server=anything --security=plaintext,ssl,sasl_plaintext,sasl_ssl --default=anything --unset=anything --mechanism=anything --username=anything --password-command=anything --password-env=anything --password-file=files --token-command=anything --token-env=anything --token-file=files --ca=files --cert=files --key=files --server-name=anything -F=files --config-file=files --color=auto,always,never"
+            places="contexts" from=2 ;;
+        "context rename"|"contexts rename")
+            options="-F --config-file -q --quiet -v --verbose --color -h --help"
+            kinds="-F=files --config-file=files --color=auto,always,never"
+            places="contexts anything" from=2 ;;
+        "context remove"|"contexts remove")
+            options="-y --yes -F --config-file -q --quiet -v --verbose --color -h --help"
+            kinds="-F=files --config-file=files --color=auto,always,never"
+            places="contexts+" from=2 ;;
+        "context check"|"contexts check")
+            options="-a --all -o --output --json --no-headers -F --config-file --timeout -q --quiet -v --verbose --color -h --help"
+            kinds="-o=table,wide,json,jsonl,tsv,csv,yaml,name --output=table,wide,json,jsonl,tsv,csv,yaml,name -F=files --config-file=files --timeout=anything --color=auto,always,never"
+            places="contexts+" from=2 ;;
+        "context import"|"contexts import")
+            options="--name --replace --keyring --use --dry-run -F --config-file -q --quiet -v --verbose --color -h --help"
+            kinds="--name=anything -F=files --config-file=files --color=auto,always,never"
+            places="files" from=2 ;;
         "server run")
-            options="--advertise -X --set --ephemeral --data-dir --listen --insecure -F --config-file -q --quiet -v --verbose --color -h --help"
-            kinds="--advertise=anything -X=anything --set=anything --data-dir=files --listen=anything -F=files --config-file=files --color=auto,always,never"
+            options="--advertise -X --set --seed --ephemeral --data-dir --listen --insecure -F --config-file -q --quiet -v --verbose --color -h --help"
+            kinds="--advertise=anything -X=anything --set=anything --seed=topics --data-dir=files --listen=anything -F=files --config-file=files --color=auto,always,never"
             places="" from=2 ;;
         "server start")
-            options="--advertise -X --set --data-dir --listen --insecure -F --config-file -q --quiet -v --verbose --color -h --help"
-            kinds="--advertise=anything -X=anything --set=anything --data-dir=files --listen=anything -F=files --config-file=files --color=auto,always,never"
+            options="--advertise -X --set --seed --data-dir --listen --insecure -F --config-file -q --quiet -v --verbose --color -h --help"
+            kinds="--advertise=anything -X=anything --set=anything --seed=topics --data-dir=files --listen=anything -F=files --config-file=files --color=auto,always,never"
             places="" from=2 ;;
         "server stop")
             options="--data-dir --listen --insecure -F --config-file -q --quiet -v --verbose --color -h --help"
@@ -365,6 +405,14 @@ _ev() {
             options="--advertise -X --set --data-dir --listen --insecure -F --config-file -q --quiet -v --verbose --color -h --help"
             kinds="--advertise=anything -X=anything --set=anything --data-dir=files --listen=anything -F=files --config-file=files --color=auto,always,never"
             places="" from=2 ;;
+        "server exec")
+            options="-X --set --seed -q --quiet -v --verbose --color -h --help"
+            kinds="-X=anything --set=anything --seed=topics --color=auto,always,never"
+            places="anything+" from=2 ;;
+        "server unit")
+            options="--advertise -X --set --data-dir --listen --insecure -F --config-file -q --quiet -v --verbose --color -h --help"
+            kinds="--advertise=anything -X=anything --set=anything --data-dir=files --listen=anything -F=files --config-file=files --color=auto,always,never"
+            places="systemd,launchd,compose" from=2 ;;
         "server status")
             options="-o --output --json --no-headers --data-dir --listen --insecure -F --config-file -q --quiet -v --verbose --color -h --help"
             kinds="-o=table,wide,json,jsonl,tsv,csv,yaml,name --output=table,wide,json,jsonl,tsv,csv,yaml,name --data-dir=files --listen=anything -F=files --config-file=files --color=auto,always,never"
@@ -394,8 +442,8 @@ _ev() {
             kinds="-o=table,wide,json,jsonl,tsv,csv,yaml,name --output=table,wide,json,jsonl,tsv,csv,yaml,name -b=anything --bootstrap-server=anything -C=contexts --context=contexts --data-dir=files --listen=anything -F=files --config-file=files -X=anything --set=anything --timeout=anything --color=auto,always,never"
             places="anything" ;;
         "up "*)
-            options="--advertise -X --set --data-dir --listen --insecure -F --config-file -q --quiet -v --verbose --color -h --help"
-            kinds="--advertise=anything -X=anything --set=anything --data-dir=files --listen=anything -F=files --config-file=files --color=auto,always,never"
+            options="--advertise -X --set --seed --data-dir --listen --insecure -F --config-file -q --quiet -v --verbose --color -h --help"
+            kinds="--advertise=anything -X=anything --set=anything --seed=topics --data-dir=files --listen=anything -F=files --config-file=files --color=auto,always,never"
             places="" ;;
         "down "*)
             options="--data-dir --listen --insecure -F --config-file -q --quiet -v --verbose --color -h --help"
@@ -408,6 +456,14 @@ _ev() {
         "man "*)
             options="-q --quiet -v --verbose --color -h --help"
             kinds="--color=auto,always,never"
+            places="anything+" ;;
+        "doctor "*)
+            options="-o --output --json --no-headers -b --bootstrap-server -C --context --data-dir --listen --insecure -F --config-file --timeout -q --quiet -v --verbose --color -h --help"
+            kinds="-o=table,wide,json,jsonl,tsv,csv,yaml,name --output=table,wide,json,jsonl,tsv,csv,yaml,name -b=anything --bootstrap-server=anything -C=contexts --context=contexts --data-dir=files --listen=anything -F=files --config-file=files --timeout=anything --color=auto,always,never"
+            places="" ;;
+        "explain "*)
+            options="-o --output --json --no-headers -q --quiet -v --verbose --color -h --help"
+            kinds="-o=table,wide,json,jsonl,tsv,csv,yaml,name --output=table,wide,json,jsonl,tsv,csv,yaml,name --color=auto,always,never"
             places="anything+" ;;
         "version "*)
             options="--json -q --quiet -v --verbose --color -h --help"
@@ -435,10 +491,12 @@ _ev() {
             verbs="list add remove" options="-h --help --help-json" ;;
         "user "*|"users "*)
             verbs="list add alter remove" options="-h --help --help-json" ;;
+        "context "*|"contexts "*)
+            verbs="list show current use add edit rename remove check import" options="-h --help --help-json" ;;
         "server "*)
-            verbs="run start stop restart status verify backup restore import logs" options="-h --help --help-json" ;;
+            verbs="run start stop restart exec unit status verify backup restore import logs" options="-h --help --help-json" ;;
         *)
-            verbs="produce consume topic topics group groups cluster config quota quotas txn txns reassign token tokens log acl acls user users server undo up down completion man version" options="-V --version -h --help --help-json" ;;
+            verbs="produce consume topic topics group groups cluster config quota quotas txn txns reassign token tokens log acl acls user users context contexts server undo up down completion man doctor explain version" options="-V --version -h --help --help-json" ;;
     esac
     for word in $kinds; do
         if [[ "${word%%=*}" == "$previous" ]]; then

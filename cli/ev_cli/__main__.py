@@ -32,6 +32,8 @@ NOUNS = {
     "acls": "acl",
     "user": "user",
     "users": "user",
+    "context": "context",
+    "contexts": "context",
     "server": "server",
     "cluster": "cluster",
     "config": "config",
@@ -47,7 +49,7 @@ NOUNS = {
 VERBS = {"ls": "list", "rm": "delete"}
 
 # Options whose value may be left out, and what it then is.
-BARE = {"--create": "--create=0", "--watch": "--watch=2s"}
+BARE = {"--create": "--create=0", "--transaction": "--transaction=", "--watch": "--watch=2s"}
 
 
 def main() -> NoReturn:
@@ -80,7 +82,24 @@ def run(arguments: list[str]) -> int:
                     return run_action(command[0], given)
                 except KeyboardInterrupt:
                     return 130
-    return _typer([*words, *rest])
+    return _unknown(arguments, words) or _typer([*words, *rest])
+
+
+def _unknown(arguments: list[str], words: list[str]) -> int:
+    """A word that is no command may be a plug-in's, which takes over this process. What comes back is the status of its failure, or 0."""
+    if not words or table_of(words[0]) is not None:
+        return 0
+    try:
+        from ev_cli import plugins
+
+        plugin = plugins.find(arguments)
+        if plugin is not None:
+            plugin.run()
+    except Exception as error:  # noqa: BLE001 - a person gets one line, never a traceback
+        from ev_cli.ending import end_of
+
+        return end_of(error, {})
+    return 0
 
 
 def arranged(arguments: list[str]) -> tuple[list[str], list[str]]:

@@ -1,12 +1,15 @@
 """A context of the configuration, [contexts.NAME]: where a cluster is, and how to speak to it securely.
 
     bootstrap = ["HOST:PORT"]       security = "plaintext" | "ssl" | "sasl_plaintext" | "sasl_ssl"
-    [contexts.NAME.sasl]            mechanism, username, password_command | password_env | password_file,
+    protected = true                what is lost for good is asked for by the context's name; see protection.py
+    readonly = true                 nothing is written
+    [contexts.NAME.sasl]            mechanism, username, password_command | password_env | password_file | keyring,
                                     token_command | token_env | token_file, extensions, unencrypted
     [contexts.NAME.tls]             ca, cert, key, server_name, insecure
+    [contexts.NAME.defaults]        options of commands; see defaults.py
 
-Files of a configuration hold no secrets, only where to get them. A project's file may not even hold that: whoever can write into a
-repository could make everybody who works in it run a command. What is needed to speak securely is loaded by those who do.
+Files of a configuration hold no secrets, only where to get them. A password that nothing tells is asked for at the terminal. What is
+needed to speak securely is loaded by those who do.
 """
 
 from __future__ import annotations
@@ -24,20 +27,39 @@ if TYPE_CHECKING:
     Table = dict[str, Any]
 
 PROTOCOLS = ("plaintext", "ssl", "sasl_plaintext", "sasl_ssl")
+KNOWN = ("bootstrap", "security", "protected", "readonly", "sasl", "tls", "defaults")
 SOURCES = ("command", "env", "file")
 SECRETS = tuple(f"{what}_{source}" for what in ("password", "token") for source in SOURCES)
-KNOWN_SASL = ("mechanism", "username", *SECRETS, "extensions", "unencrypted")
+KNOWN_SASL = ("mechanism", "username", *SECRETS, "keyring", "extensions", "unencrypted")
 KNOWN_TLS = ("ca", "cert", "key", "server_name", "insecure")
-NOT_IN_A_PROJECT = ("contexts", "sasl", "tls", "security")
 
 
 class Context:
-    """One table, with its name and the file that it is in, for what has to be said about it."""
+    """One table, with its name and the file that it is in, for what has to be said about it.
 
-    def __init__(self, name: str, table: Table, path: str) -> None:
+    With `looked_at` it is not used now: a password that would have to be asked for is none of its faults.
+    """
+
+    def __init__(self, name: str, table: Table, path: str, *, looked_at: bool = False) -> None:
         self.name = name
         self.table = table
         self.path = path
+        self.looked_at = looked_at
+        for key in table:
+            if key not in KNOWN:
+                raise self._unknown(key, KNOWN)
+
+    def flag(self, key: str) -> bool:
+        value = self.table.get(key, False)
+        if not isinstance(value, bool):
+            raise self._wrong(key, f"is {value!r}", "write true or false")
+        return value
+
+    def defaults(self) -> Table:
+        found = self.table.get("defaults", {})
+        if not isinstance(found, dict):
+            raise self._wrong("defaults", "is no table", f"write [contexts.{self.name}.defaults]")
+        return found
 
     def bootstrap(self) -> str:
         """Its addresses, with commas between them."""
@@ -83,7 +105,7 @@ class Context:
             if key in ("password", "token"):
                 raise self._wrong(f"{name}.{key}", "would be a secret in a file that is often copied", f"say where it is: {_three(key)}")
             if key not in known:
-                raise self._wrong(f"{name}.{key}", "is nothing that ev knows", f"there are {', '.join(known)}")
+                raise self._unknown(f"{name}.{key}", known)
         return part
 
     def _tls(self, part: Table) -> Tls:
@@ -113,19 +135,31 @@ class Context:
         """Where the password or token is got from."""
         from ev.client.security import SecretCommand, SecretFile, SecretVariable
 
-        given = [source for source in SOURCES if f"{what}_{source}" in part]
+        given = [f"{what}_{source}" for source in SOURCES if f"{what}_{source}" in part]
+        if what == "password" and self._flag(part, "sasl", "keyring"):
+            given.append("keyring")
         if len(given) > 1:
-            raise self._wrong(f"sasl.{what}_{given[0]}", f"and {what}_{given[1]} contradict each other", "give one of them")
+            raise self._wrong(f"sasl.{given[0]}", f"and {given[1]} contradict each other", "give one of them")
         if not given:
-            if what == wanted:
-                raise self._wrong("sasl", f"has no {what}", f"say where it is: {_three(what)}")
-            return None
-        key = f"{what}_{given[0]}"
-        if given[0] == "command":
+            return self._asked(part, what) if what == wanted else None
+        key = given[0]
+        if key == "keyring":
+            from ev_cli.passwords import KeyringSecret
+
+            return KeyringSecret(self.name, self._text(part, "sasl", "username") or "")
+        if key.endswith("_command"):
             return SecretCommand(self._words(part[key], key), once=what == "password")
         text = self._text(part, "sasl", key)
         assert text is not None
-        return SecretVariable(text) if given[0] == "env" else SecretFile(self._file(text) or "")
+        return SecretVariable(text) if key.endswith("_env") else SecretFile(self._file(text) or "")
+
+    def _asked(self, part: Table, what: str) -> Secret:
+        """A password that is asked for, where there is somebody to ask."""
+        from ev_cli.passwords import PromptSecret, can_ask
+
+        if what == "password" and (self.looked_at or can_ask()):
+            return PromptSecret(f"Password of {self._text(part, 'sasl', 'username')} in the context {self.name}: ")
+        raise self._wrong("sasl", f"has no {what}, and there is no terminal to ask at", f"say where it is: {_three(what)}")
 
     def _words(self, command: object, key: str) -> list[str]:
         import shlex
@@ -155,6 +189,12 @@ class Context:
             raise self._wrong(f"{where}.{key}", f"is {value!r}", "write true or false")
         return value
 
+    def _unknown(self, key: str, known: tuple[str, ...]) -> UsageFailure:
+        from ev_cli.naming import nearest
+
+        near = nearest(key.rpartition(".")[2], known)
+        return self._wrong(key, "is nothing that ev knows", f"did you mean {near!r}?" if near else f"there are {', '.join(known)}")
+
     def _wrong(self, key: str, what: str, hint: str) -> UsageFailure:
         return UsageFailure(f"contexts.{self.name}.{key} in {self.path} {what}", hint)
 
@@ -163,16 +203,12 @@ def _three(what: str) -> str:
     return ", ".join(f"{what}_{source}" for source in SOURCES[:-1]) + f" or {what}_{SOURCES[-1]}"
 
 
-def refuse_in_project(table: Table, path: str) -> None:
-    """A project's file names a context; what a context is stands in the configuration of each user."""
-    for key, value in table.items():
-        if key in NOT_IN_A_PROJECT or key.startswith(("password", "token")):
-            raise UsageFailure(
-                f"{path} has {key!r}, and the file of a project holds no secrets, nor where to get them",
-                "move it to your own configuration, and name the context here",
-            )
-        if isinstance(value, dict):
-            refuse_in_project(value, path)
+def is_asked_once(secret: Secret) -> bool:
+    """Whether what tells the secret may ask a person for it, and is not to be asked again."""
+    from ev.client.security import SecretCommand
+    from ev_cli.passwords import KeyringSecret, PromptSecret
+
+    return isinstance(secret, SecretCommand | KeyringSecret | PromptSecret)
 
 
 def exposed_file(security: Security) -> str | None:

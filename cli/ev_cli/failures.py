@@ -89,7 +89,7 @@ def exit_code(error: BaseException) -> int:
     if isinstance(error, Failure):
         return error.code
     if isinstance(error, errors.KafkaError):
-        return _OF_CODE.get(error.code, FAILED)
+        return exit_code_of(error.code)
     if isinstance(error, errors.UnknownTopicError | errors.UnknownGroupError):
         return NOT_FOUND
     if isinstance(error, errors.UnreachableError | errors.TimedOutError):
@@ -97,6 +97,11 @@ def exit_code(error: BaseException) -> int:
     if isinstance(error, errors.AuthenticationError):
         return REFUSED
     return FAILED
+
+
+def exit_code_of(code: int) -> int:
+    """The exit status that one of Kafka's error codes ends with."""
+    return _OF_CODE.get(code, FAILED)
 
 
 def heavier(left: int, right: int) -> int:

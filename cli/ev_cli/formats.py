@@ -56,8 +56,8 @@ def unescape(text: str) -> bytes:
     return b"".join(part for part in parts if isinstance(part, bytes))
 
 
-def lex(text: str, *, verbs: bool = True) -> list[bytes | Verb]:
-    """The format as literals and verbs, neighbouring literals joined."""
+def lex(text: str, *, verbs: bool = True, known: str = VERBS) -> list[bytes | Verb]:
+    """The format as literals and verbs (of those that are known), neighbouring literals joined."""
     found: list[bytes | Verb] = []
     literal = b""
     position = 0
@@ -72,9 +72,9 @@ def lex(text: str, *, verbs: bool = True) -> list[bytes | Verb]:
             if letter in ("%", "{", "}"):
                 literal += letter.encode()
                 continue
-            if not letter or letter not in VERBS:
+            if not letter or letter not in known:
                 raise UsageFailure(
-                    f"%{letter} in the format is unknown", f"there are {' '.join('%' + known for known in VERBS)} and %% for a percent sign"
+                    f"%{letter} in the format is unknown", f"there are {' '.join('%' + verb for verb in known)} and %% for a percent sign"
                 )
             modifier, position = _modifier(text, position)
             if literal:

@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 
     Headers = Sequence[tuple[str, bytes | None]]
 
-RECORD_BYTES_MAX = 100 << 20
+RECORD_BYTES_MAX = 32 << 20
+
+
+class Malformed(Failure):
+    """A record does not have the form that it should have. Who reads the input says where, and decides whether the others go on."""
 
 
 class Columns:
@@ -45,6 +49,11 @@ class Columns:
 
 class LineSplitter:
     """Cuts at a delimiter. What follows the last one is a record too, when there is something."""
+
+    swallowed: Sequence[bytes] = ()
+    """Records that were no data, such as the names of columns; the caller takes them away."""
+    lines_inside = False
+    """Whether a record may have lines of its own."""
 
     def __init__(self, delimiter: bytes = b"\n", size_max: int = RECORD_BYTES_MAX) -> None:
         self.delimiter = delimiter
@@ -76,7 +85,7 @@ class LineSplitter:
 
     def _keep(self, rest: bytes, size: int) -> None:
         if size > self._size_max:
-            raise Failure(
+            raise Malformed(
                 f"a record is longer than {self._size_max} bytes", "is the delimiter (-D) right? --max-message-bytes raises the bound"
             )
         if rest:
@@ -87,6 +96,8 @@ class LineSplitter:
 class WholeSplitter:
     """Everything up to the end is one record."""
 
+    swallowed: Sequence[bytes] = ()
+    lines_inside = False
     delimiter = b""
 
     def __init__(self, size_max: int = RECORD_BYTES_MAX) -> None:
@@ -97,7 +108,7 @@ class WholeSplitter:
     def feed(self, block: bytes) -> list[bytes]:
         self._size += len(block)
         if self._size > self._size_max:
-            raise Failure(f"the record is longer than {self._size_max} bytes", "--max-message-bytes raises the bound")
+            raise Malformed(f"the record is longer than {self._size_max} bytes", "--max-message-bytes raises the bound")
         self._pending.append(block)
         return []
 
@@ -125,8 +136,9 @@ class KeyedShaper(Shaper):
     def shape(self, records: list[bytes]) -> Columns:
         keys: list[bytes | None] = []
         values: list[bytes | None] = []
+        delimiter = self._delimiter
         for record in records:
-            key, found, value = record.partition(self._delimiter)
+            key, found, value = record.partition(delimiter)
             keys.append(key if found else None)
             values.append(value if found else record)
         return Columns(values, keys)
@@ -146,3 +158,17 @@ class NullShaper(Shaper):
         if columns.keys is not None:
             columns.keys = [None if key == null else key for key in columns.keys]
         return columns
+
+
+class BoundedShaper(Shaper):
+    """Around another: a longer record is malformed, also when it came in one piece."""
+
+    def __init__(self, inner: Shaper, size_max: int) -> None:
+        self._inner = inner
+        self._size_max = size_max
+
+    def shape(self, records: list[bytes]) -> Columns:
+        if any(len(record) > self._size_max for record in records):
+            size = max(map(len, records))
+            raise Malformed(f"a record of {size} bytes is longer than {self._size_max}", "--max-message-bytes raises the bound")
+        return self._inner.shape(records)

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 LOCK = ".lock"
 STARTING = ".starting"
+TOLD = ".told"
+"""Holds which engine of another version a person was told of."""
 START_TIMEOUT_MS = 60_000
 STOP_TIMEOUT_MS = 30_000
 
@@ -63,6 +65,8 @@ class LocalEngine:
         self.options = options
         self.cluster_id: str | None = None
         """That of the running engine, as engine.json has it; None before address_for_use()."""
+        self.version: str | None = None
+        """Likewise."""
         self._listen = listen
 
     # -- finding it ------------------------------------------------------------------------------------------------------
@@ -70,8 +74,9 @@ class LocalEngine:
     def address_for_use(self) -> str:
         """The address of the running engine; starts one when none runs, unless EV_AUTOSTART=0."""
         self.check_owner()
-        address = self._listening_address()
+        address = self.listening_address()
         if address is not None:
+            self._say_other_version()
             return address
         if os.environ.get("EV_AUTOSTART", "1").lower() in ("0", "no", "false", "off"):
             raise Failure(
@@ -84,6 +89,28 @@ class LocalEngine:
             output.say(f"ev: started the local engine at {address}, data in {self.data_dir} (`ev server stop` ends it)")
         return address
 
+    def _say_other_version(self) -> None:
+        """Once for each start of an engine: it is of another version than this. They understand each other all the same."""
+        import ev
+
+        if self.version in (None, ev.__version__):
+            return
+        told = os.path.join(self.data_dir, TOLD)
+        this = f"{self._file()[1]} {ev.__version__}"
+        try:
+            with open(told, encoding="utf-8") as file:
+                if file.read(256) == this:
+                    return
+        except (OSError, UnicodeDecodeError):
+            pass
+        try:
+            with open(told, "w", encoding="utf-8") as file:
+                file.write(this)
+        except OSError:
+            pass
+        if not self.options.quiet:
+            output.say(f"ev: the engine is of version {self.version}, this is {ev.__version__} (`ev server restart` renews it)")
+
     def check_owner(self) -> None:
         """A data directory that is another user's is refused, under sudo too: files in it must stay its owner's."""
         try:
@@ -92,7 +119,7 @@ class LocalEngine:
             return
         if hasattr(os, "geteuid") and owner != os.geteuid():
             raise Failure(
-                f"the data directory {self.data_dir} belongs to {_user(owner)}, not to {_user(os.geteuid())}",
+                f"the data directory {self.data_dir} belongs to {user_name(owner)}, not to {user_name(os.geteuid())}",
                 "run ev as its owner, or name another directory with EV_DATA_DIR",
             )
 
@@ -159,7 +186,7 @@ class LocalEngine:
                 return True
         return False
 
-    def _listening_address(self) -> str | None:
+    def listening_address(self) -> str | None:
         """The address that the holder of the lock has written since it took it; None when there is no holder, or not yet an address."""
         held_since_ns = self.held_since_ns()
         if held_since_ns is None:
@@ -168,20 +195,21 @@ class LocalEngine:
         if written_ns < held_since_ns:
             return None
         self.cluster_id = field(text, "cluster_id")
+        self.version = field(text, "version")
         return field(text, "address")
 
     # -- starting it -----------------------------------------------------------------------------------------------------
 
     def start(self, *, by_itself: bool) -> tuple[str, bool]:
         """Start the engine unless it runs. Returns its address, and whether it was started by this call."""
-        if self._listening_address() is None:
+        if self.listening_address() is None:
             self.refuse_exposed()
         self._make_data_dir()
         deadline = time.monotonic() + START_TIMEOUT_MS / 1000
         starting = self._wait_for_turn(deadline)
         try:
             while True:
-                address = self._listening_address()
+                address = self.listening_address()
                 if address is not None:
                     return address, False
                 if by_itself:
@@ -200,7 +228,7 @@ class LocalEngine:
     def _wait_for_other(self, deadline: float) -> str | None:
         """Another process has the directory, and starts or stops just now: its address, or None when it has let go."""
         while self.held_since_ns() is not None:
-            address = self._listening_address()
+            address = self.listening_address()
             if address is not None:
                 return address
             if time.monotonic() > deadline:
@@ -241,6 +269,11 @@ class LocalEngine:
         if self.settings().get("listeners"):
             return ""
         return with_ports(str(self._configured("listen") or DEFAULT_LISTEN))
+
+    @property
+    def is_told_where(self) -> bool:
+        """Whether somebody says where it shall listen, or that is Kafka's port on loopback because nobody does."""
+        return bool(self._listen or self.settings().get("listeners") or self._configured("listen"))
 
     @property
     def insecure(self) -> bool:
@@ -363,7 +396,7 @@ class LocalEngine:
         os.close(target)
         os.waitpid(child, 0)
         try:
-            return _read_line(source, deadline)
+            return read_line(source, deadline)
         finally:
             os.close(source)
 
@@ -483,7 +516,8 @@ def _become_daemon(command: list[str], environ: dict[str, str], ready_fd: int) -
         os._exit(status & 0xFF)
 
 
-def _read_line(source: int, deadline: float) -> str:
+def read_line(source: int, deadline: float) -> str:
+    """What the daemon says through the pipe: one line, or nothing when it has gone."""
     import select
 
     data = b""
@@ -538,7 +572,7 @@ def _alive(pid: int) -> bool:
         return False
 
 
-def _user(uid: int) -> str:
+def user_name(uid: int) -> str:
     try:
         import pwd
 

@@ -65,14 +65,16 @@ def _compiled(patterns: list[str]) -> list[Any]:
 
 
 def confirm(question: str, options: Any) -> None:
-    """Ask before something is lost. Without a terminal to ask at, -y must have been given."""
+    """Ask before something is lost. Without a terminal to ask at, -y must have been given. A protected context wants its name."""
     if options.yes:
         return
     if not output.is_terminal(0) or not output.is_terminal(2):
         raise UsageFailure(f"{question} needs a yes, and there is no terminal to ask at", "add -y")
     import sys
 
-    output.say_unfinished(f"{question}? [y/N] ")
-    answer = sys.stdin.readline().strip().lower()
-    if answer not in ("y", "yes"):
+    wanted = options.name_wanted
+    how = "[y/N]" if wanted is None else f"The context {output.safe(wanted)} is protected, type its name:"
+    output.say_unfinished(f"{question}? {how} ")
+    answer = sys.stdin.readline().strip()
+    if answer != wanted if wanted is not None else answer.lower() not in ("y", "yes"):
         raise Failure("declined", code=DECLINED)

@@ -107,12 +107,16 @@ def declare(
     name: str,
     action: str,
     *,
+    effect: str | None = None,
     tabular: bool = False,
     watched: bool = False,
     without: tuple[str, ...] = (),
     hidden: bool = False,
 ) -> Callable[[Declaration], Declaration]:
-    """Register a declaration: its own parameters, then the global options; running it runs the action `module:function`."""
+    """Register a declaration: its own parameters, then the global options; running it runs the action `module:function`.
+
+    `effect` is one of protection.EFFECTS: what the command does to the cluster that it speaks to.
+    """
 
     def register(declaration: Declaration) -> Declaration:
         is_watched = watched or (tabular and name in ("list", "describe"))
@@ -125,17 +129,20 @@ def declare(
             for key, (annotation, default) in extra.items()
         ]
 
+        noun = declaration.__module__.rpartition(".")[2]
+        words = noun if name == noun else f"{noun} {name}"
         lists = [parameter.name for parameter in parameters if is_list(parameter.annotation)]
 
         def command(**given: Any) -> None:
             given.update({key: list(given[key] or ()) for key in lists})  # Typer says None where the tables say []
-            raise typer.Exit(run_action(action, given))
+            raise typer.Exit(run_action(action, {**given, "command_name": words, "effect": effect}))
 
         command.__doc__ = declaration.__doc__
         command.__name__ = declaration.__name__
         command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
         command.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]
         command.action = action  # type: ignore[attr-defined]
+        command.effect = effect  # type: ignore[attr-defined]
         app.command(name, hidden=hidden)(command)
         return declaration
 

@@ -153,6 +153,11 @@ def safe(text: str) -> str:
     return "".join([character if shows(character) else _escape(character) for character in text])
 
 
+def safe_lines(text: str) -> str:
+    """Several lines of text, each harmless to a terminal."""
+    return "".join(f"{safe(line)}\n" for line in text.splitlines())
+
+
 def safe_bytes(data: bytes) -> str:
     """Bytes from a cluster as text that is harmless to a terminal."""
     return safe(data.decode("utf-8", "backslashreplace"))

@@ -8,15 +8,15 @@ from __future__ import annotations
 import os
 
 from ev_cli.failures import Failure, Interrupted, UsageFailure
-from ev_cli.lines import RECORD_BYTES_MAX, KeyedShaper, LineSplitter, NullShaper, Shaper, WholeSplitter
+from ev_cli.lines import RECORD_BYTES_MAX, BoundedShaper, KeyedShaper, LineSplitter, NullShaper, Shaper, WholeSplitter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from typing import Any
 
+    from ev_cli.formats_in import SizedSplitter
     from ev_cli.interrupts import Interrupts
-    from ev_cli.records_in import SizedSplitter
     from ev_cli.sending import Sending
 
     Splitter = LineSplitter | SizedSplitter | WholeSplitter
@@ -38,8 +38,10 @@ class Source:
     def is_stdin(self) -> bool:
         return self.text is None and self.name == "-"
 
-    def open(self) -> int:
+    def open(self, *, is_again: bool = False) -> int:
         if self.is_stdin:
+            if is_again:
+                _rewind()
             return 0
         try:
             return os.open(self.name, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
@@ -47,27 +49,41 @@ class Source:
             raise Failure(f"cannot read {self.name}: {error.strerror}") from None
 
 
+def _rewind() -> None:
+    try:
+        os.lseek(0, 0, os.SEEK_SET)
+    except OSError:
+        raise Failure("--repeat reads the input again, and stdin cannot be read again", "give a file") from None
+
+
 class Place:
     """Where in its source the next record begins, for the message of a run that failed."""
 
-    def __init__(self, source: Source, delimiter_size: int) -> None:
+    def __init__(self, source: Source, delimiter_size: int, *, lines_inside: bool = False) -> None:
         self.source = source
         self.line = 1
         self.byte = 0
         self._delimiter_size = delimiter_size
+        self._lines_inside = lines_inside
 
     def mark(self) -> tuple[int, int]:
         return self.line, self.byte
 
-    def advance(self, records: list[bytes]) -> None:
-        self.line += len(records)
-        self.byte += sum(map(len, records)) + len(records) * self._delimiter_size
+    def advance(self, records: Sequence[bytes]) -> None:
+        self.line, self.byte = self._behind(self.mark(), records)
 
-    def of(self, mark: tuple[int, int], records: list[bytes]) -> str:
+    def of(self, mark: tuple[int, int], records: Sequence[bytes]) -> str:
         """The place behind these records, as people read it."""
-        line, byte = mark[0] + len(records), mark[1] + sum(map(len, records)) + len(records) * self._delimiter_size
+        line, byte = self._behind(mark, records)
         name = "" if self.source.is_stdin or self.source.text is not None else f" of {self.source.name}"
         return f"line {line}, byte {byte}{name}"
+
+    def _behind(self, mark: tuple[int, int], records: Sequence[bytes]) -> tuple[int, int]:
+        line, byte = mark
+        line += len(records)
+        if self._lines_inside:
+            line += sum([record.count(b"\n") for record in records])
+        return line, byte + sum(map(len, records)) + len(records) * self._delimiter_size
 
 
 class Reading:
@@ -75,47 +91,85 @@ class Reading:
 
     def __init__(self, options: Any) -> None:
         self._options = options
-        self._left: int | None = options.count
-        self._size_max = options.max_message_bytes or RECORD_BYTES_MAX
+        self.left: int | None = options.count
+        """How many records are still wanted; None for all."""
+        self.size_max = options.max_message_bytes or RECORD_BYTES_MAX
         # Mistakes in -f and -D shall show before anything is read.
         self.parts(Source("-", whole=False))
 
     @property
     def full(self) -> bool:
         """Whether -n has been reached."""
-        return self._left == 0
+        return self.left == 0
 
     def limit(self, records: list[bytes]) -> list[bytes]:
-        if self._left is None:
+        if self.left is None:
             return records
-        taken = records[: self._left]
-        self._left -= len(taken)
+        taken = records[: self.left]
+        self.count(len(taken))
         return taken
+
+    def count(self, taken: int) -> None:
+        """So many were taken."""
+        if self.left is not None:
+            self.left -= taken
 
     def parts(self, source: Source) -> tuple[Splitter, Shaper]:
         splitter, shaper = self._splitter_and_shaper()
         if source.whole:
-            splitter = WholeSplitter(self._size_max)
-        if self._options.empty_is_null:
+            splitter = WholeSplitter(self.size_max)
+        options = self._options
+        if options.max_message_bytes is not None:
+            shaper = BoundedShaper(shaper, options.max_message_bytes)
+        if options.template:
+            shaper = self._templates(shaper)
+        if options.empty_is_null:
             shaper = NullShaper(shaper, b"")
-        if self._options.null is not None:
-            shaper = NullShaper(shaper, os.fsencode(self._options.null))
+        if options.null is not None:
+            shaper = NullShaper(shaper, os.fsencode(options.null))
+        if options.serde:
+            shaper = self._serializers(shaper)
         return splitter, shaper
 
     def _splitter_and_shaper(self) -> tuple[Splitter, Shaper]:
         """Plain lines need nothing but `lines`; what was asked for beyond them is imported when it was."""
         options = self._options
         form = "json" if options.json_records else options.format or "value"
-        asked = (options.delimiter, options.key_delimiter)
-        if form == "value" and asked == (None, None):
-            return LineSplitter(b"\0" if options.zero else b"\n", self._size_max), Shaper()
+        asked = (options.delimiter, options.key_delimiter, options.timestamp)
+        if form == "value" and asked == (None, None, None):
+            return LineSplitter(b"\0" if options.zero else b"\n", self.size_max), Shaper()
         from ev_cli.formats import unescape
         from ev_cli.records_in import delimiter, splitter_and_shaper
+        from ev_cli.times import is_field
 
         if options.key_delimiter is not None and form != "value":
             raise UsageFailure(f"-K and -f {form} are two forms", "give one of them")
-        splitter, shaper = splitter_and_shaper(form, delimiter(options.delimiter, options.zero), self._size_max)
-        return splitter, shaper if options.key_delimiter is None else KeyedShaper(unescape(options.key_delimiter))
+        field = options.timestamp if options.timestamp is not None and is_field(options.timestamp) else None
+        splitter, shaper = splitter_and_shaper(form, delimiter(options.delimiter, options.zero), self.size_max, field)
+        if options.key_delimiter is not None:
+            shaper = KeyedShaper(_some(unescape(options.key_delimiter), "-K"))
+        if field is not None and form not in ("json", "csv", "tsv"):
+            from ev_cli.json_in import FieldTimeShaper
+
+            shaper = FieldTimeShaper(shaper, field)
+        return splitter, shaper
+
+    def _templates(self, shaper: Shaper) -> Shaper:
+        from ev_cli.records_in import header
+        from ev_cli.templates import TemplateShaper
+
+        return TemplateShaper(shaper, self._options.key, [header(text) for text in self._options.headers])
+
+    def _serializers(self, shaper: Shaper) -> Shaper:
+        from ev_cli.serializers import SerdeShaper, serializers
+
+        return SerdeShaper(shaper, *serializers(self._options.serde))
+
+
+def _some(delimiter: bytes, option: str) -> bytes:
+    if not delimiter:
+        raise UsageFailure(f"{option}: an empty delimiter separates nothing")
+    return delimiter
 
 
 class Waiting:
@@ -127,9 +181,11 @@ class Waiting:
         self._descriptor = descriptor
         self._sending = sending
         self._interrupts = interrupts
-        mode = os.fstat(descriptor).st_mode
-        self._is_file = stat.S_ISREG(mode)
-        self._is_wide = not stat.S_ISFIFO(mode)
+        found = os.fstat(descriptor)
+        self._is_file = stat.S_ISREG(found.st_mode)
+        self._is_wide = not stat.S_ISFIFO(found.st_mode)
+        self.size = found.st_size if self._is_file else None
+        """Bytes of a regular file, None for what has no size."""
 
     def blocks(self, source: Source) -> Iterator[bytes]:
         terminal = source.is_stdin and os.isatty(0)

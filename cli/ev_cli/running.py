@@ -8,7 +8,10 @@ if TYPE_CHECKING:
 
 
 class Options:
-    """The parsed command line as attributes; an option that a command does not have reads as None."""
+    """The parsed command line as attributes; an option that a command does not have reads as None.
+
+    `command_name` and `effect` are what the command's declaration says.
+    """
 
     def __init__(self, given: dict[str, Any]) -> None:
         self.__dict__.update(given)
@@ -34,12 +37,17 @@ def run_action(action: str, given: dict[str, Any]) -> int:
 def run_once(action: str, given: dict[str, Any]) -> int:
     module_name, _, function_name = action.partition(":")
     module = __import__(f"ev_cli.actions.{module_name}", fromlist=[function_name])
+    options = Options(given)
     try:
         if given.get("color"):
             from ev_cli import output
 
             output.set_colour(given["color"])
-        status: int = getattr(module, function_name)(Options(given))
+        if given.get("effect") in ("reads", "writes", "destroys"):
+            from ev_cli.session import target_of
+
+            target_of(options)  # the defaults of the context hold from here on
+        status: int = getattr(module, function_name)(options)
     except Exception as error:  # noqa: BLE001 - a person gets one line, never a traceback
         from ev_cli.ending import end_of
 

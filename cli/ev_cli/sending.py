@@ -1,7 +1,7 @@
 """Records on their way to a topic, and what has become of each of them.
 
 Every call of produce_many is a Run of neighbouring input records; acknowledgements are counted per run, so that a run that fails can be
-told as `acked N of M, first unacknowledged: line L, byte B`.
+told as `acked N of M, first unacknowledged: line L, byte B`. In a transaction everything counts, or nothing.
 """
 
 from __future__ import annotations
@@ -9,16 +9,18 @@ from __future__ import annotations
 import os
 import time
 
-from ev.errors import EvError
+from ev.errors import EvError, TransactionError
 from ev_cli import output
 from ev_cli.failures import DONE, FAILED, Failure, UsageFailure, as_failure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
     from ev.client.delivery import Delivery
     from ev.client.producer import Producer
+    from ev.client.results import OffsetToCommit
     from ev_cli.lines import Columns
     from ev_cli.reading import Place
     from ev_cli.session import Session
@@ -33,13 +35,21 @@ PROPERTIES = {
     "max.in.flight.requests.per.connection": ("in_flight", "int"),
     "partitioner": ("partitioner", "str"),
     "request.timeout.ms": ("request_timeout_ms", "int"),
+    "transaction.timeout.ms": ("transaction_timeout_ms", "int"),
 }
+BUFFER_BYTES = 16 << 20
+"""So much is on its way at a time; short records take several times as much in memory."""
+TRANSACTION_TIMEOUT_MS = 900_000
+"""The longest that a broker allows unless it was told otherwise: the input may be slow."""
+COMMIT_TIMEOUT_MS = 120_000
+_REFUSED_ALONE = frozenset((10, 18, 32, 87))
+"""Codes that are about one record: too large (alone, or for a segment), its time, what it holds."""
 
 
 class Run:
     """Neighbouring records of the input that went out in one call."""
 
-    __slots__ = ("acked", "count", "failed_at", "in_order", "mark", "place", "records")
+    __slots__ = ("acked", "count", "failed_at", "in_order", "mark", "place", "records", "refused")
 
     def __init__(self, place: Place, mark: tuple[int, int], records: list[bytes], in_order: bool) -> None:
         self.place = place
@@ -49,6 +59,7 @@ class Run:
         self.in_order = in_order
         """All went to one partition, so that what was acknowledged is the beginning of the run."""
         self.acked = 0
+        self.refused = 0
         self.failed_at: int | None = None
 
     def first_unacknowledged(self) -> str:
@@ -61,9 +72,13 @@ class Run:
 class Sending:
     """The producer, and what has become of every record that was read."""
 
-    def __init__(self, session: Session, options: Any, topic: str) -> None:
+    def __init__(self, session: Session, options: Any, topic: str, transactional_id: str | None = None) -> None:
         self.options = options
         self.failure: Failure | None = None
+        self.skipped = 0
+        """Records that were left out because --on-error says so."""
+        self.dead = 0
+        """Records that went to the dead-letter topic."""
         self._session = session
         self._topic = topic
         self._status = DONE
@@ -74,14 +89,18 @@ class Sending:
         self._next_tag = 0
         self._show = options.verbose > 0
         self._report = _report_format(options.report)
-        self._key = None if options.key is None else os.fsencode(options.key)
+        self._key = _fixed_key(options)
         self._headers = _fixed_headers(options)
         self._timestamp = _timestamp(options)
-        self._known: set[str] = set()
-        self._partitions = 0
+        self._partitions: dict[str, int] = {}
+        """How many each topic has that was written to."""
+        self._transactional_id = transactional_id
+        self._skips = options.on_error == "skip" and transactional_id is None
         self._producer = self._open()
         try:
             self._find(topic)
+            if transactional_id is not None:
+                self._producer.init_transactions(timeout_ms=max(self._session.timeout_ms, 30_000))
         except BaseException:
             self._producer.cluster.close()
             raise
@@ -118,8 +137,9 @@ class Sending:
     def _send_run(
         self, topic: str, partition: int | None, columns: Columns, start: int, end: int, records: list[bytes], place: Place
     ) -> None:
-        self._find(topic)
-        run = Run(place, place.mark(), records, partition is not None or self._partitions == 1)
+        if topic not in self._partitions:
+            self._find(topic)
+        run = Run(place, place.mark(), records, partition is not None or self._partitions[topic] == 1)
         place.advance(records)
         self._read += run.count
         tag = self._next_tag
@@ -133,24 +153,48 @@ class Sending:
         try:
             self._producer.produce_many(topic, values, keys=keys, headers=headers, timestamps=timestamps, partition=partition, tag=tag)
         except EvError as error:
-            self.failure = self.failure or as_failure(error, self._session.where)
-            raise self.failure from None
+            self.failure = self.failure or self._as_failure(error)
+            raise self.failure from error
+
+    def send_dead(self, topic: str, record: bytes, headers: list[tuple[str, bytes | None]], place: Place) -> None:
+        """A record that could not be read, as it was, to the dead-letter topic."""
+        from ev_cli.lines import Columns
+
+        self.dead += 1
+        self._send_run(topic, None, Columns([record], headers=[headers]), 0, 1, [record], place)
+
+    def skip(self, record: bytes, place: Place) -> None:
+        self.skipped += 1
+        self._read += 1
+        place.advance([record])
 
     def take_deliveries(self, timeout_ms: int) -> None:
         """Note what was acknowledged, and what was refused; the first refusal ends the run."""
         for delivery in self._producer.poll(timeout_ms):
             if delivery.error is not None:
-                self.failure = self.failure or as_failure(delivery.error, self._session.where)
-                run = self._runs[delivery.tag]
-                run.failed_at = run.acked if run.failed_at is None else run.failed_at
+                self._refused(delivery, delivery.error)
                 continue
             self._acknowledged(delivery)
+
+    def _refused(self, delivery: Delivery, error: EvError) -> None:
+        """The first refusal ends the run, unless it is about one record and --on-error says to leave such out."""
+        run = self._runs[delivery.tag]
+        if self._skips and getattr(error, "code", None) in _REFUSED_ALONE:
+            self.skipped += delivery.count
+            run.refused += delivery.count
+            where = run.first_unacknowledged()
+            output.say(f"ev: {where}: {output.safe(as_failure(error, self._session.where).line())}; skipped")
+            if run.acked + run.refused == run.count:
+                del self._runs[delivery.tag]
+            return
+        self.failure = self.failure or self._as_failure(error)
+        run.failed_at = run.acked if run.failed_at is None else run.failed_at
 
     def _acknowledged(self, delivery: Delivery) -> None:
         run = self._runs[delivery.tag]
         run.acked += delivery.count
         self._acked += delivery.count
-        if run.acked == run.count:
+        if run.acked + run.refused == run.count:
             del self._runs[delivery.tag]
         if self._show or self._report is not None:
             self._tell(delivery)
@@ -164,8 +208,10 @@ class Sending:
             if self._show:
                 output.say(f"\u2192 {output.safe(delivery.topic)}/{delivery.partition}@{offset}")
 
-    def finish(self) -> int:
+    def finish(self, *, interrupted: bool = False) -> int:
         """Wait for what is on its way, say what was not acknowledged, and return the exit status."""
+        if self._transactional_id is not None:
+            return self._finish_transaction(interrupted)
         try:
             if self.failure is None or self.failure.code != 4:
                 self._producer.flush()
@@ -175,19 +221,69 @@ class Sending:
         finally:
             self._producer.close()
         if self.failure is None and not self._runs:
-            return self._status
+            return self._left_out()
         failure = self.failure or Failure("not everything was acknowledged", code=FAILED)
         failure.message += self._account()
         raise failure
+
+    def _left_out(self) -> int:
+        """Say in numbers what did not arrive where it was meant to; the exit status."""
+        parts = [f"{count} {verb}" for count, verb in ((self.skipped, "skipped"), (self.dead, "sent to the dead-letter topic")) if count]
+        if parts:
+            arrived = self._acked - self.dead
+            self._session.talk(f"{arrived} of {self._read} records acknowledged, {', '.join(parts)}")
+        return FAILED if self.skipped else self._status
 
     def _account(self) -> str:
         """`; acked N of M, first unacknowledged: line L, byte B`, when anything was read."""
         if not self._read:
             return ""
         text = f"; acked {self._acked} of {self._read}"
+        if self.skipped:
+            text += f", skipped {self.skipped}"
         if self._runs:
             text += f", first unacknowledged: {next(iter(self._runs.values())).first_unacknowledged()}"
         return text
+
+    # -- transactions ------------------------------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        self._producer.begin_transaction(timeout_ms=COMMIT_TIMEOUT_MS)
+
+    def commit(self, offsets: Mapping[tuple[str, int], OffsetToCommit], group: str, timeout_ms: int) -> None:
+        """Everything since `begin` and the offsets of the group, or nothing. Raises what the client raises."""
+        self._producer.send_offsets_to_transaction(offsets, group, timeout_ms=timeout_ms)
+        self._producer.commit_transaction(timeout_ms=timeout_ms)
+        self.take_deliveries(0)
+
+    def drop(self) -> None:
+        """Close the connections and leave what is open to the broker, and to the next producer of that name."""
+        self._producer.cluster.close()
+
+    def _finish_transaction(self, interrupted: bool) -> int:
+        """Commit, unless something failed or a signal came."""
+        fate = f"; the transaction was aborted, none of {self._read} records count"
+        if self.failure is None and not interrupted:
+            try:
+                self._producer.commit_transaction(timeout_ms=COMMIT_TIMEOUT_MS)
+                self.take_deliveries(0)
+            except EvError as error:
+                self.failure = self._as_failure(error)
+                if isinstance(error, TransactionError) and error.committed is None:
+                    fate = f"; nobody knows whether the {self._read} records count: ask with ev consume"
+        self._producer.close()  # it aborts what is still open
+        if self.failure is not None:
+            self.failure.message += fate if self._read else ""
+            raise self.failure
+        if interrupted:
+            self._session.talk(f"the transaction was aborted, none of {self._read} records count")
+            return self._status
+        return self._left_out()
+
+    def _as_failure(self, error: EvError) -> Failure:
+        """A transaction that failed is told by what made it fail."""
+        reason = error.reason if isinstance(error, TransactionError) else None
+        return as_failure(error if reason is None else reason, self._session.where)
 
     # -- opening it --------------------------------------------------------------------------------------------------------------
 
@@ -206,22 +302,27 @@ class Sending:
             settings["linger_ms"] = duration_ms(options.linger, "--linger")
         if options.batch_size is not None:
             settings["batch_bytes"] = options.batch_size
+        if self._transactional_id is not None:
+            settings["transactional_id"] = self._transactional_id
+            if options.transaction is not None and not options.follow:
+                settings["transaction_timeout_ms"] = TRANSACTION_TIMEOUT_MS
+        settings["buffer_bytes"] = BUFFER_BYTES
         settings["metadata_timeout_ms"] = self._session.timeout_ms
         settings.update(self._session.properties(PROPERTIES))
         return self._session.producer(**settings)
 
     def _find(self, topic: str) -> None:
         """See to it that the topic is there: made on the local engine, and on a cluster when --create says so."""
-        if topic in self._known:
+        if topic in self._partitions:
             return
         from ev.errors import KafkaError, UnknownTopicError
 
         try:
-            self._partitions = len(self._producer.partitions(topic, timeout_ms=0))
+            count = len(self._producer.partitions(topic, timeout_ms=0))
         except KafkaError as error:
             if not error.retriable:
                 raise
-            self._partitions = len(self._producer.partitions(topic))  # it has no leader yet
+            count = len(self._producer.partitions(topic))  # it has no leader yet
         except UnknownTopicError as error:
             if not self._session.target.is_local and self.options.create is None:
                 from ev_cli.naming import with_nearest
@@ -230,10 +331,10 @@ class Sending:
                 failure.hint = failure.hint if error.nearest else "--create makes it"
                 raise failure from None
             self._create(topic)
-            self._partitions = len(self._producer.partitions(topic, timeout_ms=self._session.timeout_ms))
-        if not self._known:
+            count = len(self._producer.partitions(topic, timeout_ms=self._session.timeout_ms))
+        if not self._partitions:
             self._session.verify(self._producer.cluster.metadata.cluster_id)
-        self._known.add(topic)
+        self._partitions[topic] = count
 
     def _create(self, topic: str) -> None:
         from ev.client.results import NewTopic
@@ -259,8 +360,23 @@ def _timestamps(columns: Columns, start: int, end: int) -> list[int] | None:
     return [now_ms if timestamp is None else timestamp for timestamp in found]
 
 
+def _fixed_key(options: Any) -> bytes | None:
+    if options.key is None or options.template:
+        return None
+    key = os.fsencode(options.key)
+    if not options.serde:
+        return key
+    from ev_cli.serializers import serializers
+
+    serialize = serializers(options.serde)[0]
+    try:
+        return key if serialize is None else serialize(key)
+    except Failure as failure:
+        raise UsageFailure(f"-k: {failure.message}", failure.hint) from None
+
+
 def _fixed_headers(options: Any) -> list[tuple[str, bytes | None]]:
-    if not options.headers:
+    if not options.headers or options.template:
         return []
     from ev_cli.records_in import header
 
@@ -270,7 +386,10 @@ def _fixed_headers(options: Any) -> list[tuple[str, bytes | None]]:
 def _timestamp(options: Any) -> int | None:
     if options.timestamp is None:
         return None
-    from ev_cli.times import timestamp_ms
+    from ev_cli.times import is_field, timestamp_ms
+
+    if is_field(options.timestamp):
+        return None
 
     return timestamp_ms(options.timestamp, int(time.time() * 1000))
 

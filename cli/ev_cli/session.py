@@ -9,25 +9,40 @@ from __future__ import annotations
 
 import os
 
-from ev_cli import output, places
-from ev_cli.failures import UNREACHABLE, Failure, UsageFailure
+from ev_cli import output, places, protection
+from ev_cli.failures import NOT_FOUND, UNREACHABLE, Failure, UsageFailure
+from ev_cli.project import find_project
 from ev_cli.times import duration_ms
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any
 
     from ev.client import Admin, Consumer, Producer, Security
     from ev_cli.local_engine import LocalEngine
+    from ev_cli.project import Project
 
 DEFAULT_PORT = 9092
 DEFAULT_LISTEN = f"127.0.0.1:{DEFAULT_PORT}"
 
 
 class Target:
-    """One engine: a cluster by its bootstrap addresses, or the local engine by its data directory."""
+    """One engine: a cluster by its bootstrap addresses, or the local engine by its data directory; and what its context says."""
 
-    __slots__ = ("bootstrap", "data_dir", "listen", "name", "security")
+    __slots__ = (
+        "bootstrap",
+        "chosen_by",
+        "data_dir",
+        "defaults",
+        "is_announced",
+        "listen",
+        "name",
+        "place",
+        "protected",
+        "readonly",
+        "security",
+    )
 
     def __init__(
         self,
@@ -42,6 +57,13 @@ class Target:
         self.bootstrap = bootstrap
         self.data_dir = data_dir
         self.listen = listen
+        self.protected = self.readonly = self.is_announced = False
+        self.place = ""
+        """The file that its context stands in."""
+        self.chosen_by: str | None = None
+        """The project's file that has named it, if that was what decided."""
+        self.defaults: dict[str, Any] = {}
+        """Options of commands by command, where they are not given."""
 
     @property
     def is_local(self) -> bool:
@@ -49,11 +71,16 @@ class Target:
 
 
 class Session:
-    """The engine that the options name, found when it is needed."""
+    """The engine that the options name, found when it is needed.
 
-    def __init__(self, options: Any, *, local: bool = False) -> None:
+    What the command does (see protection.py) is what its declaration says, unless `effect` says what it does at this engine.
+    """
+
+    def __init__(self, options: Any, *, local: bool = False, effect: str | None = None) -> None:
         self.options = options
-        self.target = local_target(options) if local else resolve(options)
+        self.target = local_target(options) if local else target_of(options)
+        if not local:
+            protection.admit(self.target, options, effect or options.effect)
         self.timeout_ms = duration_ms(options.timeout, "--timeout") if options.timeout else 10_000
         self._engine: LocalEngine | None = None
         self._address: str | None = None
@@ -83,20 +110,24 @@ class Session:
             self._address = self.target.bootstrap or self.engine.address_for_use()
         return self._address
 
+    def look_again(self) -> None:
+        """Whoever answered may be gone: look where the engine is, or start it, when it is needed next."""
+        self._address = None
+
     @property
     def security(self) -> Security | None:
-        """How to speak to it. A program that tells the password is asked before anybody is connected to, as it may ask a person."""
+        """How to speak to it. What tells the password is asked before anybody is connected to, as it may ask a person."""
         security = self.target.security
         if security is not None and not self._is_prepared:
-            from ev.client.security import SecretCommand, told
-            from ev_cli.contexts import exposed_file
+            from ev.client.security import told
+            from ev_cli.contexts import exposed_file, is_asked_once
 
             self._is_prepared = True
             exposed = exposed_file(security)
             if exposed is not None:
                 self.talk(f"others on this machine may read {exposed}: chmod 600 {exposed}")
             password = None if security.sasl is None else security.sasl.password
-            if isinstance(password, SecretCommand):
+            if password is not None and is_asked_once(password):
                 told(password)
         return security
 
@@ -129,11 +160,15 @@ class Session:
     def producer(self, **settings: Any) -> Producer:
         from ev.client.producer import Producer
 
+        protection.admit(self.target, self.options, protection.WRITES)
         return Producer(self.bootstrap, security=self.security, **settings)
 
     def consumer(self, **settings: Any) -> Consumer:
+        """With a group it changes what the group has committed, and who its members are."""
         from ev.client.consumer import Consumer
 
+        if settings.get("group") is not None:
+            protection.admit(self.target, self.options, protection.WRITES)
         return Consumer(self.bootstrap, security=self.security, **settings)
 
     def admin(self) -> Admin:
@@ -150,7 +185,25 @@ class Session:
             output.say(f"ev: {text}")
 
 
-def resolve(options: Any) -> Target:
+def target_of(options: Any) -> Target:
+    """The engine that the options name, decided once; from then on they have the defaults of its context and of the project, too."""
+    asked = (options.bootstrap, options.context, options.data_dir, options.listen, options.config_file)
+    decided = options.target_decided
+    if decided is None or decided[0] != asked:
+        project = find_project()
+        decided = options.target_decided = (asked, resolve(options, project))
+        target = decided[1]
+        if target.defaults or (project is not None and project.defaults):
+            from ev_cli.defaults import LOOKS, apply
+
+            if project is not None:
+                apply(options, project.defaults, project.path, LOOKS)
+            apply(options, target.defaults, target.place)
+    found: Target = decided[1]
+    return found
+
+
+def resolve(options: Any, project: Project | None = None) -> Target:
     """Decide which engine is meant. Reads the environment, and files only when nothing else has decided."""
     environ = os.environ
     if options.bootstrap and options.context:
@@ -158,29 +211,43 @@ def resolve(options: Any) -> Target:
     if options.bootstrap:
         return Target(options.bootstrap, with_ports(options.bootstrap))
     if options.context:
-        return _context(options.context, options)
+        return context_target(options.context, options)
     if options.data_dir or options.listen:
         return local_target(options)
     bootstrap, context = environ.get("EV_BOOTSTRAP"), environ.get("EV_CONTEXT")
-    if bootstrap and context:
+    if bootstrap and context and not _is_at(context, bootstrap, options):
         raise UsageFailure("EV_BOOTSTRAP and EV_CONTEXT name two engines", "unset one of them")
-    if bootstrap:
-        return Target(bootstrap, with_ports(bootstrap))
     if context:
-        return _context(context, options)
+        return context_target(context, options)
+    if bootstrap:
+        return _local_at(bootstrap, options) or Target(bootstrap, with_ports(bootstrap))
     if environ.get("EV_DATA_DIR") or environ.get("EV_LISTEN"):
         return local_target(options)
-    project = _project_file()
-    if project is not None:
-        from ev_cli.contexts import refuse_in_project
-
-        content = read_toml(project)
-        refuse_in_project(content, project)
-        named = content.get("context")
-        if named is not None:
-            return _context(str(named), options)
+    if project is not None and project.context is not None:
+        target = context_target(project.context, options)
+        target.chosen_by = project.path
+        return target
     current = configuration(options).get("current")
-    return local_target(options) if current is None else _context(str(current), options)
+    return context_target("local" if current is None else str(current), options)
+
+
+def _is_at(context: str, bootstrap: str, options: Any) -> bool:
+    """Whether these are the addresses of the context: a plug-in is told both."""
+    try:
+        return context_target(context, options).bootstrap == with_ports(bootstrap)
+    except Failure:
+        return False
+
+
+def _local_at(bootstrap: str, options: Any) -> Target | None:
+    """The local engine of EV_DATA_DIR, when EV_BOOTSTRAP is its address: `ev server exec` says both."""
+    data_dir = os.environ.get("EV_DATA_DIR")
+    if not data_dir:
+        return None
+    from ev_cli.local_engine import LocalEngine
+
+    is_there = LocalEngine(os.path.abspath(data_dir), None, options).listening_address() == with_ports(bootstrap)
+    return local_target(options) if is_there else None
 
 
 def local_target(options: Any) -> Target:
@@ -190,21 +257,33 @@ def local_target(options: Any) -> Target:
     return Target("local", None, data_dir or None, with_ports(listen) if listen else None)
 
 
-def _context(name: str, options: Any) -> Target:
+def context_target(name: str, options: Any) -> Target:
+    """What a context of the configuration names. `local`, which needs not stand there, is the local engine."""
     contexts = configuration(options).get("contexts", {})
-    context = contexts.get(name) if isinstance(contexts, dict) else None
-    if not isinstance(context, dict):
+    table = contexts.get(name) if isinstance(contexts, dict) else None
+    if not isinstance(table, dict):
         if name == "local":
             return local_target(options)
-        import difflib
-
-        known = sorted([*contexts, "local"])
-        near = difflib.get_close_matches(name, known, 1)
-        raise Failure(f"no context {name!r}", f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}", code=3)
+        raise no_context(name, contexts)
     from ev_cli.contexts import Context
 
-    found = Context(name, context, config_path(options) or "")
-    return Target(name, with_ports(found.bootstrap()), security=found.security())
+    found = Context(name, table, config_path(options) or "")
+    if name == "local" and "bootstrap" not in table:
+        target = local_target(options)
+    else:
+        target = Target(name, with_ports(found.bootstrap()), security=found.security())
+    target.place = found.path
+    target.protected, target.readonly, target.defaults = found.flag("protected"), found.flag("readonly"), found.defaults()
+    return target
+
+
+def no_context(name: str, contexts: Iterable[str]) -> Failure:
+    """The failure of a name that no context has."""
+    from ev_cli.naming import nearest
+
+    known = sorted({*contexts, "local"})
+    near = nearest(name, known)
+    return Failure(f"no context {name!r}", f"did you mean {near!r}?" if near else f"there are {', '.join(known)}", code=NOT_FOUND)
 
 
 def with_ports(addresses: str) -> str:
@@ -261,19 +340,3 @@ def read_toml(path: str) -> dict[str, Any]:
         raise UsageFailure(f"cannot read {path}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageFailure(f"{path} is no TOML: {error}") from None
-
-
-def _project_file() -> str | None:
-    """The nearest .ev.toml from the working directory up to the root of its git repository."""
-    try:
-        folder = os.getcwd()
-    except OSError:
-        return None
-    while True:
-        path = os.path.join(folder, ".ev.toml")
-        if os.path.exists(path):
-            return path
-        above = os.path.dirname(folder)
-        if above == folder or os.path.exists(os.path.join(folder, ".git")):
-            return None
-        folder = above

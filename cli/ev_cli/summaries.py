@@ -16,12 +16,15 @@ COMMANDS = {
     "log": "Read the files of a data directory, of ev or of Apache Kafka, without an engine.",
     "acl": "List, add and remove the rights of principals.",
     "user": "List, add, alter and remove users, who authenticate with a password.",
+    "context": "Name clusters, choose among them, and keep how to speak to them.",
     "server": "Run, start, stop and look at the local engine.",
     "undo": "Take back a change of groups, configurations or ACLs.",
     "up": "Start the local engine (server start).",
     "down": "Stop the local engine (server stop).",
     "completion": "Complete command lines in bash, zsh, fish and PowerShell.",
     "man": "Show the manual page of a command.",
+    "doctor": "Look for what is wrong with the engine, its machine, or the way to a cluster.",
+    "explain": "Say what an error, a setting or an exit status means, and what to do.",
     "version": "The versions of ev and of what it stands on.",
 }
 
@@ -34,8 +37,9 @@ ALIASES = {
     "quotas": "quota",
     "txns": "txn",
     "tokens": "token",
+    "contexts": "context",
 }
 
 # Nouns, whose second word is a verb; the aliases of those verbs.
-NOUNS = ("topic", "group", "acl", "user", "server", "cluster", "config", "quota", "txn", "reassign", "token", "log")
+NOUNS = ("topic", "group", "acl", "user", "context", "server", "cluster", "config", "quota", "txn", "reassign", "token", "log")
 VERB_ALIASES = {"ls": "list", "rm": "delete"}

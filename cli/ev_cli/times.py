@@ -34,6 +34,26 @@ def _duration_ms(text: str) -> int | None:
     return int(total)
 
 
+def is_field(text: str) -> bool:
+    """Whether a time is given as the name of the field that it stands in."""
+    return (text[:1].isalpha() or text[:1] == "_") and text not in ("now", "today", "yesterday")
+
+
+def moment_ms(value: object, now_ms: int) -> int:
+    """A point in time as data have it: a number since 1970 in s, ms, us or ns by its size, or a text. ValueError for anything else."""
+    if isinstance(value, str):
+        try:
+            return timestamp_ms(value, now_ms)
+        except UsageFailure:
+            value = float(value)
+    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0 or value != value or value > 1e20:
+        raise ValueError(f"{value!r} is no point in time")
+    for bound, factor in ((1e11, 1000.0), (1e14, 1.0), (1e17, 1e-3)):
+        if value < bound:
+            return round(value * factor)
+    return int(value) // 1_000_000
+
+
 def timestamp_ms(text: str, now_ms: int) -> int:
     """A point in time: 9-10 digits of seconds, 13 of ms, 19 of ns, a date, RFC 3339, `-1h` (before now), `now`, `today`."""
     if text == "now":

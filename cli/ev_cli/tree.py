@@ -49,10 +49,11 @@ class Option:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Verb:
-    """One command: `ev produce` has the name "", `ev topic list` the name "list"."""
+    """One command: `ev produce` has the name "", `ev topic list` the name "list". `effect` is one of protection.EFFECTS."""
 
     name: str
     action: str
+    effect: str | None
     help: str
     arguments: tuple[Argument, ...]
     options: tuple[Option, ...]
@@ -114,7 +115,7 @@ def _verb(noun: str, name: str, command: Any) -> Verb:
     arguments = [_argument(parameter) for parameter in parameters if isinstance(parameter, TyperArgument)]
     options = [_option(parameter) for parameter in parameters if not isinstance(parameter, TyperArgument)]
     exits = exits_of(f"{noun} {name}".strip(), {option.name for option in options})
-    return Verb(name, command.callback.action, command.help or "", tuple(arguments), tuple(options), exits)
+    return Verb(name, command.callback.action, command.callback.effect, command.help or "", tuple(arguments), tuple(options), exits)
 
 
 def _argument(parameter: Any) -> Argument:

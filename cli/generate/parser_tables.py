@@ -1,7 +1,8 @@
 """Write ev_cli/tables/ from the command tree: `python -m generate.parser_tables`.
 
 Each table maps a verb ("" for a verb of its own) to (action, arguments, options, defaults), all literals, so that importing one
-costs less than a millisecond. A test compares what stands in the tree with what this writes.
+costs less than a millisecond. Among the defaults are the name of the command and what it does, which no option can change. A test
+compares what stands in the tree with what this writes.
 """
 
 from __future__ import annotations
@@ -34,11 +35,11 @@ def _source(noun: Noun) -> str:
         "TABLE: dict[str, Command] = {",
     ]
     for verb in noun.verbs:
-        lines += [f"    {_literal(verb.name)}: (", f"        {_literal(verb.action)},", *_parameters(verb), "    ),"]
+        lines += [f"    {_literal(verb.name)}: (", f"        {_literal(verb.action)},", *_parameters(noun, verb), "    ),"]
     return "\n".join([*lines, "}", ""])
 
 
-def _parameters(verb: Verb) -> list[str]:
+def _parameters(noun: Noun, verb: Verb) -> list[str]:
     positional = [f"({_literal(argument.name)}, {argument.places}, {argument.required})," for argument in verb.arguments]
     options = [
         f"            {_literal(spelling)}: ({_literal(option.name)}, {_literal(option.kind)}, {_constant(option.kind)}),"
@@ -46,6 +47,8 @@ def _parameters(verb: Verb) -> list[str]:
         for spelling in option.spellings
     ]
     defaults = [f"            {_literal(option.name)}: {_literal(option.default)}," for option in verb.options]
+    said = {"command_name": f"{noun.name} {verb.name}".strip(), "effect": verb.effect}
+    defaults += [f"            {_literal(name)}: {_literal(value)}," for name, value in said.items()]
     return [*_tuple(positional), *_dict(options), *_dict(defaults)]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import pathlib
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from bench.figure import Figure, in_turn
 from bench.peers import Peer, cpu_seconds, create_topic, delete_topic, ev_command, run_timed
@@ -26,23 +26,55 @@ def lines_file(directory: pathlib.Path, count: int) -> pathlib.Path:
     return path
 
 
+def keyed_file(directory: pathlib.Path, count: int) -> pathlib.Path:
+    """The same lines behind one of 10,000 keys and a colon."""
+    path, draw = directory / f"keyed-{count}", random.Random(2)
+    if not path.exists():
+        with path.open("w") as file, lines_file(directory, count).open() as lines:
+            file.writelines(f"user-{draw.randrange(10_000)}:{line}" for line in lines)
+    return path
+
+
 def command_line(ev: Peer, directory: pathlib.Path, count: int, rounds: int) -> Iterator[Figure]:
     """`ev produce` and `ev consume -e` of a file against kcat, on the same engine."""
     lines = lines_file(directory, count)
-    produced = Figure("ev produce of lines from a file, against kcat -P on the same engine", "records/s", 1.0, 2.0, peer="kcat")
-    consumed = Figure("ev consume -e of the same to a file, against kcat -C -e", "records/s", 0.8, 1.5, peer="kcat")
-    out = directory / "out"
+    for what, must, reach, source, ours, theirs in (
+        ("lines from a file", 1.5, 2.0, lines, (), ()),
+        ("lines with keys (-K)", 1.2, 1.5, keyed_file(directory, count), ("-K", ":"), ("-K", ":")),
+        ("lines with lz4", 1.0, 1.2, lines, ("-z", "lz4"), ("-X", "compression.codec=lz4")),
+        ("lines with zstd", 1.0, 1.2, lines, ("-z", "zstd"), ("-X", "compression.codec=zstd")),
+    ):
+        yield produced_by(ev, f"ev produce of {what}, against kcat -P on the same engine", must, reach, source, ours, theirs, count, rounds)
+    yield from consumed_by(ev, lines, directory / "out", count, rounds)
+
+
+def produced_by(
+    ev: Peer,
+    name: str,
+    must: float,
+    reach: float,
+    source: pathlib.Path,
+    ours: Sequence[str],
+    theirs: Sequence[str],
+    count: int,
+    rounds: int,
+) -> Figure:
+    """A file into a new topic each time, with options of each of the two."""
+    produced = Figure(name, "records/s", must, reach, peer="kcat")
 
     def produce(who: str) -> None:
         topic = f"produce-{next(numbers)}"
         create_topic(ev, topic)
-        command = ev_command("produce", topic, "-b", ev.address, "-q") if who == "ev" else kcat_produce(ev, topic)
-        produced.add(who, count / run_timed(command, source=lines))
+        command = ev_command("produce", topic, "-b", ev.address, "-q", *ours) if who == "ev" else [*kcat_produce(ev, topic), *theirs]
+        produced.add(who, count / run_timed(command, source=source))
         delete_topic(ev, topic)
 
     in_turn(rounds, lambda: produce("ev"), lambda: produce("kcat"))
-    yield produced
+    return produced
 
+
+def consumed_by(ev: Peer, lines: pathlib.Path, out: pathlib.Path, count: int, rounds: int) -> Iterator[Figure]:
+    consumed = Figure("ev consume -e of the same to a file, against kcat -C -e", "records/s", 0.8, 1.5, peer="kcat")
     topic = f"consume-{next(numbers)}"
     create_topic(ev, topic)
     run_timed(kcat_produce(ev, topic), source=lines)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pathlib
 import signal
 import uuid
 
@@ -81,3 +82,26 @@ def test_interrupted_it_commits_what_was_written(kafka: CommandLine, name: str) 
     reader.signal(signal.SIGINT)
     assert reader.end().status == 130
     assert kafka.json("group", "describe", name)["lag"][0]["committed"] == 3
+
+
+def test_a_file_is_followed_through_a_kill(kafka: CommandLine, name: str, tmp_path: pathlib.Path) -> None:
+    """Each line once; the position is the committed offset of a group, and `ev group delete` makes the file come again."""
+    path = tmp_path / "app.log"
+    path.write_bytes(b"one\ntwo\nthr")
+    kafka("topic", "create", name)
+    first = kafka.start("produce", name, "--follow", str(path), "-v")
+    first.wait_for(f"{name}/0@1".encode())
+    first.process.kill()
+    path.rename(tmp_path / "app.log.1")
+    path.write_bytes(b"four\n")
+    second = kafka.start("produce", name, "--follow", str(path), "-v")
+    wait_for(lambda: kafka("consume", name, "-e").lines[-1:] == ["four"], "the line of the new file", 60)
+    second.signal(signal.SIGTERM)
+    assert second.end().status == 143
+    assert kafka("consume", name, "-e").lines == ["one", "two", "thr", "four"]
+    [group] = [group for group in kafka("group", "list", "-o", "name").lines if group.endswith(str(path))]
+    kafka("group", "delete", group, "-y")
+    kafka("produce", name, "--follow", "-n", "1", str(path))
+    assert kafka("consume", name, "-e").lines[-1] == "four"
+    kafka("produce", name, "--transaction", "-K", ":", data=b"k:in a transaction\n")
+    assert kafka("consume", name, "-e").lines[-1] == "in a transaction"

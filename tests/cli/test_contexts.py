@@ -127,7 +127,7 @@ def test_each_way_to_be_refused_says_what_to_do(ev: CommandLine, listeners: AllL
         ('[contexts.prod.sasl]\nmechanism = "PLAIN"\npassword_env = "HOME"', "takes a username"),
         ('[contexts.prod.sasl]\nmechanism = "NTLM"\nusername = "a"\npassword_env = "HOME"', "SCRAM-SHA-512"),
         ('[contexts.prod.sasl]\nmechanism = "PLAIN"\nusername = "a"\npassword_env = "A"\npassword_file = "B"', "contradict"),
-        ('[contexts.prod.sasl]\nmechanism = "PLAIN"\nusername = "a"\nkeyring = true', "keyring"),
+        ('[contexts.prod.sasl]\nmechanism = "PLAIN"\nusername = "a"\nkeyring = 1', "true or false"),
         ('[contexts.prod.sasl]\nmechanism = "PLAIN"\nusername = 1', "no text"),
         ('[contexts.prod.sasl]\nmechanism = "PLAIN"\nusername = "a"\npassword_env = "NO_SUCH_VARIABLE"', "NO_SUCH_VARIABLE"),
         ('[contexts.prod.sasl]\nmechanism = "PLAIN"\nusername = "a"\npassword_file = "nowhere"', "nowhere"),

@@ -14,8 +14,9 @@ from ev.client.fetched import FetchedBatch
 from ev.wire.records import encode_batch, read_header
 from ev_cli.failures import Failure, UsageFailure
 from ev_cli.formats import FormatRenderer, JsonRenderer, LengthPrefixedRenderer, PrettyRenderer, Renderer, Verb, lex, unescape
+from ev_cli.json_in import JsonShaper
 from ev_cli.lines import KeyedShaper, LineSplitter, NullShaper, WholeSplitter
-from ev_cli.records_in import JsonShaper, header, splitter_and_shaper
+from ev_cli.records_in import header, splitter_and_shaper
 
 Headers = Sequence[tuple[str, bytes | None]]
 

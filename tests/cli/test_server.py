@@ -51,6 +51,35 @@ def test_restart_is_another_process_on_the_same_data(ev: CommandLine) -> None:
     assert ev("consume", "t", "-e").out == b"x\n"
 
 
+def test_a_restart_keeps_the_address(ev: CommandLine) -> None:
+    """Where any port would do, and where the place was said at the start only; another one that is said now is taken."""
+    ev("up")
+    address = ev.address
+    ev("server", "restart")
+    assert ev.address == address
+    del ev.variables["EV_LISTEN"]
+    ev("server", "restart")
+    assert ev.address == address
+    (port,) = free_ports(1)
+    ev("server", "restart", "--listen", f"127.0.0.1:{port}")
+    assert ev.address == f"127.0.0.1:{port}"
+    ev.variables["EV_LISTEN"] = "127.0.0.1:0"
+
+
+def test_an_engine_of_another_version_is_used_and_said_once(ev: CommandLine) -> None:
+    """With the command that renews it; after the restart there is nothing to say."""
+    ev("up", "--seed", "t")
+    path = ev.data_dir / "engine.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "version": "0.0.1"}))
+    first = ev("produce", "t", data=b"x\n")
+    assert "0.0.1" in first.err
+    assert "ev server restart" in first.err
+    assert len(first.err.splitlines()) == 1
+    assert ev("consume", "t", "-e").err == ""
+    ev("server", "restart")
+    assert ev("topic", "list").err == ""
+
+
 def test_the_status_is_one_object(ev: CommandLine) -> None:
     """Exit 0 running, 6 not; asking starts nothing."""
     stopped = ev("server", "status", "--json", status=6).json

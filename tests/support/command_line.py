@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import pathlib
@@ -10,6 +11,7 @@ import select
 import signal
 import subprocess
 import sys
+import termios
 import time
 from typing import Any
 
@@ -155,12 +157,20 @@ class Running:
 
 
 class Terminal:
-    """A command on a pseudo-terminal of its own."""
+    """A command on a pseudo-terminal of its own, which controls it: Ctrl-C is a signal."""
 
     def __init__(self, arguments: tuple[str, ...], variables: dict[str, str]) -> None:
         self.master, slave = pty.openpty()
         environ = {**variables, "TERM": "xterm"}
-        self.process = subprocess.Popen([*MODULE, *arguments], stdin=slave, stdout=slave, stderr=slave, env=environ, start_new_session=True)
+        self.process = subprocess.Popen(
+            [*MODULE, *arguments],
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            env=environ,
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        )
         os.close(slave)
         self.seen = ""
 

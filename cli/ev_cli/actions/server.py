@@ -36,12 +36,20 @@ def run_server(options: Any) -> int:
     command = engine.command(log_file=None)
     if options.ephemeral:
         command.append("--ephemeral")
+    if options.seeds:
+        from ev_cli.seeding import seed_from_beside, seeds_of
+
+        seed_from_beside(engine, seeds_of(options.seeds))
     os.execve(command[0], command, {**os.environ, **engine.environment()})
 
 
 def start_server(options: Any) -> int:
+    from ev_cli.seeding import seed, seeds_of
+
+    seeds = seeds_of(options.seeds)
     engine = _engine(options)
     address, started = engine.start(by_itself=False)
+    seed(address, seeds)
     if not options.quiet:
         verb = "started" if started else "already runs"
         output.say(f"ev: the local engine {verb} at {address}, data in {engine.data_dir}")
@@ -57,9 +65,30 @@ def stop_server(options: Any) -> int:
 
 
 def restart_server(options: Any) -> int:
+    """Stop the engine, which answers what it was asked before, and start it where it was, unless it is told another place."""
+    found = _engine(options).running() or {}
+    _keep_place(options, found)
     _engine(options).refuse_exposed()
     stop_server(options)
     return start_server(options)
+
+
+def _keep_place(options: Any, found: dict[str, Any]) -> None:
+    had = [str(listener) for listener in found.get("listeners") or [found[key] for key in ("address",) if key in found]]
+    engine = _engine(options)
+    if had and (options.listen or engine.is_told_where):
+        wanted = engine.listen.split(",") if engine.listen else []
+        if not options.listen and len(wanted) == len(had):
+            options.listen = ",".join(map(_with_port_of, wanted, had)) or None
+    elif had:
+        options.listen = ",".join(had)
+    options.advertise = options.advertise or ",".join(found.get("advertise") or ()) or None
+
+
+def _with_port_of(wanted: str, had: str) -> str:
+    """An address where any port will do, with the port that there was."""
+    place, _, port = wanted.rpartition(":")
+    return f"{place}:{had.rpartition(':')[2]}" if port == "0" else wanted
 
 
 def server_status(options: Any) -> int:

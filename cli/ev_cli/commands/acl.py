@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from ev_cli.options import declare
+from ev_cli.protection import DESTROYS, READS, WRITES
 
 app = typer.Typer(help="List, add and remove the rights of principals.", no_args_is_help=True, add_completion=False)
 
@@ -27,7 +28,7 @@ Denying = Annotated[bool, typer.Option("--deny", help="Only what denies.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
 
 
-@declare(app, "list", "acl:list_acls", tabular=True)
+@declare(app, "list", "acl:list_acls", effect=READS, tabular=True)
 def list_acls(
     principals: Principals = None,
     hosts: Hosts = None,
@@ -47,7 +48,7 @@ def list_acls(
     """
 
 
-@declare(app, "add", "acl:add_acls")
+@declare(app, "add", "acl:add_acls", effect=WRITES)
 def add_acls(
     principals: Principals = None,
     hosts: Hosts = None,
@@ -66,7 +67,7 @@ def add_acls(
     """
 
 
-@declare(app, "remove", "acl:remove_acls")
+@declare(app, "remove", "acl:remove_acls", effect=DESTROYS)
 def remove_acls(
     principals: Principals = None,
     hosts: Hosts = None,

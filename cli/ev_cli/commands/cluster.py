@@ -7,23 +7,24 @@ from typing import Annotated
 import typer
 
 from ev_cli.options import declare
+from ev_cli.protection import READS, WRITES
 
 app = typer.Typer(help="Look at a cluster: its brokers, its health, what they speak and store.", no_args_is_help=True, add_completion=False)
 
 Brokers = Annotated[list[str] | None, typer.Argument(metavar="BROKER…", help="Only these brokers, by id.")]
 
 
-@declare(app, "info", "cluster:cluster_info", tabular=True)
+@declare(app, "info", "cluster:cluster_info", effect=READS, tabular=True)
 def cluster_info() -> None:
     """Say in a few lines what the cluster is: its id, controller, brokers, topics and groups."""
 
 
-@declare(app, "brokers", "cluster:list_brokers", tabular=True)
+@declare(app, "brokers", "cluster:list_brokers", effect=READS, tabular=True)
 def list_brokers() -> None:
     """List the brokers with what they lead and store."""
 
 
-@declare(app, "health", "health:cluster_health", tabular=True)
+@declare(app, "health", "health:cluster_health", effect=READS, tabular=True)
 def cluster_health(
     exit_when_healthy: Annotated[bool, typer.Option("--exit-when-healthy", "-e", help="Wait until all is well, and end then.")] = False,
     duration: Annotated[str | None, typer.Option("--for", metavar="TIME", help="Wait no longer than this; then exit status 6.")] = None,
@@ -34,22 +35,22 @@ def cluster_health(
     """
 
 
-@declare(app, "quorum", "cluster:cluster_quorum", tabular=True)
+@declare(app, "quorum", "cluster:cluster_quorum", effect=READS, tabular=True)
 def cluster_quorum() -> None:
     """Show who votes on the cluster's metadata, who leads it, and who lags behind."""
 
 
-@declare(app, "features", "cluster:cluster_features", tabular=True)
+@declare(app, "features", "cluster:cluster_features", effect=READS, tabular=True)
 def cluster_features() -> None:
     """List the features of the cluster: the level in force, and what the brokers support."""
 
 
-@declare(app, "api-versions", "cluster:cluster_api_versions", tabular=True)
+@declare(app, "api-versions", "cluster:cluster_api_versions", effect=READS, tabular=True)
 def cluster_api_versions(brokers: Brokers = None) -> None:
     """List the APIs that the brokers speak, and in which versions."""
 
 
-@declare(app, "logdirs", "cluster:cluster_log_directories", tabular=True)
+@declare(app, "logdirs", "cluster:cluster_log_directories", effect=READS, tabular=True)
 def cluster_log_directories(
     brokers: Brokers = None,
     by: Annotated[
@@ -60,7 +61,7 @@ def cluster_log_directories(
     """Show what the brokers store where, in bytes."""
 
 
-@declare(app, "elect-leaders", "cluster:elect_leaders", tabular=True)
+@declare(app, "elect-leaders", "cluster:elect_leaders", effect=WRITES, tabular=True)
 def elect_leaders(
     partitions: Annotated[
         list[str] | None, typer.Argument(metavar="TOPIC[:PARTITION,…]…", help="Only these; all that are led by another, if none.")

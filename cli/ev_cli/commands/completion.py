@@ -7,11 +7,12 @@ from typing import Annotated
 import typer
 
 from ev_cli.options import ABOUT_ENGINES, declare
+from ev_cli.protection import LOCAL
 
 app = typer.Typer(add_completion=False)
 
 
-@declare(app, "completion", "completion:complete", without=ABOUT_ENGINES)
+@declare(app, "completion", "completion:complete", effect=LOCAL, without=ABOUT_ENGINES)
 def completion(
     shell: Annotated[str, typer.Argument(metavar="SHELL|install", help="bash, zsh, fish or powershell; or install.")],
     shells: Annotated[

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from ev_cli.options import declare
+from ev_cli.protection import DESTROYS, READS, WRITES
 
 app = typer.Typer(
     help="Look at, set and unset the settings of topics, brokers, groups and client metrics.", no_args_is_help=True, add_completion=False
@@ -21,7 +22,7 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Have the cluster check the change, show it, and do nothing.")]
 
 
-@declare(app, "get", "config:get_config", tabular=True)
+@declare(app, "get", "config:get_config", effect=READS, tabular=True)
 def get_config(
     entity: Entity,
     keys: Annotated[list[str] | None, typer.Argument(metavar="KEY…", help="Only these; all that are set, if none.")] = None,
@@ -34,7 +35,7 @@ def get_config(
     """
 
 
-@declare(app, "set", "config:set_config", tabular=True)
+@declare(app, "set", "config:set_config", effect=WRITES, tabular=True)
 def set_config(
     entity: Entity,
     values: Annotated[list[str] | None, typer.Argument(metavar="KEY=VALUE…", help="What to set.")] = None,
@@ -50,7 +51,7 @@ def set_config(
     """
 
 
-@declare(app, "unset", "config:unset_config", tabular=True)
+@declare(app, "unset", "config:unset_config", effect=DESTROYS, tabular=True)
 def unset_config(
     entity: Entity,
     keys: Annotated[list[str], typer.Argument(metavar="KEY…", help="What goes back to its default.")],

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from ev_cli.options import declare
+from ev_cli.protection import READS
 
 app = typer.Typer(add_completion=False)
 
@@ -15,7 +16,7 @@ FORM = "In what form"
 GROUP = "As a member of a group"
 
 
-@declare(app, "consume", "consume:consume")
+@declare(app, "consume", "consume:consume", effect=READS)
 def consume(
     topics: Annotated[
         list[str] | None, typer.Argument(metavar="TOPIC…", help="Topics; with -g and none, those on which the group has commits.")

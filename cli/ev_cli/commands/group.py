@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from ev_cli.options import declare
+from ev_cli.protection import DESTROYS, READS, WRITES
 
 app = typer.Typer(help="Consumer groups: their lag, their members, their offsets.", no_args_is_help=True, add_completion=False)
 
@@ -17,7 +18,7 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
 
 
-@declare(app, "list", "group:list_groups", tabular=True)
+@declare(app, "list", "group:list_groups", effect=READS, tabular=True)
 def list_groups(
     patterns: Annotated[list[str] | None, typer.Argument(metavar="GLOB…", help="Only these names.")] = None,
     regex: Regex = False,
@@ -33,7 +34,7 @@ def list_groups(
     """
 
 
-@declare(app, "describe", "group:describe_groups", tabular=True)
+@declare(app, "describe", "group:describe_groups", effect=READS, tabular=True)
 def describe_groups(
     groups: Groups,
     regex: Regex = False,
@@ -49,7 +50,7 @@ def describe_groups(
     """
 
 
-@declare(app, "lag", "group_lag:show_lag", tabular=True, watched=True)
+@declare(app, "lag", "group_lag:show_lag", effect=READS, tabular=True, watched=True)
 def lag(
     groups: Annotated[list[str] | None, typer.Argument(metavar="GROUP…", help="Groups; all without one.")] = None,
     regex: Regex = False,
@@ -65,7 +66,7 @@ def lag(
     """
 
 
-@declare(app, "seek", "group_changes:seek", tabular=True)
+@declare(app, "seek", "group_changes:seek", effect=DESTROYS, tabular=True)
 def seek(
     group: Group,
     to: Annotated[
@@ -96,7 +97,7 @@ def seek(
     """
 
 
-@declare(app, "forget", "group_changes:forget", tabular=True)
+@declare(app, "forget", "group_changes:forget", effect=DESTROYS, tabular=True)
 def forget(
     group: Group,
     topic: Annotated[
@@ -113,7 +114,7 @@ def forget(
     """
 
 
-@declare(app, "clone", "group_changes:clone", tabular=True)
+@declare(app, "clone", "group_changes:clone", effect=WRITES, tabular=True)
 def clone(
     source: Annotated[str, typer.Argument(metavar="SRC", help="The group whose offsets are taken.")],
     target: Annotated[str, typer.Argument(metavar="DST", help="A group that has committed nothing.")],
@@ -128,7 +129,7 @@ def clone(
     """
 
 
-@declare(app, "delete", "group_changes:delete_groups", tabular=True)
+@declare(app, "delete", "group_changes:delete_groups", effect=DESTROYS, tabular=True)
 def delete_groups(
     groups: Groups,
     regex: Regex = False,
@@ -143,7 +144,7 @@ def delete_groups(
     """
 
 
-@declare(app, "remove-member", "group_changes:remove_member", tabular=True)
+@declare(app, "remove-member", "group_changes:remove_member", effect=DESTROYS, tabular=True)
 def remove_member(
     group: Group,
     member: Annotated[str, typer.Argument(metavar="MEMBER", help="Its member id, instance id or client id.")],
@@ -158,7 +159,7 @@ def remove_member(
     """
 
 
-@declare(app, "wait", "group_lag:wait_for_group")
+@declare(app, "wait", "group_lag:wait_for_group", effect=READS)
 def wait(
     group: Group,
     lag: Annotated[int | None, typer.Option("--lag", metavar="N", help="Until the group is no more than this behind.")] = None,

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from ev_cli.options import declare
+from ev_cli.protection import LOCAL
 
 app = typer.Typer(
     help="Read the files of a data directory, of ev or of Apache Kafka, without an engine.", no_args_is_help=True, add_completion=False
@@ -15,7 +16,7 @@ app = typer.Typer(
 NOT_HERE = ("bootstrap", "context", "set", "timeout", "data_dir", "listen", "insecure", "config_file")
 
 
-@declare(app, "dump", "log:dump_log", tabular=True, without=NOT_HERE)
+@declare(app, "dump", "log:dump_log", effect=LOCAL, tabular=True, without=NOT_HERE)
 def dump_log(
     files: Annotated[
         list[str],
@@ -38,7 +39,7 @@ def dump_log(
     """
 
 
-@declare(app, "verify", "log:verify_log", tabular=True, without=NOT_HERE)
+@declare(app, "verify", "log:verify_log", effect=LOCAL, tabular=True, without=NOT_HERE)
 def verify_log(
     directory: Annotated[str, typer.Argument(metavar="DIR", help="A data directory, or the directory of one partition.")],
     partitions: Annotated[list[str] | None, typer.Argument(metavar="TOPIC[:PARTITION]…", help="Only these; everything if none.")] = None,

@@ -7,11 +7,12 @@ from typing import Annotated
 import typer
 
 from ev_cli.options import ABOUT_ENGINES, declare
+from ev_cli.protection import LOCAL
 
 app = typer.Typer(add_completion=False)
 
 
-@declare(app, "man", "man:show_page", without=ABOUT_ENGINES)
+@declare(app, "man", "man:show_page", effect=LOCAL, without=ABOUT_ENGINES)
 def man(
     words: Annotated[list[str] | None, typer.Argument(metavar="COMMAND…", help="A command, or a page like pipelines (ev(1)).")] = None,
 ) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from ev_cli.options import declare
+from ev_cli.protection import WRITES
 
 app = typer.Typer(add_completion=False)
 
@@ -14,7 +15,7 @@ RECORDS = "What a record is"
 SENDING = "How it is sent"
 
 
-@declare(app, "produce", "produce:produce")
+@declare(app, "produce", "produce:produce", effect=WRITES)
 def produce(
     topic: Annotated[str | None, typer.Argument(metavar="TOPIC", help="The topic; -t is the other way to name it.")] = None,
     files: Annotated[
@@ -46,7 +47,11 @@ def produce(
     format: Annotated[
         str | None,
         typer.Option(
-            "--format", "-f", metavar="FORMAT", help="The form of a record: value, json, lp32 or like '%k %v\\n'.", rich_help_panel=RECORDS
+            "--format",
+            "-f",
+            metavar="FORMAT",
+            help="The form of a record: value, kv, json, csv, tsv, hex, base64, lp32 or like '%k %v\\n'.",
+            rich_help_panel=RECORDS,
         ),
     ] = None,
     json_records: Annotated[
@@ -75,7 +80,34 @@ def produce(
         str | None, typer.Option("--null", metavar="TEXT", help="A key or value that equals TEXT is null.", rich_help_panel=RECORDS)
     ] = None,
     timestamp: Annotated[
-        str | None, typer.Option("--timestamp", metavar="TIME", help="The time of every record.", rich_help_panel=RECORDS)
+        str | None,
+        typer.Option(
+            "--timestamp",
+            metavar="TIME|FIELD",
+            help="The time of every record, or the name of the field or column that it stands in.",
+            rich_help_panel=RECORDS,
+        ),
+    ] = None,
+    serde: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--serde",
+            "-s",
+            metavar="key=NAME,value=NAME",
+            help="From text to bytes: string, json, hex, base64, i32be and the like, unpack:FMT; NAME alone is the value's.",
+            rich_help_panel=RECORDS,
+        ),
+    ] = None,
+    template: Annotated[
+        bool,
+        typer.Option(
+            "--template",
+            help="Fill in %i (number), %d (time), %u (UUID) and %r{1..6} (random) in values, -k and -H.",
+            rich_help_panel=RECORDS,
+        ),
+    ] = False,
+    repeat: Annotated[
+        int | None, typer.Option("--repeat", metavar="N", help="Send --value, or the files, N times.", rich_help_panel=RECORDS)
     ] = None,
     whole: Annotated[bool, typer.Option("--whole", help="stdin, or each FILE, is one record.", rich_help_panel=RECORDS)] = False,
     lines: Annotated[
@@ -83,6 +115,35 @@ def produce(
     ] = None,
     count: Annotated[
         int | None, typer.Option("--count", "-n", "-c", metavar="N", help="End after N records.", rich_help_panel=RECORDS)
+    ] = None,
+    on_error: Annotated[
+        str | None,
+        typer.Option(
+            "--on-error",
+            metavar="stop|skip|dlq=TOPIC",
+            help="What to do about a record that cannot be read (stop); skip also leaves out what the broker refuses alone.",
+            rich_help_panel=RECORDS,
+        ),
+    ] = None,
+    follow: Annotated[
+        bool,
+        typer.Option(
+            "--follow",
+            help="Go on reading FILEs as they grow and are rotated, each line exactly once whatever is killed.",
+            rich_help_panel=SENDING,
+        ),
+    ] = False,
+    transaction: Annotated[
+        str | None,
+        typer.Option(
+            "--transaction",
+            metavar="[=ID]",
+            help="All in one transaction: committed at the end, aborted by a signal or an error.",
+            rich_help_panel=SENDING,
+        ),
+    ] = None,
+    rate: Annotated[
+        str | None, typer.Option("--rate", metavar="N/s", help="So many records a second, or 6000/m, at the most.", rich_help_panel=SENDING)
     ] = None,
     partition: Annotated[
         int | None, typer.Option("--partition", "-p", metavar="N", help="The partition of every record.", rich_help_panel=SENDING)
@@ -96,7 +157,7 @@ def produce(
     ] = None,
     partitioner: Annotated[
         str | None,
-        typer.Option("--partitioner", metavar="NAME", help="How a key chooses the partition (murmur2).", rich_help_panel=SENDING),
+        typer.Option("--partitioner", metavar="NAME", help="murmur2 (the default), crc32, random, rr or sticky.", rich_help_panel=SENDING),
     ] = None,
     no_idempotence: Annotated[
         bool, typer.Option("--no-idempotence", help="Do without producer ids: retries may duplicate.", rich_help_panel=SENDING)
@@ -112,7 +173,7 @@ def produce(
     ] = None,
     max_message_bytes: Annotated[
         int | None,
-        typer.Option("--max-message-bytes", metavar="BYTES", help="The longest record that is read (100 MiB).", rich_help_panel=RECORDS),
+        typer.Option("--max-message-bytes", metavar="BYTES", help="The longest record that is read (32 MiB).", rich_help_panel=RECORDS),
     ] = None,
     report: Annotated[
         str | None, typer.Option("--report", metavar="FORMAT", help="Write a line per acknowledged record: %t %p %o.")
@@ -126,4 +187,17 @@ def produce(
     status is 0 only when every record was acknowledged. The local engine makes a missing topic; a cluster only with --create.
 
     tail -f app.log | ev produce payments
+
+    --follow does more than tail: it reads files as they grow and are rotated, and commits how far it has read together with the
+    records, so that each line comes once, whatever is killed. ev-pipelines(7) says what that promises. -n ends it after so many.
+
+    ev produce payments --follow -n 2 app.log
+
+    -f says how a record is read, see ev-formats(7). What `ev consume -J` writes comes back as it was:
+
+    ev consume payments -e -J | ev produce copy -J
+
+    printf 'key,value\\nann,1\\n' | ev produce users -f csv
+
+    ev produce load --value '{"n": %i, "user": %r{1..100}}' --template --repeat 10 --rate 100/s
     """

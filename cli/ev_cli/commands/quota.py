@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from ev_cli.options import declare
+from ev_cli.protection import DESTROYS, READS, WRITES
 
 app = typer.Typer(
     help="List, set and unset quotas: how much users, clients and addresses may have.", no_args_is_help=True, add_completion=False
@@ -22,7 +23,7 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Have the cluster check the change, show it, and do nothing.")]
 
 
-@declare(app, "list", "quota:list_quotas", tabular=True)
+@declare(app, "list", "quota:list_quotas", effect=READS, tabular=True)
 def list_quotas(
     user: User = None,
     client_id: Client = None,
@@ -33,7 +34,7 @@ def list_quotas(
     """List quotas; all of them, or those that are about what is named."""
 
 
-@declare(app, "set", "quota:set_quota", tabular=True)
+@declare(app, "set", "quota:set_quota", effect=WRITES, tabular=True)
 def set_quota(
     values: Annotated[
         list[str] | None,
@@ -56,7 +57,7 @@ def set_quota(
     """
 
 
-@declare(app, "unset", "quota:unset_quota", tabular=True)
+@declare(app, "unset", "quota:unset_quota", effect=DESTROYS, tabular=True)
 def unset_quota(
     keys: Annotated[list[str] | None, typer.Argument(metavar="KEY…", help="Which quotas; all of them, if none.")] = None,
     user: User = None,

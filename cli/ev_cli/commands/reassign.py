@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from ev_cli.options import declare
+from ev_cli.protection import READS, WRITES
 
 app = typer.Typer(help="Plan, run, watch and cancel moves of partitions between brokers.", no_args_is_help=True, add_completion=False)
 
@@ -18,12 +19,12 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")]
 
 
-@declare(app, "list", "reassign:list_reassignments", tabular=True)
+@declare(app, "list", "reassign:list_reassignments", effect=READS, tabular=True)
 def list_reassignments(partitions: Partitions = None) -> None:
     """List the partitions that move at the moment."""
 
 
-@declare(app, "plan", "reassign:plan_reassignment", tabular=True)
+@declare(app, "plan", "reassign:plan_reassignment", effect=READS, tabular=True)
 def plan_reassignment(
     partitions: Partitions = None,
     brokers: Brokers = None,
@@ -39,7 +40,7 @@ def plan_reassignment(
     """
 
 
-@declare(app, "run", "reassign:run_reassignment", tabular=True)
+@declare(app, "run", "reassign:run_reassignment", effect=WRITES, tabular=True)
 def run_reassignment(
     file: Annotated[str, typer.Argument(metavar="FILE", help="Of `ev reassign plan -O`, or of kafka-reassign-partitions; - is stdin.")],
     rollback: Annotated[str | None, typer.Option("--rollback", metavar="FILE", help="Write a plan there that leads back.")] = None,
@@ -50,6 +51,6 @@ def run_reassignment(
     """Begin to move partitions as a plan says."""
 
 
-@declare(app, "cancel", "reassign:cancel_reassignments", tabular=True)
+@declare(app, "cancel", "reassign:cancel_reassignments", effect=WRITES, tabular=True)
 def cancel_reassignments(partitions: Partitions = None, yes: Yes = False, dry_run: DryRun = False) -> None:
     """Give up moves that are under way: the partitions stay where they were."""

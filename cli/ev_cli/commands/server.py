@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from ev_cli.options import declare
+from ev_cli.protection import LOCAL
 
 app = typer.Typer(help="Run, start, stop and look at the local engine.", no_args_is_help=True, add_completion=False)
 
@@ -18,12 +19,16 @@ Advertise = Annotated[
 EngineSettings = Annotated[
     list[str] | None, typer.Option("--set", "-X", metavar="NAME=VALUE", help="A setting of the engine, like log.segment.bytes=1048576.")
 ]
+Seeds = Annotated[
+    list[str] | None, typer.Option("--seed", metavar="TOPIC[:PARTITIONS]", help="Create this topic, unless it is there; several times.")
+]
 
 
-@declare(app, "run", "server:run_server", without=NOT_HERE)
+@declare(app, "run", "server:run_server", effect=LOCAL, without=NOT_HERE)
 def run_server(
     advertise: Advertise = None,
     settings: EngineSettings = None,
+    seeds: Seeds = None,
     ephemeral: Annotated[bool, typer.Option("--ephemeral", help="In a directory of its own that goes with it.")] = False,
 ) -> None:
     """Run the engine in the foreground, its log on stderr, until SIGTERM or Ctrl-C.
@@ -32,15 +37,15 @@ def run_server(
     """
 
 
-@declare(app, "start", "server:start_server", without=NOT_HERE)
-def start_server(advertise: Advertise = None, settings: EngineSettings = None) -> None:
+@declare(app, "start", "server:start_server", effect=LOCAL, without=NOT_HERE)
+def start_server(advertise: Advertise = None, settings: EngineSettings = None, seeds: Seeds = None) -> None:
     """Start the engine unless it runs, and wait until it answers.
 
     ev server start --data-dir ./data --set log.retention.hours=24
     """
 
 
-@declare(app, "stop", "server:stop_server", without=NOT_HERE)
+@declare(app, "stop", "server:stop_server", effect=LOCAL, without=NOT_HERE)
 def stop_server() -> None:
     """Stop the engine if it runs, and wait until it has ended.
 
@@ -48,15 +53,42 @@ def stop_server() -> None:
     """
 
 
-@declare(app, "restart", "server:restart_server", without=NOT_HERE)
+@declare(app, "restart", "server:restart_server", effect=LOCAL, without=NOT_HERE)
 def restart_server(advertise: Advertise = None, settings: EngineSettings = None) -> None:
-    """Stop the engine if it runs, then start it.
+    """Stop the engine if it runs, once it has answered what it was asked, and start it at the address that it had.
 
     ev server restart
     """
 
 
-@declare(app, "status", "server:server_status", tabular=True, without=NOT_HERE)
+@declare(app, "exec", "exec:exec_server", effect=LOCAL, without=(*NOT_HERE, "data_dir", "listen", "insecure", "config_file"))
+def exec_server(
+    words: Annotated[list[str], typer.Argument(metavar="-- COMMAND [ARGUMENT…]", help="What is run with the engine.")],
+    settings: EngineSettings = None,
+    seeds: Seeds = None,
+) -> None:
+    """Run a command with an engine of its own around it, in a temporary directory and at a free port.
+
+    The command finds it in EV_BOOTSTRAP and KAFKA_BOOTSTRAP_SERVERS; `ev` in it means this engine. Signals are passed on. Engine and
+    directory are gone at the end, however it comes, and the exit status is the command's; 127 when there is no such command.
+
+    ev server exec --seed orders:3 -- pytest tests
+    """
+
+
+@declare(app, "unit", "unit:print_unit", effect=LOCAL, without=NOT_HERE)
+def print_unit(
+    kind: Annotated[str, typer.Argument(metavar="systemd|launchd|compose", help="For what.")],
+    advertise: Advertise = None,
+    settings: EngineSettings = None,
+) -> None:
+    """Print a file with which systemd, launchd or Docker Compose keeps the engine running. stderr says where it belongs.
+
+    ev server unit systemd >ev.service
+    """
+
+
+@declare(app, "status", "server:server_status", effect=LOCAL, tabular=True, without=NOT_HERE)
 def server_status() -> None:
     """Say whether the engine runs, where, and on what; exit status 6 when it does not.
 
@@ -66,7 +98,7 @@ def server_status() -> None:
     """
 
 
-@declare(app, "verify", "verify:verify_server", tabular=True, without=(*NOT_HERE, "listen", "insecure"))
+@declare(app, "verify", "verify:verify_server", effect=LOCAL, tabular=True, without=(*NOT_HERE, "listen", "insecure"))
 def verify_server(
     partitions: Annotated[list[str] | None, typer.Argument(metavar="TOPIC[:PARTITION]…", help="Only these; everything if none.")] = None,
 ) -> None:
@@ -78,7 +110,7 @@ def verify_server(
     """
 
 
-@declare(app, "backup", "backup:backup_server", without=(*NOT_HERE, "listen", "insecure"))
+@declare(app, "backup", "backup:backup_server", effect=LOCAL, without=(*NOT_HERE, "listen", "insecure"))
 def backup_server(
     target: Annotated[str, typer.Argument(metavar="TARGET", help="A new directory, or a new file that ends in .tar.")],
 ) -> None:
@@ -88,7 +120,7 @@ def backup_server(
     """
 
 
-@declare(app, "restore", "backup:restore_server", without=(*NOT_HERE, "listen", "insecure"))
+@declare(app, "restore", "backup:restore_server", effect=LOCAL, without=(*NOT_HERE, "listen", "insecure"))
 def restore_server(
     source: Annotated[str, typer.Argument(metavar="BACKUP", help="What `ev server backup` made.")],
 ) -> None:
@@ -98,7 +130,7 @@ def restore_server(
     """
 
 
-@declare(app, "import", "importing:import_server", tabular=True, without=(*NOT_HERE, "listen", "insecure"))
+@declare(app, "import", "importing:import_server", effect=LOCAL, tabular=True, without=(*NOT_HERE, "listen", "insecure"))
 def import_server(
     sources: Annotated[list[str], typer.Argument(metavar="KAFKA_DIR…", help="What Kafka's log.dirs says; Kafka is stopped.")],
     topics: Annotated[list[str] | None, typer.Option("--topic", metavar="TOPIC", help="Only this one; may be given several times.")] = None,
@@ -112,7 +144,7 @@ def import_server(
     """
 
 
-@declare(app, "logs", "server:server_logs", without=NOT_HERE)
+@declare(app, "logs", "server:server_logs", effect=LOCAL, without=NOT_HERE)
 def server_logs(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as it grows.")] = False,
     lines: Annotated[int, typer.Option("--lines", "-n", metavar="N", help="How many of the last lines.")] = 100,

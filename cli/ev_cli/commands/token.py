@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from ev_cli.options import declare
+from ev_cli.protection import DESTROYS, READS, WRITES
 
 app = typer.Typer(help="List, create, renew and expire delegation tokens of a cluster.", no_args_is_help=True, add_completion=False)
 
@@ -15,14 +16,14 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")]
 
 
-@declare(app, "list", "token:list_tokens", tabular=True)
+@declare(app, "list", "token:list_tokens", effect=READS, tabular=True)
 def list_tokens(
     owner: Annotated[list[str] | None, typer.Option("--owner", metavar="PRINCIPAL", help="Only of this one: alice is User:alice.")] = None,
 ) -> None:
     """List the tokens that we may see. Their secrets are not shown."""
 
 
-@declare(app, "create", "token:create_token", tabular=True)
+@declare(app, "create", "token:create_token", effect=WRITES, tabular=True)
 def create_token(
     owner: Annotated[str | None, typer.Option("--owner", metavar="PRINCIPAL", help="Whom it stands for, if not us.")] = None,
     renewer: Annotated[list[str] | None, typer.Option("--renewer", metavar="PRINCIPAL", help="Who else may renew it.")] = None,
@@ -31,7 +32,7 @@ def create_token(
     """Create a token. Its id is a user's name and its secret the password, for SCRAM; the secret is shown this once."""
 
 
-@declare(app, "renew", "token:renew_token", tabular=True)
+@declare(app, "renew", "token:renew_token", effect=WRITES, tabular=True)
 def renew_token(
     token: Token,
     period: Annotated[str | None, typer.Option("--for", metavar="TIME", help="How long from now (as the cluster says).")] = None,
@@ -40,7 +41,7 @@ def renew_token(
     """Let a token live longer."""
 
 
-@declare(app, "expire", "token:expire_token", tabular=True)
+@declare(app, "expire", "token:expire_token", effect=DESTROYS, tabular=True)
 def expire_token(
     token: Token,
     period: Annotated[str | None, typer.Option("--after", metavar="TIME", help="How long from now; at once, if not given.")] = None,

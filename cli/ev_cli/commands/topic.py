@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from ev_cli.options import declare
+from ev_cli.protection import DESTROYS, READS, WRITES
 
 app = typer.Typer(help="Topics: their settings, their records, their copies in files.", no_args_is_help=True, add_completion=False)
 
@@ -21,7 +22,7 @@ Until = Annotated[str | None, typer.Option("--until", metavar="TIME", help="Only
 Some = Annotated[str | None, typer.Option("--partitions", "-p", metavar="LIST", help="Only these partitions: 0,2-5.")]
 
 
-@declare(app, "list", "topic:list_topics", tabular=True)
+@declare(app, "list", "topic:list_topics", effect=READS, tabular=True)
 def list_topics(
     patterns: Annotated[list[str] | None, typer.Argument(metavar="GLOB…", help="Only these names.")] = None,
     regex: Regex = False,
@@ -36,7 +37,7 @@ def list_topics(
     """
 
 
-@declare(app, "describe", "topic:describe_topics", tabular=True)
+@declare(app, "describe", "topic:describe_topics", effect=READS, tabular=True)
 def describe_topics(
     topics: Annotated[list[str] | None, typer.Argument(metavar="TOPIC…", help="Topics; with one of the filters all without one.")] = None,
     regex: Regex = False,
@@ -58,7 +59,7 @@ def describe_topics(
     """
 
 
-@declare(app, "create", "topic_changes:create_topics", tabular=True)
+@declare(app, "create", "topic_changes:create_topics", effect=WRITES, tabular=True)
 def create_topics(
     topics: Annotated[list[str] | None, typer.Argument(metavar="TOPIC…", help="Topics; with --file those of the file.")] = None,
     partitions: Annotated[int | None, typer.Option("--partitions", "-p", metavar="N", help="Partitions (the engine's default, 1).")] = None,
@@ -82,7 +83,7 @@ def create_topics(
     """
 
 
-@declare(app, "alter", "topic_changes:alter_topics", tabular=True)
+@declare(app, "alter", "topic_changes:alter_topics", effect=WRITES, tabular=True)
 def alter_topics(
     topics: Topics,
     partitions: Annotated[
@@ -103,7 +104,7 @@ def alter_topics(
     """
 
 
-@declare(app, "delete", "topic_changes:delete_topics", tabular=True)
+@declare(app, "delete", "topic_changes:delete_topics", effect=DESTROYS, tabular=True)
 def delete_topics(
     topics: Topics,
     regex: Regex = False,
@@ -119,7 +120,7 @@ def delete_topics(
     """
 
 
-@declare(app, "clone", "topic_changes:clone_topic", tabular=True)
+@declare(app, "clone", "topic_changes:clone_topic", effect=WRITES, tabular=True)
 def clone_topic(
     source: Annotated[str, typer.Argument(metavar="SRC", help="The topic that is there.")],
     target: Annotated[str, typer.Argument(metavar="DST", help="The topic that is made.")],
@@ -134,7 +135,7 @@ def clone_topic(
     """
 
 
-@declare(app, "offsets", "topic_offsets:show_offsets", tabular=True, watched=True)
+@declare(app, "offsets", "topic_offsets:show_offsets", effect=READS, tabular=True, watched=True)
 def show_offsets(
     topics: Topics,
     at: Annotated[str | None, typer.Option("--at", metavar="PLACE", help="start, end (default), max-timestamp or a point in time.")] = None,
@@ -148,7 +149,7 @@ def show_offsets(
     """
 
 
-@declare(app, "count", "topic_offsets:count", tabular=True)
+@declare(app, "count", "topic_offsets:count", effect=READS, tabular=True)
 def count(
     topics: Topics,
     exact: Annotated[bool, typer.Option("--exact", help="Read and count; else the end minus the start.")] = False,
@@ -164,7 +165,7 @@ def count(
     """
 
 
-@declare(app, "trim", "topic_records:trim")
+@declare(app, "trim", "topic_records:trim", effect=DESTROYS)
 def trim(
     topic: Topic,
     offset: Annotated[
@@ -188,7 +189,7 @@ def trim(
     """
 
 
-@declare(app, "empty", "topic_records:empty", tabular=True)
+@declare(app, "empty", "topic_records:empty", effect=DESTROYS, tabular=True)
 def empty(topics: Topics, yes: Yes = False, dry_run: DryRun = False) -> None:
     """Delete all records of topics; the topics stay. Nothing brings the records back.
 
@@ -198,7 +199,7 @@ def empty(topics: Topics, yes: Yes = False, dry_run: DryRun = False) -> None:
     """
 
 
-@declare(app, "analyze", "topic_analyze:analyze", tabular=True)
+@declare(app, "analyze", "topic_analyze:analyze", effect=READS, tabular=True)
 def analyze(topics: Topics, since: Since = None, until: Until = None) -> None:
     """Read topics and say what their records are like: rates, sizes, keys, nulls, compression, spread.
 
@@ -209,7 +210,7 @@ def analyze(topics: Topics, since: Since = None, until: Until = None) -> None:
     """
 
 
-@declare(app, "dump", "topic_dump:dump")
+@declare(app, "dump", "topic_dump:dump", effect=READS)
 def dump(
     topics: Topics,
     into: Annotated[str | None, typer.Option("--into", "-O", metavar="FILE", help="The file; - is stdout.")] = None,
@@ -223,7 +224,7 @@ def dump(
     """
 
 
-@declare(app, "load", "topic_dump:load")
+@declare(app, "load", "topic_dump:load", effect=WRITES)
 def load(
     file: Annotated[str, typer.Argument(metavar="FILE", help="What ev topic dump has written; - is stdin.")],
     topic: Annotated[
@@ -245,7 +246,7 @@ def load(
     """
 
 
-@declare(app, "diff", "topic_diff:diff", tabular=True)
+@declare(app, "diff", "topic_diff:diff", effect=READS, tabular=True)
 def diff(
     left: Annotated[str, typer.Argument(metavar="[CONTEXT/]TOPIC", help="One topic.")],
     right: Annotated[str, typer.Argument(metavar="[CONTEXT/]TOPIC", help="The other one.")],
@@ -260,7 +261,7 @@ def diff(
     """
 
 
-@declare(app, "apply", "topic_apply:apply", tabular=True)
+@declare(app, "apply", "topic_apply:apply", effect=DESTROYS, tabular=True)
 def apply(
     path: Annotated[str, typer.Argument(metavar="FILE|DIR", help="A .toml or .json file, or a directory of them.")],
     prune: Annotated[

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from ev_cli.options import declare
+from ev_cli.protection import DESTROYS, READS
 
 app = typer.Typer(help="List and describe transactions, and end those that hang.", no_args_is_help=True, add_completion=False)
 
@@ -18,7 +19,7 @@ Older = Annotated[str | None, typer.Option("--older-than", metavar="TIME", help=
 Topics = Annotated[list[str] | None, typer.Option("--topic", "-t", metavar="TOPIC[:PARTITION,…]", help="Look for hanging ones only here.")]
 
 
-@declare(app, "list", "txn:list_transactions", tabular=True)
+@declare(app, "list", "txn:list_transactions", effect=READS, tabular=True)
 def list_transactions(
     patterns: Annotated[list[str] | None, typer.Argument(metavar="GLOB…", help="Only these transactional ids.")] = None,
     regex: Annotated[bool, typer.Option("--regex", "-r", help="Names are regular expressions for whole names.")] = False,
@@ -32,14 +33,14 @@ def list_transactions(
     """List transactional ids with the state of their transactions, or those that hang."""
 
 
-@declare(app, "describe", "txn:describe_transactions", tabular=True)
+@declare(app, "describe", "txn:describe_transactions", effect=READS, tabular=True)
 def describe_transactions(
     ids: Annotated[list[str], typer.Argument(metavar="ID…", help="Transactional ids.")],
 ) -> None:
     """Show what transactional ids are doing: since when, with which producer, in which partitions."""
 
 
-@declare(app, "producers", "txn:list_producers", tabular=True)
+@declare(app, "producers", "txn:list_producers", effect=READS, tabular=True)
 def list_producers(
     partitions: Annotated[list[str], typer.Argument(metavar="TOPIC[:PARTITION,…]…", help="Where.")],
     open_only: Annotated[bool, typer.Option("--open", help="Only those with an open transaction.")] = False,
@@ -47,7 +48,7 @@ def list_producers(
     """List the producers that partitions remember, and where their open transactions begin."""
 
 
-@declare(app, "abort", "txn:abort_transactions", tabular=True)
+@declare(app, "abort", "txn:abort_transactions", effect=DESTROYS, tabular=True)
 def abort_transactions(
     ids: Annotated[
         list[str] | None, typer.Argument(metavar="ID…", help="Transactional ids: their producers are fenced, their transactions aborted.")

@@ -7,11 +7,12 @@ from typing import Annotated
 import typer
 
 from ev_cli.options import declare
+from ev_cli.protection import DESTROYS
 
 app = typer.Typer(help="Take back a change of groups, configurations or ACLs.", add_completion=False)
 
 
-@declare(app, "undo", "undo:undo", tabular=True)
+@declare(app, "undo", "undo:undo", effect=DESTROYS, tabular=True)
 def undo(
     number: Annotated[str | None, typer.Argument(metavar="N", help="The change; without it the newest that still stands.")] = None,
     list_them: Annotated[bool, typer.Option("--list", help="Show the changes that were noted, and take back none.")] = False,

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from ev_cli.options import declare
+from ev_cli.protection import DESTROYS, READS, WRITES
 
 app = typer.Typer(help="List, add, alter and remove users, who authenticate with a password.", no_args_is_help=True, add_completion=False)
 
@@ -21,7 +22,7 @@ PasswordCommand = Annotated[
 ]
 
 
-@declare(app, "list", "user:list_users", tabular=True)
+@declare(app, "list", "user:list_users", effect=READS, tabular=True)
 def list_users(patterns: Annotated[list[str] | None, typer.Argument(metavar="GLOB…", help="Only these names.")] = None) -> None:
     """List users with the mechanisms that they may authenticate with.
 
@@ -31,7 +32,7 @@ def list_users(patterns: Annotated[list[str] | None, typer.Argument(metavar="GLO
     """
 
 
-@declare(app, "add", "user:add_user")
+@declare(app, "add", "user:add_user", effect=WRITES)
 def add_user(
     name: Name,
     mechanism: Mechanism = None,
@@ -45,7 +46,7 @@ def add_user(
     """
 
 
-@declare(app, "alter", "user:alter_user")
+@declare(app, "alter", "user:alter_user", effect=WRITES)
 def alter_user(
     name: Name,
     mechanism: Mechanism = None,
@@ -59,7 +60,7 @@ def alter_user(
     """
 
 
-@declare(app, "remove", "user:remove_users")
+@declare(app, "remove", "user:remove_users", effect=DESTROYS)
 def remove_users(
     names: Annotated[list[str], typer.Argument(metavar="NAME…", help="Users.")],
     mechanism: Mechanism = None,

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from ev_cli.options import ABOUT_ENGINES, declare
+from ev_cli.protection import LOCAL
 
 app = typer.Typer(add_completion=False)
 
@@ -15,6 +16,7 @@ app = typer.Typer(add_completion=False)
     app,
     "version",
     "version:show_version",
+    effect=LOCAL,
     without=ABOUT_ENGINES,
 )
 def version(

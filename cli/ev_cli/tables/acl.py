@@ -71,6 +71,8 @@ TABLE: dict[str, Command] = {
             "quiet": False,
             "verbose": 0,
             "color": None,
+            "command_name": "acl list",
+            "effect": "reads",
         },
     ),
     "add": (
@@ -130,6 +132,8 @@ TABLE: dict[str, Command] = {
             "quiet": False,
             "verbose": 0,
             "color": None,
+            "command_name": "acl add",
+            "effect": "writes",
         },
     ),
     "remove": (
@@ -194,6 +198,8 @@ TABLE: dict[str, Command] = {
             "quiet": False,
             "verbose": 0,
             "color": None,
+            "command_name": "acl remove",
+            "effect": "destroys",
         },
     ),
 }

@@ -48,6 +48,8 @@ TABLE: dict[str, Command] = {
             "quiet": False,
             "verbose": 0,
             "color": None,
+            "command_name": "cluster info",
+            "effect": "reads",
         },
     ),
     "brokers": (
@@ -91,6 +93,8 @@ TABLE: dict[str, Command] = {
             "quiet": False,
             "verbose": 0,
             "color": None,
+            "command_name": "cluster brokers",
+            "effect": "reads",
         },
     ),
     "health": (
@@ -139,6 +143,8 @@ TABLE: dict[str, Command] = {
             "quiet": False,
             "verbose": 0,
             "color": None,
+            "command_name": "cluster health",
+            "effect": "reads",
         },
     ),
     "quorum": (
@@ -182,6 +188,8 @@ TABLE: dict[str, Command] = {
             "quiet": False,
             "verbose": 0,
             "color": None,
+            "command_name": "cluster quorum",
+            "effect": "reads",
         },
     ),
     "features": (
@@ -225,6 +233,8 @@ TABLE: dict[str, Command] = {
             "quiet": False,
             "verbose": 0,
             "color": None,
+            "command_name": "cluster features",
+            "effect": "reads",
         },
     ),
     "api-versions": (
@@ -268,6 +278,8 @@ TABLE: dict[str, Command] = {
             "quiet": False,
             "verbose": 0,
             "color": None,
+            "command_name": "cluster api-versions",
+            "effect": "reads",
         },
     ),
     "logdirs": (
@@ -316,6 +328,8 @@ TABLE: dict[str, Command] = {
             "quiet": False,
             "verbose": 0,
             "color": None,
+            "command_name": "cluster logdirs",
+            "effect": "reads",
         },
     ),
     "elect-leaders": (
@@ -366,6 +380,8 @@ TABLE: dict[str, Command] = {
             "quiet": False,
             "verbose": 0,
             "color": None,
+            "command_name": "cluster elect-leaders",
+            "effect": "writes",
         },
     ),
 }

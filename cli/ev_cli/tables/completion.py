@@ -23,6 +23,8 @@ TABLE: dict[str, Command] = {
             "quiet": False,
             "verbose": 0,
             "color": None,
+            "command_name": "completion",
+            "effect": "local",
         },
     ),
 }

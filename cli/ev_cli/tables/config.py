@@ -56,6 +56,8 @@ TABLE: dict[str, Command] = {
             "quiet": False,
             "verbose": 0,
             "color": None,
+            "command_name": "config get",
+            "effect": "reads",
         },
     ),
     "set": (
@@ -114,6 +116,8 @@ TABLE: dict[str, Command] = {
             "quiet": False,
             "verbose": 0,
             "color": None,
+            "command_name": "config set",
+            "effect": "writes",
         },
     ),
     "unset": (
@@ -165,6 +169,8 @@ TABLE: dict[str, Command] = {
             "quiet": False,
             "verbose": 0,
             "color": None,
+            "command_name": "config unset",
+            "effect": "destroys",
         },
     ),
 }

@@ -116,6 +116,8 @@ TABLE: dict[str, Command] = {
             "quiet": False,
             "verbose": 0,
             "color": None,
+            "command_name": "consume",
+            "effect": "reads",
         },
     ),
 }

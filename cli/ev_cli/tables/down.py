@@ -30,6 +30,8 @@ TABLE: dict[str, Command] = {
             "quiet": False,
             "verbose": 0,
             "color": None,
+            "command_name": "down",
+            "effect": "local",
         },
     ),
 }

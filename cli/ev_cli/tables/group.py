@@ -59,6 +59,8 @@ TABLE: dict[str, Command] = {
             "quiet": False,
             "verbose": 0,
             "color": None,
+            "command_name": "group list",
+            "effect": "reads",
         },
     ),
     "describe": (
@@ -114,6 +116,8 @@ TABLE: dict[str, Command] = {
             "quiet": False,
             "verbose": 0,
             "color": None,
+            "command_name": "group describe",
+            "effect": "reads",
         },
     ),
     "lag": (
@@ -168,6 +172,8 @@ TABLE: dict[str, Command] = {
             "quiet": False,
             "verbose": 0,
             "color": None,
+            "command_name": "group lag",
+            "effect": "reads",
         },
     ),
     "seek": (
@@ -229,6 +235,8 @@ TABLE: dict[str, Command] = {
             "quiet": False,
             "verbose": 0,
             "color": None,
+            "command_name": "group seek",
+            "effect": "destroys",
         },
     ),
     "forget": (
@@ -280,6 +288,8 @@ TABLE: dict[str, Command] = {
             "quiet": False,
             "verbose": 0,
             "color": None,
+            "command_name": "group forget",
+            "effect": "destroys",
         },
     ),
     "clone": (
@@ -331,6 +341,8 @@ TABLE: dict[str, Command] = {
             "quiet": False,
             "verbose": 0,
             "color": None,
+            "command_name": "group clone",
+            "effect": "writes",
         },
     ),
     "delete": (
@@ -382,6 +394,8 @@ TABLE: dict[str, Command] = {
             "quiet": False,
             "verbose": 0,
             "color": None,
+            "command_name": "group delete",
+            "effect": "destroys",
         },
     ),
     "remove-member": (
@@ -433,6 +447,8 @@ TABLE: dict[str, Command] = {
             "quiet": False,
             "verbose": 0,
             "color": None,
+            "command_name": "group remove-member",
+            "effect": "destroys",
         },
     ),
     "wait": (
@@ -475,6 +491,8 @@ TABLE: dict[str, Command] = {
             "quiet": False,
             "verbose": 0,
             "color": None,
+            "command_name": "group wait",
+            "effect": "reads",
         },
     ),
 }

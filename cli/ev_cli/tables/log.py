@@ -40,6 +40,8 @@ TABLE: dict[str, Command] = {
             "quiet": False,
             "verbose": 0,
             "color": None,
+            "command_name": "log dump",
+            "effect": "local",
         },
     ),
     "verify": (
@@ -66,6 +68,8 @@ TABLE: dict[str, Command] = {
             "quiet": False,
             "verbose": 0,
             "color": None,
+            "command_name": "log verify",
+            "effect": "local",
         },
     ),
 }

@@ -21,6 +21,8 @@ TABLE: dict[str, Command] = {
             "quiet": False,
             "verbose": 0,
             "color": None,
+            "command_name": "man",
+            "effect": "local",
         },
     ),
 }

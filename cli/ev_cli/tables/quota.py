@@ -61,6 +61,8 @@ TABLE: dict[str, Command] = {
             "quiet": False,
             "verbose": 0,
             "color": None,
+            "command_name": "quota list",
+            "effect": "reads",
         },
     ),
     "set": (
@@ -121,6 +123,8 @@ TABLE: dict[str, Command] = {
             "quiet": False,
             "verbose": 0,
             "color": None,
+            "command_name": "quota set",
+            "effect": "writes",
         },
     ),
     "unset": (
@@ -178,6 +182,8 @@ TABLE: dict[str, Command] = {
             "quiet": False,
             "verbose": 0,
             "color": None,
+            "command_name": "quota unset",
+            "effect": "destroys",
         },
     ),
 }

@@ -50,6 +50,8 @@ TABLE: dict[str, Command] = {
             "quiet": False,
             "verbose": 0,
             "color": None,
+            "command_name": "reassign list",
+            "effect": "reads",
         },
     ),
     "plan": (
@@ -102,6 +104,8 @@ TABLE: dict[str, Command] = {
             "quiet": False,
             "verbose": 0,
             "color": None,
+            "command_name": "reassign plan",
+            "effect": "reads",
         },
     ),
     "run": (
@@ -154,6 +158,8 @@ TABLE: dict[str, Command] = {
             "quiet": False,
             "verbose": 0,
             "color": None,
+            "command_name": "reassign run",
+            "effect": "writes",
         },
     ),
     "cancel": (
@@ -202,6 +208,8 @@ TABLE: dict[str, Command] = {
             "quiet": False,
             "verbose": 0,
             "color": None,
+            "command_name": "reassign cancel",
+            "effect": "writes",
         },
     ),
 }

@@ -52,6 +52,8 @@ TABLE: dict[str, Command] = {
             "quiet": False,
             "verbose": 0,
             "color": None,
+            "command_name": "token list",
+            "effect": "reads",
         },
     ),
     "create": (
@@ -101,6 +103,8 @@ TABLE: dict[str, Command] = {
             "quiet": False,
             "verbose": 0,
             "color": None,
+            "command_name": "token create",
+            "effect": "writes",
         },
     ),
     "renew": (
@@ -148,6 +152,8 @@ TABLE: dict[str, Command] = {
             "quiet": False,
             "verbose": 0,
             "color": None,
+            "command_name": "token renew",
+            "effect": "writes",
         },
     ),
     "expire": (
@@ -198,6 +204,8 @@ TABLE: dict[str, Command] = {
             "quiet": False,
             "verbose": 0,
             "color": None,
+            "command_name": "token expire",
+            "effect": "destroys",
         },
     ),
 }

@@ -58,6 +58,8 @@ TABLE: dict[str, Command] = {
             "quiet": False,
             "verbose": 0,
             "color": None,
+            "command_name": "topic list",
+            "effect": "reads",
         },
     ),
     "describe": (
@@ -117,6 +119,8 @@ TABLE: dict[str, Command] = {
             "quiet": False,
             "verbose": 0,
             "color": None,
+            "command_name": "topic describe",
+            "effect": "reads",
         },
     ),
     "create": (
@@ -184,6 +188,8 @@ TABLE: dict[str, Command] = {
             "quiet": False,
             "verbose": 0,
             "color": None,
+            "command_name": "topic create",
+            "effect": "writes",
         },
     ),
     "alter": (
@@ -244,6 +250,8 @@ TABLE: dict[str, Command] = {
             "quiet": False,
             "verbose": 0,
             "color": None,
+            "command_name": "topic alter",
+            "effect": "writes",
         },
     ),
     "delete": (
@@ -297,6 +305,8 @@ TABLE: dict[str, Command] = {
             "quiet": False,
             "verbose": 0,
             "color": None,
+            "command_name": "topic delete",
+            "effect": "destroys",
         },
     ),
     "clone": (
@@ -348,6 +358,8 @@ TABLE: dict[str, Command] = {
             "quiet": False,
             "verbose": 0,
             "color": None,
+            "command_name": "topic clone",
+            "effect": "writes",
         },
     ),
     "offsets": (
@@ -398,6 +410,8 @@ TABLE: dict[str, Command] = {
             "quiet": False,
             "verbose": 0,
             "color": None,
+            "command_name": "topic offsets",
+            "effect": "reads",
         },
     ),
     "count": (
@@ -449,6 +463,8 @@ TABLE: dict[str, Command] = {
             "quiet": False,
             "verbose": 0,
             "color": None,
+            "command_name": "topic count",
+            "effect": "reads",
         },
     ),
     "trim": (
@@ -504,6 +520,8 @@ TABLE: dict[str, Command] = {
             "quiet": False,
             "verbose": 0,
             "color": None,
+            "command_name": "topic trim",
+            "effect": "destroys",
         },
     ),
     "empty": (
@@ -552,6 +570,8 @@ TABLE: dict[str, Command] = {
             "quiet": False,
             "verbose": 0,
             "color": None,
+            "command_name": "topic empty",
+            "effect": "destroys",
         },
     ),
     "analyze": (
@@ -599,6 +619,8 @@ TABLE: dict[str, Command] = {
             "quiet": False,
             "verbose": 0,
             "color": None,
+            "command_name": "topic analyze",
+            "effect": "reads",
         },
     ),
     "dump": (
@@ -645,6 +667,8 @@ TABLE: dict[str, Command] = {
             "quiet": False,
             "verbose": 0,
             "color": None,
+            "command_name": "topic dump",
+            "effect": "reads",
         },
     ),
     "load": (
@@ -688,6 +712,8 @@ TABLE: dict[str, Command] = {
             "quiet": False,
             "verbose": 0,
             "color": None,
+            "command_name": "topic load",
+            "effect": "writes",
         },
     ),
     "diff": (
@@ -738,6 +764,8 @@ TABLE: dict[str, Command] = {
             "quiet": False,
             "verbose": 0,
             "color": None,
+            "command_name": "topic diff",
+            "effect": "reads",
         },
     ),
     "apply": (
@@ -788,6 +816,8 @@ TABLE: dict[str, Command] = {
             "quiet": False,
             "verbose": 0,
             "color": None,
+            "command_name": "topic apply",
+            "effect": "destroys",
         },
     ),
 }

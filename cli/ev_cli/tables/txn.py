@@ -66,6 +66,8 @@ TABLE: dict[str, Command] = {
             "quiet": False,
             "verbose": 0,
             "color": None,
+            "command_name": "txn list",
+            "effect": "reads",
         },
     ),
     "describe": (
@@ -111,6 +113,8 @@ TABLE: dict[str, Command] = {
             "quiet": False,
             "verbose": 0,
             "color": None,
+            "command_name": "txn describe",
+            "effect": "reads",
         },
     ),
     "producers": (
@@ -156,6 +160,8 @@ TABLE: dict[str, Command] = {
             "quiet": False,
             "verbose": 0,
             "color": None,
+            "command_name": "txn producers",
+            "effect": "reads",
         },
     ),
     "abort": (
@@ -211,6 +217,8 @@ TABLE: dict[str, Command] = {
             "quiet": False,
             "verbose": 0,
             "color": None,
+            "command_name": "txn abort",
+            "effect": "destroys",
         },
     ),
 }

@@ -55,6 +55,8 @@ TABLE: dict[str, Command] = {
             "quiet": False,
             "verbose": 0,
             "color": None,
+            "command_name": "undo",
+            "effect": "destroys",
         },
     ),
 }

@@ -14,6 +14,7 @@ TABLE: dict[str, Command] = {
             "--advertise": ("advertise", "text", None),
             "--set": ("settings", "list", None),
             "-X": ("settings", "list", None),
+            "--seed": ("seeds", "list", None),
             "--data-dir": ("data_dir", "text", None),
             "--listen": ("listen", "text", None),
             "--insecure": ("insecure", "flag", True),
@@ -28,6 +29,7 @@ TABLE: dict[str, Command] = {
         {
             "advertise": None,
             "settings": [],
+            "seeds": [],
             "data_dir": None,
             "listen": None,
             "insecure": False,
@@ -35,6 +37,8 @@ TABLE: dict[str, Command] = {
             "quiet": False,
             "verbose": 0,
             "color": None,
+            "command_name": "up",
+            "effect": "local",
         },
     ),
 }

@@ -50,6 +50,8 @@ TABLE: dict[str, Command] = {
             "quiet": False,
             "verbose": 0,
             "color": None,
+            "command_name": "user list",
+            "effect": "reads",
         },
     ),
     "add": (
@@ -94,6 +96,8 @@ TABLE: dict[str, Command] = {
             "quiet": False,
             "verbose": 0,
             "color": None,
+            "command_name": "user add",
+            "effect": "writes",
         },
     ),
     "alter": (
@@ -138,6 +142,8 @@ TABLE: dict[str, Command] = {
             "quiet": False,
             "verbose": 0,
             "color": None,
+            "command_name": "user alter",
+            "effect": "writes",
         },
     ),
     "remove": (
@@ -179,6 +185,8 @@ TABLE: dict[str, Command] = {
             "quiet": False,
             "verbose": 0,
             "color": None,
+            "command_name": "user remove",
+            "effect": "destroys",
         },
     ),
 }

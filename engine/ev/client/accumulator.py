@@ -5,6 +5,7 @@ Pure: what is full or due is put into its Outbox; `ev.client.sender` takes it fr
 
 from __future__ import annotations
 
+from _operator import add  # all of `operator` is more than a start needs
 from bisect import bisect_right
 from itertools import accumulate
 from time import time
@@ -176,7 +177,7 @@ def record_sizes(values: Sequence[bytes | None], keys: Sequence[bytes | None] | 
     """Bytes of value, key and headers of each record."""
     sizes = _sizes(values)
     if keys is not None:
-        sizes = [size + key_size for size, key_size in zip(sizes, _sizes(keys), strict=True)]
+        sizes = list(map(add, sizes, _sizes(keys)))
     if headers is not None:
         sizes = [
             size + sum(len(name) * 4 + len(value or b"") + 20 for name, value in pairs) for size, pairs in zip(sizes, headers, strict=True)

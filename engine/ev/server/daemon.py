@@ -10,7 +10,8 @@ nothing is imported and no file of the package is read, so that an upgrade under
                   74 the disk broke a promise: a sync or a write of the journal failed, nothing more was acknowledged
                   1 anything else
 
-`--ready-fd N` gets one line: `ready ADDRESS`, or `failed STATUS MESSAGE`.
+`--ready-fd N` gets one line: `ready ADDRESS`, or `failed STATUS MESSAGE`. `--lifeline-fd N` is the reading end of a pipe: when everybody
+who could write into it has gone, the engine ends as after SIGTERM.
 """
 
 from __future__ import annotations
@@ -101,9 +102,11 @@ class Options:
         parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting; may be given several times")
         parser.add_argument("--log-file", metavar="FILE", help="log to this file instead of stderr, and detach from the terminal")
         parser.add_argument("--ready-fd", type=int, metavar="N")
+        parser.add_argument("--lifeline-fd", type=int, metavar="N", help="a pipe: the engine ends when its other end is closed")
         parser.add_argument("--ephemeral", action="store_true", help="the data directory is new, and removed at the end")
         parsed = parser.parse_args(arguments)
         self.ready_fd: int | None = parsed.ready_fd
+        self.lifeline_fd: int | None = parsed.lifeline_fd
         self.data_dir: str = os.path.abspath(parsed.data_dir)
         self.log_file: str | None = None if parsed.log_file is None else os.path.abspath(parsed.log_file)
         self.ephemeral: bool = parsed.ephemeral
@@ -326,6 +329,8 @@ class Engine:
             "started_ms": self._started_ms,
             "log_file": self.options.log_file,
             "data_dir": self.options.data_dir,
+            "listeners": [f"{listener.name}://{format_address(listener.address)}" for listener in self.listeners],
+            "advertise": self.options.advertise_texts,
             "signals": ["USR1"],
             "metrics": None if self.metrics is None else format_address(self.metrics.address),
         }
@@ -351,8 +356,16 @@ class Engine:
         if any(listener.security is not None for listener in self.listeners) and not os.isatty(0):
             loop.add_signal_handler(signal.SIGHUP, self._load_again)  # at a terminal it means that the terminal has gone
         loop.add_signal_handler(signal.SIGUSR1, self._make_image)
-        if any(listener.security is not None for listener in self.listeners) and not os.isatty(0):
-            loop.add_signal_handler(signal.SIGHUP, self._load_again)  # at a terminal it means that the terminal has gone
+        if self.options.lifeline_fd is not None:
+            loop.add_reader(self.options.lifeline_fd, self._orphaned, self.options.lifeline_fd)
+
+    def _orphaned(self, lifeline: int) -> None:
+        """Whoever started us has ended, however that came about: so do we."""
+        assert self.stopping is not None
+        asyncio.get_running_loop().remove_reader(lifeline)
+        os.close(lifeline)
+        if not self.stopping.is_set():
+            self._stop(signal.SIGTERM)
 
     def _make_image(self) -> None:
         """Somebody wants to back up the data directory as it is now."""

@@ -1,4 +1,4 @@
-"""Records that are nothing but a value (lines of text), written and read for many at once.
+"""Records that are nothing but a value (lines of text), written and read for many at once; those with a key as well, written.
 
 One `join` over whole lists of prebuilt pieces writes a batch. A batch is read by cutting out the values along the lengths and checking
 afterwards, for many records at once, that the bytes between them were what that guess said.
@@ -6,10 +6,21 @@ afterwards, for many records at once, that the bytes between them were what that
 
 from __future__ import annotations
 
+from _operator import add  # all of `operator` is more than a start needs
 from itertools import repeat
 
 from ev.errors import CorruptBatchError
-from ev.wire.record_varints import CACHE_MAX, OFFSET_CLASSES, RECORD_HEADS, VALUE_HEADS, VARINTS, offset_varints, read_zigzag, varint
+from ev.wire.record_varints import (
+    CACHE_MAX,
+    KEYED_HEADS,
+    OFFSET_CLASSES,
+    RECORD_HEADS,
+    VALUE_HEADS,
+    VARINTS,
+    offset_varints,
+    read_zigzag,
+    varint,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,6 +49,32 @@ def plain_parts(values: Sequence[bytes]) -> list[bytes]:
         section[3::4] = values[start:stop]
         parts += section
     # Every head begins with the header count of the record before it: the first has none before it, the last none behind it.
+    parts[0] = parts[0][1:]
+    parts.append(b"\x00")
+    return parts
+
+
+def keyed_parts(values: Sequence[bytes], keys: Sequence[bytes]) -> list[bytes]:
+    """The pieces of records that have a key and a value, and nothing else. TypeError when one of them is None."""
+    parts: list[bytes] = []
+    count = len(values)
+    key_sizes, value_sizes = list(map(len, keys)), list(map(len, values))
+    key_heads = list(map(VARINTS.__getitem__, key_sizes))
+    value_heads = list(map(VARINTS.__getitem__, value_sizes))
+    bodies = list(map(add, map(add, key_sizes, value_sizes), map(add, map(len, key_heads), map(len, value_heads))))
+    for (start, stop), record_heads in zip(OFFSET_CLASSES, KEYED_HEADS, strict=True):
+        if start >= count:
+            break
+        stop = min(stop, count)
+        section: list[bytes] = [b""] * (6 * (stop - start))
+        section[0::6] = map(record_heads.__getitem__, bodies[start:stop])
+        section[1::6] = offset_varints(start, stop)
+        section[2::6] = key_heads[start:stop]
+        section[3::6] = keys[start:stop]
+        section[4::6] = value_heads[start:stop]
+        section[5::6] = values[start:stop]
+        parts += section
+    # As among plain records: the first head has no record before it, and the last record no head behind it.
     parts[0] = parts[0][1:]
     parts.append(b"\x00")
     return parts

@@ -77,11 +77,27 @@ class _RecordHeads(dict[int, bytes]):
         return head
 
 
+class _KeyedHeads(dict[int, bytes]):
+    """What stands between a value and the next record's offset delta, by what the next key and value take with their lengths."""
+
+    __slots__ = ("overhead",)
+
+    def __init__(self, overhead: int) -> None:
+        self.overhead = overhead
+
+    def __missing__(self, size: int) -> bytes:
+        if len(self) >= CACHE_MAX:
+            self.clear()
+        head = self[size] = b"\x00" + varint(size + self.overhead) + b"\x00\x00"
+        return head
+
+
 VARINTS = _Varints()
 VALUE_HEADS = _ValueHeads()
 OFFSET_CLASSES = ((0, 64), (64, 8192), (8192, 1 << 20), (1 << 20, 1 << 27))
 """Ranges of offset deltas whose varints take 1, 2, 3 and 4 bytes."""
 RECORD_HEADS = tuple(_RecordHeads(offset_size + 4) for offset_size in range(1, 5))
+KEYED_HEADS = tuple(_KeyedHeads(offset_size + 3) for offset_size in range(1, 5))
 _OFFSETS_KEPT_MAX = 1 << 17
 _offsets: list[bytes] = []
 

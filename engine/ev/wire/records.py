@@ -37,7 +37,7 @@ from ev.wire.batch_header import (
     with_producer,
 )
 from ev.wire.checksum import crc32c
-from ev.wire.plain_records import RUN_MIN, decode_plain, plain_parts
+from ev.wire.plain_records import RUN_MIN, decode_plain, keyed_parts, plain_parts
 from ev.wire.record_varints import VARINTS, offset_varints, read_varint, read_zigzag, varint
 
 TYPE_CHECKING = False
@@ -100,11 +100,11 @@ def encode_batch(
     else:
         base_timestamp, max_timestamp = timestamps[0], max(timestamps)
         deltas = None if base_timestamp == max_timestamp == min(timestamps) else [timestamp - base_timestamp for timestamp in timestamps]
-    if keys is None and headers is None and deltas is None:
+    if headers is None and deltas is None:
         try:
-            parts = plain_parts(values)  # type: ignore[arg-type]
-        except TypeError:  # a null value
-            parts = _any_parts(values, None, None, None)
+            parts = plain_parts(values) if keys is None else keyed_parts(values, keys)  # type: ignore[arg-type]
+        except TypeError:  # a null
+            parts = _any_parts(values, keys, None, None)
     else:
         parts = _any_parts(values, keys, headers, deltas)
     if compression:
