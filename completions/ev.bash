@@ -113,6 +113,10 @@ _ev() {
             options="-t --topic -r --regex -p --partition -o --offset --since --until -n -c --count --max-messages -e --exit-at-end --idle --for --wait --read-uncommitted --rack -g --group --commit --reset --instance-id --balancer -f --format -J --json-records --embed-json -K --key-delimiter -D --delimiter -0 --zero -O --offsets --null -Z --null-is-null -b --bootstrap-server -C --context --data-dir --listen --insecure -F --config-file -X --set --timeout -q --quiet -v --verbose --color -h --help"
             kinds="-t=topics --topic=topics -p=anything --partition=anything -o=anything --offset=anything --since=anything --until=anything -n=anything -c=anything --count=anything --max-messages=anything --idle=anything --for=anything --rack=anything -g=groups --group=groups --commit=anything --instance-id=anything --balancer=anything -f=anything --format=anything -K=anything --key-delimiter=anything -D=anything --delimiter=anything --null=anything -b=anything --bootstrap-server=anything -C=contexts --context=contexts --data-dir=files --listen=anything -F=files --config-file=files -X=anything --set=anything --timeout=anything --color=auto,always,never"
             places="topics+" ;;
+        "copy "*)
+            options="-o --offset --since --until -e --exit-at-end -n --count --read-uncommitted -g --group --transactional-id --keep-partition --create --same-config --rate --pace -z --compression -b --bootstrap-server -C --context --data-dir --listen --insecure -F --config-file -X --set --timeout -q --quiet -v --verbose --color -h --help"
+            kinds="-o=anything --offset=anything --since=anything --until=anything -n=anything --count=anything -g=groups --group=groups --transactional-id=anything --create=anything --rate=anything --pace=anything -z=none,gzip,snappy,lz4,zstd --compression=none,gzip,snappy,lz4,zstd -b=anything --bootstrap-server=anything -C=contexts --context=contexts --data-dir=files --listen=anything -F=files --config-file=files -X=anything --set=anything --timeout=anything --color=auto,always,never"
+            places="topics+" ;;
         "topic list"|"topic ls"|"topics list"|"topics ls")
             options="-r --regex -i --internal --sort -o --output --json --no-headers --watch -b --bootstrap-server -C --context --data-dir --listen --insecure -F --config-file -X --set --timeout -q --quiet -v --verbose --color -h --help"
             kinds="--sort=name,size,records -o=table,wide,json,jsonl,tsv,csv,yaml,name --output=table,wide,json,jsonl,tsv,csv,yaml,name --watch=anything -b=anything --bootstrap-server=anything -C=contexts --context=contexts --data-dir=files --listen=anything -F=files --config-file=files -X=anything --set=anything --timeout=anything --color=auto,always,never"
@@ -210,20 +214,20 @@ _ev() {
             kinds="--lag=anything --state=anything --for=anything -b=anything --bootstrap-server=anything -C=contexts --context=contexts --data-dir=files --listen=anything -F=files --config-file=files -X=anything --set=anything --timeout=anything --color=auto,always,never"
             places="groups" from=2 ;;
         "cluster info")
-            options="-o --output --json --no-headers -b --bootstrap-server -C --context --data-dir --listen --insecure -F --config-file -X --set --timeout -q --quiet -v --verbose --color -h --help"
-            kinds="-o=table,wide,json,jsonl,tsv,csv,yaml,name --output=table,wide,json,jsonl,tsv,csv,yaml,name -b=anything --bootstrap-server=anything -C=contexts --context=contexts --data-dir=files --listen=anything -F=files --config-file=files -X=anything --set=anything --timeout=anything --color=auto,always,never"
+            options="-o --output --json --no-headers --watch -b --bootstrap-server -C --context --data-dir --listen --insecure -F --config-file -X --set --timeout -q --quiet -v --verbose --color -h --help"
+            kinds="-o=table,wide,json,jsonl,tsv,csv,yaml,name --output=table,wide,json,jsonl,tsv,csv,yaml,name --watch=anything -b=anything --bootstrap-server=anything -C=contexts --context=contexts --data-dir=files --listen=anything -F=files --config-file=files -X=anything --set=anything --timeout=anything --color=auto,always,never"
             places="" from=2 ;;
         "cluster brokers")
-            options="-o --output --json --no-headers -b --bootstrap-server -C --context --data-dir --listen --insecure -F --config-file -X --set --timeout -q --quiet -v --verbose --color -h --help"
-            kinds="-o=table,wide,json,jsonl,tsv,csv,yaml,name --output=table,wide,json,jsonl,tsv,csv,yaml,name -b=anything --bootstrap-server=anything -C=contexts --context=contexts --data-dir=files --listen=anything -F=files --config-file=files -X=anything --set=anything --timeout=anything --color=auto,always,never"
+            options="-o --output --json --no-headers --watch -b --bootstrap-server -C --context --data-dir --listen --insecure -F --config-file -X --set --timeout -q --quiet -v --verbose --color -h --help"
+            kinds="-o=table,wide,json,jsonl,tsv,csv,yaml,name --output=table,wide,json,jsonl,tsv,csv,yaml,name --watch=anything -b=anything --bootstrap-server=anything -C=contexts --context=contexts --data-dir=files --listen=anything -F=files --config-file=files -X=anything --set=anything --timeout=anything --color=auto,always,never"
             places="" from=2 ;;
         "cluster health")
-            options="-e --exit-when-healthy --for -o --output --json --no-headers -b --bootstrap-server -C --context --data-dir --listen --insecure -F --config-file -X --set --timeout -q --quiet -v --verbose --color -h --help"
-            kinds="--for=anything -o=table,wide,json,jsonl,tsv,csv,yaml,name --output=table,wide,json,jsonl,tsv,csv,yaml,name -b=anything --bootstrap-server=anything -C=contexts --context=contexts --data-dir=files --listen=anything -F=files --config-file=files -X=anything --set=anything --timeout=anything --color=auto,always,never"
+            options="-e --exit-when-healthy --for -o --output --json --no-headers --watch -b --bootstrap-server -C --context --data-dir --listen --insecure -F --config-file -X --set --timeout -q --quiet -v --verbose --color -h --help"
+            kinds="--for=anything -o=table,wide,json,jsonl,tsv,csv,yaml,name --output=table,wide,json,jsonl,tsv,csv,yaml,name --watch=anything -b=anything --bootstrap-server=anything -C=contexts --context=contexts --data-dir=files --listen=anything -F=files --config-file=files -X=anything --set=anything --timeout=anything --color=auto,always,never"
             places="" from=2 ;;
         "cluster quorum")
-            options="-o --output --json --no-headers -b --bootstrap-server -C --context --data-dir --listen --insecure -F --config-file -X --set --timeout -q --quiet -v --verbose --color -h --help"
-            kinds="-o=table,wide,json,jsonl,tsv,csv,yaml,name --output=table,wide,json,jsonl,tsv,csv,yaml,name -b=anything --bootstrap-server=anything -C=contexts --context=contexts --data-dir=files --listen=anything -F=files --config-file=files -X=anything --set=anything --timeout=anything --color=auto,always,never"
+            options="-o --output --json --no-headers --watch -b --bootstrap-server -C --context --data-dir --listen --insecure -F --config-file -X --set --timeout -q --quiet -v --verbose --color -h --help"
+            kinds="-o=table,wide,json,jsonl,tsv,csv,yaml,name --output=table,wide,json,jsonl,tsv,csv,yaml,name --watch=anything -b=anything --bootstrap-server=anything -C=contexts --context=contexts --data-dir=files --listen=anything -F=files --config-file=files -X=anything --set=anything --timeout=anything --color=auto,always,never"
             places="" from=2 ;;
         "cluster features")
             options="-o --output --json --no-headers -b --bootstrap-server -C --context --data-dir --listen --insecure -F --config-file -X --set --timeout -q --quiet -v --verbose --color -h --help"
@@ -234,8 +238,8 @@ _ev() {
             kinds="-o=table,wide,json,jsonl,tsv,csv,yaml,name --output=table,wide,json,jsonl,tsv,csv,yaml,name -b=anything --bootstrap-server=anything -C=contexts --context=contexts --data-dir=files --listen=anything -F=files --config-file=files -X=anything --set=anything --timeout=anything --color=auto,always,never"
             places="anything+" from=2 ;;
         "cluster logdirs")
-            options="--by -t --topic -o --output --json --no-headers -b --bootstrap-server -C --context --data-dir --listen --insecure -F --config-file -X --set --timeout -q --quiet -v --verbose --color -h --help"
-            kinds="--by=anything -t=topics --topic=topics -o=table,wide,json,jsonl,tsv,csv,yaml,name --output=table,wide,json,jsonl,tsv,csv,yaml,name -b=anything --bootstrap-server=anything -C=contexts --context=contexts --data-dir=files --listen=anything -F=files --config-file=files -X=anything --set=anything --timeout=anything --color=auto,always,never"
+            options="--by -t --topic -o --output --json --no-headers --watch -b --bootstrap-server -C --context --data-dir --listen --insecure -F --config-file -X --set --timeout -q --quiet -v --verbose --color -h --help"
+            kinds="--by=anything -t=topics --topic=topics -o=table,wide,json,jsonl,tsv,csv,yaml,name --output=table,wide,json,jsonl,tsv,csv,yaml,name --watch=anything -b=anything --bootstrap-server=anything -C=contexts --context=contexts --data-dir=files --listen=anything -F=files --config-file=files -X=anything --set=anything --timeout=anything --color=auto,always,never"
             places="anything+" from=2 ;;
         "cluster elect-leaders")
             options="--unclean -y --yes --dry-run -o --output --json --no-headers -b --bootstrap-server -C --context --data-dir --listen --insecure -F --config-file -X --set --timeout -q --quiet -v --verbose --color -h --help"
@@ -274,8 +278,8 @@ _ev() {
             kinds="-o=table,wide,json,jsonl,tsv,csv,yaml,name --output=table,wide,json,jsonl,tsv,csv,yaml,name --watch=anything -b=anything --bootstrap-server=anything -C=contexts --context=contexts --data-dir=files --listen=anything -F=files --config-file=files -X=anything --set=anything --timeout=anything --color=auto,always,never"
             places="anything+" from=2 ;;
         "txn producers"|"txns producers")
-            options="--open -o --output --json --no-headers -b --bootstrap-server -C --context --data-dir --listen --insecure -F --config-file -X --set --timeout -q --quiet -v --verbose --color -h --help"
-            kinds="-o=table,wide,json,jsonl,tsv,csv,yaml,name --output=table,wide,json,jsonl,tsv,csv,yaml,name -b=anything --bootstrap-server=anything -C=contexts --context=contexts --data-dir=files --listen=anything -F=files --config-file=files -X=anything --set=anything --timeout=anything --color=auto,always,never"
+            options="--open -o --output --json --no-headers --watch -b --bootstrap-server -C --context --data-dir --listen --insecure -F --config-file -X --set --timeout -q --quiet -v --verbose --color -h --help"
+            kinds="-o=table,wide,json,jsonl,tsv,csv,yaml,name --output=table,wide,json,jsonl,tsv,csv,yaml,name --watch=anything -b=anything --bootstrap-server=anything -C=contexts --context=contexts --data-dir=files --listen=anything -F=files --config-file=files -X=anything --set=anything --timeout=anything --color=auto,always,never"
             places="topics+" from=2 ;;
         "txn abort"|"txns abort")
             options="--hanging --older-than -t --topic -y --yes --dry-run -o --output --json --no-headers -b --bootstrap-server -C --context --data-dir --listen --insecure -F --config-file -X --set --timeout -q --quiet -v --verbose --color -h --help"
@@ -321,6 +325,22 @@ _ev() {
             options="-o --output --json --no-headers -q --quiet -v --verbose --color -h --help"
             kinds="-o=table,wide,json,jsonl,tsv,csv,yaml,name --output=table,wide,json,jsonl,tsv,csv,yaml,name --color=auto,always,never"
             places="files topics+" from=2 ;;
+        "top "*)
+            options="--interval -n --count -o --output --json --no-headers --watch -b --bootstrap-server -C --context --data-dir --listen --insecure -F --config-file -X --set --timeout -q --quiet -v --verbose --color -h --help"
+            kinds="--interval=anything -n=anything --count=anything -o=table,wide,json,jsonl,tsv,csv,yaml,name --output=table,wide,json,jsonl,tsv,csv,yaml,name --watch=anything -b=anything --bootstrap-server=anything -C=contexts --context=contexts --data-dir=files --listen=anything -F=files --config-file=files -X=anything --set=anything --timeout=anything --color=auto,always,never"
+            places="" ;;
+        "bench produce")
+            options="-n --count --size --rate --acks --batch-size --linger -z --compression --clients --create -y --yes -o --output --json --no-headers -b --bootstrap-server -C --context --data-dir --listen --insecure -F --config-file -X --set --timeout -q --quiet -v --verbose --color -h --help"
+            kinds="-n=anything --count=anything --size=anything --rate=anything --acks=all,1,0 --batch-size=anything --linger=anything -z=none,gzip,snappy,lz4,zstd --compression=none,gzip,snappy,lz4,zstd --clients=anything --create=anything -o=table,wide,json,jsonl,tsv,csv,yaml,name --output=table,wide,json,jsonl,tsv,csv,yaml,name -b=anything --bootstrap-server=anything -C=contexts --context=contexts --data-dir=files --listen=anything -F=files --config-file=files -X=anything --set=anything --timeout=anything --color=auto,always,never"
+            places="topics" from=2 ;;
+        "bench consume")
+            options="-n --count --clients -o --output --json --no-headers -b --bootstrap-server -C --context --data-dir --listen --insecure -F --config-file -X --set --timeout -q --quiet -v --verbose --color -h --help"
+            kinds="-n=anything --count=anything --clients=anything -o=table,wide,json,jsonl,tsv,csv,yaml,name --output=table,wide,json,jsonl,tsv,csv,yaml,name -b=anything --bootstrap-server=anything -C=contexts --context=contexts --data-dir=files --listen=anything -F=files --config-file=files -X=anything --set=anything --timeout=anything --color=auto,always,never"
+            places="topics" from=2 ;;
+        "bench e2e")
+            options="-n --count --size --rate --acks --clients --create -y --yes -o --output --json --no-headers -b --bootstrap-server -C --context --data-dir --listen --insecure -F --config-file -X --set --timeout -q --quiet -v --verbose --color -h --help"
+            kinds="-n=anything --count=anything --size=anything --rate=anything --acks=all,1,0 --clients=anything --create=anything -o=table,wide,json,jsonl,tsv,csv,yaml,name --output=table,wide,json,jsonl,tsv,csv,yaml,name -b=anything --bootstrap-server=anything -C=contexts --context=contexts --data-dir=files --listen=anything -F=files --config-file=files -X=anything --set=anything --timeout=anything --color=auto,always,never"
+            places="topics" from=2 ;;
         "acl list"|"acl ls"|"acls list"|"acls ls")
             options="--principal --host --operation -t --topic -g --group --txn --transactional-id --cluster --allow --deny -o --output --json --no-headers --watch -b --bootstrap-server -C --context --data-dir --listen --insecure -F --config-file -X --set --timeout -q --quiet -v --verbose --color -h --help"
             kinds="--principal=anything --host=anything --operation=anything -t=topics --topic=topics -g=groups --group=groups --txn=anything --transactional-id=anything -o=table,wide,json,jsonl,tsv,csv,yaml,name --output=table,wide,json,jsonl,tsv,csv,yaml,name --watch=anything -b=anything --bootstrap-server=anything -C=contexts --context=contexts --data-dir=files --listen=anything -F=files --config-file=files -X=anything --set=anything --timeout=anything --color=auto,always,never"
@@ -487,6 +507,8 @@ _ev() {
             verbs="list create renew expire" options="-h --help --help-json" ;;
         "log "*)
             verbs="dump verify" options="-h --help --help-json" ;;
+        "bench "*)
+            verbs="produce consume e2e" options="-h --help --help-json" ;;
         "acl "*|"acls "*)
             verbs="list add remove" options="-h --help --help-json" ;;
         "user "*|"users "*)
@@ -496,7 +518,7 @@ _ev() {
         "server "*)
             verbs="run start stop restart exec unit status verify backup restore import logs" options="-h --help --help-json" ;;
         *)
-            verbs="produce consume topic topics group groups cluster config quota quotas txn txns reassign token tokens log acl acls user users context contexts server undo up down completion man doctor explain version" options="-V --version -h --help --help-json" ;;
+            verbs="produce consume copy topic topics group groups cluster config quota quotas txn txns reassign token tokens log top bench acl acls user users context contexts server undo up down completion man doctor explain version" options="-V --version -h --help --help-json" ;;
     esac
     for word in $kinds; do
         if [[ "${word%%=*}" == "$previous" ]]; then

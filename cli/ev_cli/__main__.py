@@ -45,6 +45,7 @@ NOUNS = {
     "token": "token",
     "tokens": "token",
     "log": "log",
+    "bench": "bench",
 }
 VERBS = {"ls": "list", "rm": "delete"}
 

@@ -195,7 +195,7 @@ def exactly(acl: Acl) -> Any:
 
 def quota_change(what: str, entity: Mapping[str, str | None], before: Mapping[str, float], after: Mapping[str, float | None]) -> Change:
     """The change that gives an entity these quotas; None takes one away."""
-    return Change("quota", [json.dumps(entity)], what, {key: before.get(key) for key in after}, dict(after))
+    return Change("quota", [json.dumps(dict(sorted(entity.items())))], what, {key: before.get(key) for key in after}, dict(after))
 
 
 def _read_quotas(admin: Admin, subject: list[str], items: list[str]) -> Items:

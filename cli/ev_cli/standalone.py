@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from ev_cli.beside import RUN
 
+LIBRARIES = "LD_LIBRARY_PATH"
+
 
 def main() -> None:
     """`ev __run MODULE ARGUMENTS` is one of our modules as a program, everything else the command line."""
+    _give_back_libraries()
     if sys.argv[1:2] == [RUN] and len(sys.argv) > 2:
         import runpy
 
@@ -21,6 +25,15 @@ def main() -> None:
     from ev_cli.__main__ import main as command_line
 
     command_line()
+
+
+def _give_back_libraries() -> None:
+    """Programs that ev starts for its user (handlers, man, password commands) have nothing to do with the libraries that ev brings."""
+    before = os.environ.pop(f"{LIBRARIES}_ORIG", None)
+    if before is not None:
+        os.environ[LIBRARIES] = before
+    elif os.environ.get(LIBRARIES, "").startswith(os.path.dirname(sys.executable)):
+        del os.environ[LIBRARIES]
 
 
 if __name__ == "__main__":

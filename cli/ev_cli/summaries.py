@@ -5,6 +5,7 @@ from __future__ import annotations
 COMMANDS = {
     "produce": "Send lines from stdin, or files, to a topic.",
     "consume": "Write the records of topics to stdout.",
+    "copy": "Copy records from topics to a topic, of the same cluster or of another.",
     "topic": "Topics: their settings, their records, their copies in files.",
     "group": "Consumer groups: their lag, their members, their offsets.",
     "cluster": "Look at a cluster: its brokers, its health, what they speak and store.",
@@ -14,6 +15,8 @@ COMMANDS = {
     "reassign": "Plan, run, watch and cancel moves of partitions between brokers.",
     "token": "List, create, renew and expire delegation tokens of a cluster.",
     "log": "Read the files of a data directory, of ev or of Apache Kafka, without an engine.",
+    "top": "Brokers, topics with their rates, groups with their lag, at a glance.",
+    "bench": "Measure how fast records go in, come out, and go all the way.",
     "acl": "List, add and remove the rights of principals.",
     "user": "List, add, alter and remove users, who authenticate with a password.",
     "context": "Name clusters, choose among them, and keep how to speak to them.",
@@ -41,5 +44,5 @@ ALIASES = {
 }
 
 # Nouns, whose second word is a verb; the aliases of those verbs.
-NOUNS = ("topic", "group", "acl", "user", "context", "server", "cluster", "config", "quota", "txn", "reassign", "token", "log")
+NOUNS = ("topic", "group", "acl", "user", "context", "server", "cluster", "config", "quota", "txn", "reassign", "token", "log", "bench")
 VERB_ALIASES = {"ls": "list", "rm": "delete"}

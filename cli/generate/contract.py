@@ -1,7 +1,7 @@
 """Bring the end of tests/cli/contract.toml up to date: `python -m generate.contract`.
 
 What was missing and is there now leaves `missing`; nothing is ever added to that. What is there and was not promised goes to `beyond`,
-for whoever reads the change to judge.
+for whoever reads the change to judge. `keys`, on which programs build, is only added to.
 """
 
 from __future__ import annotations
@@ -74,7 +74,15 @@ def ending(agreed: dict[str, Any], there: dict[str, list[list[str]]], *, first: 
         commands = [name for name in commands if name in before["commands"]]
         flags = {name: [flag for flag in missing if _was_missing(before, name, flag)] for name, missing in flags.items()}
     text = _section("missing", commands, flags)
-    return text + "\n" + _section("beyond", *unasked(agreed, there))
+    return text + "\n" + _section("beyond", *unasked(agreed, there)) + "\n[keys]\n" + _keys(agreed["keys"])
+
+
+def _keys(before: dict[str, str]) -> str:
+    """The keys of the objects that each command writes as JSON: those that were promised, and then those that are new."""
+    now = {name: leaf["json_keys"] for name, leaf in leaves().items()}
+    names = dict.fromkeys([*before, *[name for name in now if now[name]]])
+    merged = {name: dict.fromkeys([*before.get(name, "").split(), *now.get(name, [])]) for name in names}
+    return "".join(f'"{name}" = "{" ".join(keys)}"\n' for name, keys in merged.items())
 
 
 def _was_missing(before: dict[str, Any], name: str, flag: str) -> bool:

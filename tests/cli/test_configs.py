@@ -60,6 +60,24 @@ def test_settings_of_brokers_groups_and_client_metrics(either: CommandLine, fres
     wait_for(lambda: settings(either, metrics).get("interval.ms") == "10000", "the setting of client metrics")
 
 
+def test_changes_of_settings_and_quotas_are_taken_back(either: CommandLine, fresh: Fresh) -> None:
+    """By `ev undo`, the newest first: to the value before, or to none."""
+    topic, user = fresh("topic"), fresh("user")
+    entity = f"topic/{topic}"
+    either("topic", "create", topic, "-c", "retention.ms=60000")
+    wait_for(lambda: settings(either, entity) == {"retention.ms": "60000"}, "the topic")
+    either("config", "set", entity, "no.such=1", status=1)  # which leaves a number in the journal, and nothing to take back
+    either("config", "set", entity, "retention.ms=70000", "max.message.bytes=2000")
+    wait_for(lambda: len(settings(either, entity)) == 2, "the settings")
+    said = either("quota", "set", "--user", user, "producer_byte_rate=1000").err
+    number = said.partition("ev undo ")[2].partition("`")[0]
+    wait_for(lambda: quotas(either, "--user", user), "the quota")
+    either("undo", number, "-y")
+    wait_for(lambda: not quotas(either, "--user", user), "the quota to be gone")
+    either("undo", str(int(number) - 1), "-y")
+    wait_for(lambda: settings(either, entity) == {"retention.ms": "60000"}, "the settings from before")
+
+
 def test_what_has_no_settings_is_said(one_engine: CommandLine) -> None:
     """In a sentence: exit 2 for what cannot be, 3 for what is not there."""
     assert "topic/NAME" in one_engine("config", "get", "payments", status=2).err

@@ -97,8 +97,9 @@ def works(program: pathlib.Path, home: dict[str, str]) -> None:
 
 def test_the_standalone_program_needs_no_python(tmp_path: pathlib.Path, home: dict[str, str]) -> None:
     """It is built with one command, moved away from where it was built, and finds no Python on its path."""
-    pytest.importorskip("PyInstaller", reason="pip install '.[standalone]'")
     places = ["--distpath", str(tmp_path / "dist"), "--workpath", str(tmp_path / "work")]
     run(home, sys.executable, "-m", "PyInstaller", "--log-level", "ERROR", *places, "standalone.spec", cwd=ROOT)
     shutil.move(tmp_path / "dist" / "ev", tmp_path / "moved")
-    works(tmp_path / "moved" / "ev", {**home, "PATH": "/nowhere"})
+    program = tmp_path / "moved" / "ev"
+    works(program, {**home, "PATH": "/nowhere"})
+    assert "LD_LIBRARY_PATH" not in run(home, program, "consume", "t", "-e", "--help")

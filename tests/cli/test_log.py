@@ -45,6 +45,12 @@ def rows(ev: CommandLine, *arguments: str) -> list[dict[str, object]]:
     return found
 
 
+def kept(ev: CommandLine, data: pathlib.Path, topic: str, key: dict[str, object]) -> list[dict[str, object]]:
+    """The records of a key in a topic that the broker keeps for itself."""
+    logs = [str(path) for path in sorted(data.glob(f"{topic}-*/*.log")) if path.stat().st_size]
+    return [row for row in rows(ev, *logs, "-r") if row["key"] == key] if logs else []
+
+
 def check(ev: CommandLine, data: pathlib.Path, topic: str, group: str) -> None:
     """The files say what was done."""
     log = segment(data / f"{topic}-0")
@@ -61,18 +67,16 @@ def check(ev: CommandLine, data: pathlib.Path, topic: str, group: str) -> None:
     assert (records[3]["kind"], records[3]["control"]) == ("abort", True)
     assert [record["offset"] for record in rows(ev, log, "-r", "--from", "1", "--to", "3")] == [1, 2]
     assert ev("log", "dump", log, "-r", "-n", "1", "-o", "tsv").out.split(b"\t")[2:] == [b"a", b"one\n"]
-    commits = []
-    for path in data.glob("__consumer_offsets-*/*.log"):
-        if path.stat().st_size:
-            commits += [row for row in rows(ev, str(path), "-r") if row["key"] == {"group": group, "topic": topic, "partition": 0}]
+    commits = wait_for(
+        lambda: kept(ev, data, "__consumer_offsets", {"group": group, "topic": topic, "partition": 0}), "the commit to be in the files"
+    )
     assert commits[-1]["kind"] == "offset-commit"
     assert commits[-1]["value"]["offset"] == 2  # type: ignore[index]
     assert commits[-1]["value"]["metadata"] == "note"  # type: ignore[index]
-    states = []
-    for path in data.glob("__transaction_state-*/*.log"):
-        if path.stat().st_size:
-            named = [row for row in rows(ev, str(path), "-r") if row["key"] == {"transactional_id": f"{topic}-txn"}]
-            states += [row["value"]["transaction_status"] for row in named if row["value"]]  # type: ignore[index]
+    named = wait_for(
+        lambda: kept(ev, data, "__transaction_state", {"transactional_id": f"{topic}-txn"}), "the transaction to be in the files"
+    )
+    states = [row["value"]["transaction_status"] for row in named if row["value"]]  # type: ignore[index]
     assert states[0] == "Empty"
     assert "CompleteAbort" in states
     assert ev("log", "verify", str(data / f"{topic}-0")).status == 0

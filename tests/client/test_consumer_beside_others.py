@@ -9,12 +9,14 @@ from typing import Any
 import confluent_kafka
 import kafka
 import pytest
+from kafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 
 from ev.client.admin import Admin
 from ev.client.consumer import Consumer
 from ev.client.producer import Producer
 from ev.client.results import NewTopic
 from support.apache_kafka import Kafka
+from support.own_members import Member, poll_until
 from support.waiting import wait_for
 
 pytestmark = pytest.mark.clients
@@ -91,6 +93,39 @@ def test_a_group_of_two_kinds_of_members_shares_a_topic(
 
         wait_for(shared, "two partitions each", 40, pause_s=0)
         wait_for(lambda: shared() and len(seen) == 80, "all records", pause_s=0)
+
+
+def test_sticky_members_of_two_kinds_keep_what_they_had(bootstrap: str, make_topic: MakeTopic, fresh: Fresh) -> None:
+    """kafka-python's and ours read each other's notes, whoever leads: a third member costs each of the two one partition at the most."""
+    topic, group = make_topic(6), fresh("group")
+
+    def ours() -> Member:
+        return Member(bootstrap, group, [topic], assignors=["sticky"])
+
+    theirs = kafka.KafkaConsumer(
+        topic,
+        bootstrap_servers=bootstrap,
+        group_id=group,
+        partition_assignment_strategy=[StickyPartitionAssignor],
+        heartbeat_interval_ms=100,
+        enable_auto_commit=False,
+    )
+    members = [ours()]
+
+    def held() -> list[set[int]]:
+        theirs.poll(20)
+        return [{part.partition for part in theirs.assignment()}, *({index for _, index in member.partitions} for member in members)]
+
+    try:
+        poll_until(members, lambda: [len(each) for each in held()] == [3, 3], "three each")
+        before = held()
+        members.append(ours())
+        poll_until(members, lambda: [len(each) for each in held()] == [2, 2, 2], "two each")
+        assert all(now < had for had, now in zip(before, held(), strict=False))
+    finally:
+        theirs.close()
+        for member in members:
+            member.consumer.close()
 
 
 @pytest.mark.java

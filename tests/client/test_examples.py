@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ev.client import consumer, producer, transactions
+from ev.client import admin, consumer, producer, transactions
 from support.engine import Engine
 from support.exact_copy import make_topics, read_committed
 
@@ -46,6 +46,11 @@ def test_the_consumer_of_the_docstring_reads(engine: Engine) -> None:
     handled: list[bytes] = []
     run(consumer, engine, done=lambda: len(handled) == 3, handle=handled.extend)
     assert handled == [b"1", b"2", b"3"]
+
+
+def test_the_admin_of_the_docstring_makes_a_topic(engine: Engine, capsys: pytest.CaptureFixture[str]) -> None:
+    run(admin, engine)
+    assert capsys.readouterr().out == "{('orders', 0): 0, ('orders', 1): 0, ('orders', 2): 0}\n"
 
 
 @pytest.mark.usefixtures("topics")

@@ -19,6 +19,15 @@ if TYPE_CHECKING:
     from ev.client.results import ClusterDescription, TopicDescription
 
 LOOK_EVERY_MS = 1000
+CHECKS = {
+    "reachable": "somebody answers",
+    "controller": "there is a controller",
+    "brokers": "brokers that are there",
+    "brokers_away": "no broker is missing",
+    "leaderless": "every partition has a leader",
+    "under_min_in_sync": "min.insync.replicas is reached",
+    "under_replicated": "all replicas are in sync",
+}
 SHOWN = 10
 """So many partitions are named in a table; JSON names all."""
 
@@ -128,7 +137,7 @@ def _show(found: dict[str, Any], options: Any) -> None:
             rows.update({name: found[name] for name in found if name not in ("healthy", "reachable")})
         for name, value in rows.items():
             is_well = value is True or name == "brokers" or value == [] or (name == "controller" and value is not None)
-            table.add(check=name.replace("_", " "), ok=is_well, found=_text(value, form))
+            table.add(check=CHECKS[name], ok=is_well, found=_text(value, form))
     else:
         table.add(**found)
     output.show(table, options, one="healthy" in table.columns)

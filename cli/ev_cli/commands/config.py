@@ -32,6 +32,8 @@ def get_config(
     """Show settings, and where each value comes from.
 
     ev config get topic/payments retention.ms -o wide
+
+    JSON: key, value, source, type, read_only, sensitive, synonyms; with --docs also docs.
     """
 
 
@@ -58,4 +60,7 @@ def unset_config(
     dry_run: DryRun = False,
     yes: Yes = False,
 ) -> None:
-    """Let settings have their default again."""
+    """Let settings have their default again.
+
+    ev config unset topic/payments retention.ms -y
+    """

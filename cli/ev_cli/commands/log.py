@@ -36,6 +36,10 @@ def dump_log(
     """Show what is in files of a log; the engine may run or not.
 
     ev log dump data/payments-0/00000000000000000000.log --records --json
+
+    JSON: of a batch: base_offset, last_offset, count, position, size, codec, max_timestamp, sound, base_timestamp, timestamp_type,
+    leader_epoch, producer_id, producer_epoch, base_sequence, transactional, control; of a record: offset, timestamp, key, value, headers,
+    timestamp_type, producer_id, producer_epoch, transactional, control, position; of other files: the names of the columns.
     """
 
 
@@ -44,4 +48,9 @@ def verify_log(
     directory: Annotated[str, typer.Argument(metavar="DIR", help="A data directory, or the directory of one partition.")],
     partitions: Annotated[list[str] | None, typer.Argument(metavar="TOPIC[:PARTITION]…", help="Only these; everything if none.")] = None,
 ) -> None:
-    """Look over everything in a data directory, of ev or of Apache Kafka; changes nothing. Exit status 6 when there is damage."""
+    """Look over everything in a data directory, of ev or of Apache Kafka; changes nothing. Exit status 6 when there is damage.
+
+    JSON: partition, file, position, offset, expected, found.
+
+    ev log verify data
+    """

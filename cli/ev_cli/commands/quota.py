@@ -31,7 +31,12 @@ def list_quotas(
     default: Default = None,
     strict: Annotated[bool, typer.Option("--strict", help="Only of exactly this: not those of a user's clients.")] = False,
 ) -> None:
-    """List quotas; all of them, or those that are about what is named."""
+    """List quotas; all of them, or those that are about what is named.
+
+    JSON: entity, quota, value, names.
+
+    ev quota list --user alice
+    """
 
 
 @declare(app, "set", "quota:set_quota", effect=WRITES, tabular=True)
@@ -67,4 +72,7 @@ def unset_quota(
     dry_run: DryRun = False,
     yes: Yes = False,
 ) -> None:
-    """Take quotas away."""
+    """Take quotas away.
+
+    ev quota unset --user alice producer_byte_rate -y
+    """

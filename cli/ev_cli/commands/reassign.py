@@ -21,7 +21,12 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done
 
 @declare(app, "list", "reassign:list_reassignments", effect=READS, tabular=True)
 def list_reassignments(partitions: Partitions = None) -> None:
-    """List the partitions that move at the moment."""
+    """List the partitions that move at the moment.
+
+    JSON: partition, replicas, adding, removing.
+
+    ev reassign list
+    """
 
 
 @declare(app, "plan", "reassign:plan_reassignment", effect=READS, tabular=True)
@@ -37,6 +42,8 @@ def plan_reassignment(
     """Spread partitions evenly over brokers, moving as little as possible, and show what would move.
 
     ev reassign plan --away-from 3 -O plan.json
+
+    JSON: partition, now, then.
     """
 
 
@@ -48,9 +55,15 @@ def run_reassignment(
     yes: Yes = False,
     dry_run: DryRun = False,
 ) -> None:
-    """Begin to move partitions as a plan says."""
+    """Begin to move partitions as a plan says.
+
+    ev reassign run plan.json --wait
+    """
 
 
 @declare(app, "cancel", "reassign:cancel_reassignments", effect=WRITES, tabular=True)
 def cancel_reassignments(partitions: Partitions = None, yes: Yes = False, dry_run: DryRun = False) -> None:
-    """Give up moves that are under way: the partitions stay where they were."""
+    """Give up moves that are under way: the partitions stay where they were.
+
+    ev reassign cancel payments -y
+    """

@@ -20,7 +20,12 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done
 def list_tokens(
     owner: Annotated[list[str] | None, typer.Option("--owner", metavar="PRINCIPAL", help="Only of this one: alice is User:alice.")] = None,
 ) -> None:
-    """List the tokens that we may see. Their secrets are not shown."""
+    """List the tokens that we may see. Their secrets are not shown.
+
+    JSON: token, owner, renewers, expires_at, issued_at, max_timestamp, requester.
+
+    ev token list
+    """
 
 
 @declare(app, "create", "token:create_token", effect=WRITES, tabular=True)
@@ -29,7 +34,12 @@ def create_token(
     renewer: Annotated[list[str] | None, typer.Option("--renewer", metavar="PRINCIPAL", help="Who else may renew it.")] = None,
     lifetime: Annotated[str | None, typer.Option("--max-lifetime", metavar="TIME", help="How long it may live.")] = None,
 ) -> None:
-    """Create a token. Its id is a user's name and its secret the password, for SCRAM; the secret is shown this once."""
+    """Create a token. Its id is a user's name and its secret the password, for SCRAM; the secret is shown this once.
+
+    JSON: token, secret, owner, renewers, expires_at, issued_at, max_timestamp, requester.
+
+    ev token create --max-lifetime 7d
+    """
 
 
 @declare(app, "renew", "token:renew_token", effect=WRITES, tabular=True)
@@ -38,7 +48,10 @@ def renew_token(
     period: Annotated[str | None, typer.Option("--for", metavar="TIME", help="How long from now (as the cluster says).")] = None,
     dry_run: DryRun = False,
 ) -> None:
-    """Let a token live longer."""
+    """Let a token live longer.
+
+    ev token renew R8lU0cJ7T6 --for 1d
+    """
 
 
 @declare(app, "expire", "token:expire_token", effect=DESTROYS, tabular=True)
@@ -48,4 +61,7 @@ def expire_token(
     yes: Yes = False,
     dry_run: DryRun = False,
 ) -> None:
-    """End a token."""
+    """End a token.
+
+    ev token expire R8lU0cJ7T6 -y
+    """

@@ -30,22 +30,38 @@ def list_transactions(
     older_than: Older = None,
     topics: Topics = None,
 ) -> None:
-    """List transactional ids with the state of their transactions, or those that hang."""
+    """List transactional ids with the state of their transactions, or those that hang.
+
+    JSON: transactional_id, state, producer_id, coordinator; with --hanging others: partition, producer_epoch, first_offset,
+    last_write, open_ms.
+
+    ev txn list --state ongoing
+    """
 
 
 @declare(app, "describe", "txn:describe_transactions", effect=READS, tabular=True)
 def describe_transactions(
     ids: Annotated[list[str], typer.Argument(metavar="ID…", help="Transactional ids.")],
 ) -> None:
-    """Show what transactional ids are doing: since when, with which producer, in which partitions."""
+    """Show what transactional ids are doing: since when, with which producer, in which partitions.
+
+    JSON: transactional_id, state, producer_id, producer_epoch, timeout_ms, started_ms, partitions, coordinator, open_ms.
+
+    ev txn describe shipping-1
+    """
 
 
-@declare(app, "producers", "txn:list_producers", effect=READS, tabular=True)
+@declare(app, "producers", "txn:list_producers", effect=READS, tabular=True, watched=True)
 def list_producers(
     partitions: Annotated[list[str], typer.Argument(metavar="TOPIC[:PARTITION,…]…", help="Where.")],
     open_only: Annotated[bool, typer.Option("--open", help="Only those with an open transaction.")] = False,
 ) -> None:
-    """List the producers that partitions remember, and where their open transactions begin."""
+    """List the producers that partitions remember, and where their open transactions begin.
+
+    JSON: partition, producer_id, producer_epoch, first_offset, last_write, last_sequence, coordinator_epoch.
+
+    ev txn producers payments
+    """
 
 
 @declare(app, "abort", "txn:abort_transactions", effect=DESTROYS, tabular=True)

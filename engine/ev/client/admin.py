@@ -3,6 +3,15 @@
 Lists and mappings go in, and come out in the same order; an item that the broker refused carries its error. What passes by itself (a
 controller or coordinator that moves, a leader election, a broker that restarts) is tried again until `timeout_ms` is over. What cannot be
 asked at all raises: ClientError when nobody answers, KafkaError when the whole question is refused.
+
+    from ev.client import Admin
+    from ev.client.results import NewTopic
+
+    with Admin("localhost:9092") as admin:
+        for created in admin.create_topics([NewTopic("orders", partitions=3, configs={"retention.ms": "60000"})]):
+            created.or_raise()
+        ends = admin.list_offsets({("orders", index): "latest" for index in range(3)})
+        print({place: end.offset for place, end in ends.items()})
 """
 
 from __future__ import annotations
