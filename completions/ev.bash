@@ -378,8 +378,8 @@ _ev() {
             kinds="-o=table,wide,json,jsonl,tsv,csv,yaml,name --output=table,wide,json,jsonl,tsv,csv,yaml,name -F=files --config-file=files --color=auto,always,never"
             places="contexts" from=2 ;;
         "context current"|"contexts current")
-            options="-o --output --json --no-headers -b --bootstrap-server -C --context --data-dir --listen -F --config-file -q --quiet -v --verbose --color -h --help"
-            kinds="-o=table,wide,json,jsonl,tsv,csv,yaml,name --output=table,wide,json,jsonl,tsv,csv,yaml,name -b=anything --bootstrap-server=anything -C=contexts --context=contexts --data-dir=files --listen=anything -F=files --config-file=files --color=auto,always,never"
+            options="-o --output --json --no-headers -F --config-file -q --quiet -v --verbose --color -h --help"
+            kinds="-o=table,wide,json,jsonl,tsv,csv,yaml,name --output=table,wide,json,jsonl,tsv,csv,yaml,name -F=files --config-file=files --color=auto,always,never"
             places="" from=2 ;;
         "context use"|"contexts use")
             options="-F --config-file -q --quiet -v --verbose --color -h --help"

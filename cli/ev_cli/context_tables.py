@@ -19,8 +19,8 @@ TOKENS = ("token_command", "token_env", "token_file")
 
 def changed(table: Table, options: Any) -> None:
     """Where the cluster is, and what may be done there."""
-    if options.bootstrap:
-        table["bootstrap"] = [address.strip() for address in options.bootstrap.split(",") if address.strip()]
+    if options.addresses:
+        table["bootstrap"] = [address.strip() for address in options.addresses.split(",") if address.strip()]
     if options.security:
         table["security"] = options.security.lower()
     for key in ("protected", "readonly"):

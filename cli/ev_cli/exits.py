@@ -10,7 +10,7 @@ MEANINGS = {
     4: "Nobody answers, it took too long, or the port is taken.",
     5: "Refused by authentication or authorisation.",
     6: "A condition was not met: -n was not reached before --idle or --for, what was waited or looked for is not there, "
-    "two things differ, the engine does not run (server status), damage was found (server verify).",
+    "two things differ, the engine does not run (server status), damage or a fault was found (server verify, doctor).",
     7: "The handler gave up.",
     8: "Declined at the question.",
     74: "The engine ended because a sync failed (server run).",
@@ -25,7 +25,7 @@ ALWAYS = (0, 1, 2, 130, 141, 143)
 WITH_ENGINE = (3, 4, 5)
 """Those of a command that speaks to an engine."""
 
-CONDITION, HANDLER, FSYNC, PROGRAM = (6,), (7, 126, 127), (74,), (126, 127)
+CONDITION, HANDLER, FSYNC, PROGRAM, NAMED = (6,), (7, 126, 127), (74,), (126, 127), (3,)
 SPECIAL = {
     "consume": CONDITION + HANDLER,
     "tail": CONDITION,
@@ -41,8 +41,11 @@ SPECIAL = {
     "server run": FSYNC,
     "server status": CONDITION,
     "server verify": CONDITION,
-    "server exec": PROGRAM,
+    "server exec": PROGRAM + WITH_ENGINE,
+    **dict.fromkeys(("context show", "context use", "context edit", "context rename", "context remove", "context current"), NAMED),
+    "context check": WITH_ENGINE,
     "doctor": CONDITION,
+    "explain": NAMED,
 }
 
 

@@ -29,7 +29,7 @@ EFFECTS = (READS, WRITES, DESTROYS, LOCAL)
 
 def admit(target: Target, options: Any, effect: str | None) -> None:
     """Raise UsageFailure when the context does not let the command do what it does. Says which one a project's file has chosen."""
-    if effect in (READS, LOCAL) or options.dry_run:
+    if effect in (READS, LOCAL) or options.dry_run or options.export:
         return
     if target.readonly:
         raise UsageFailure(f"context {target.name!r} is readonly", f"nothing is written there while {target.place} says so")

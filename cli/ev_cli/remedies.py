@@ -105,31 +105,21 @@ _BY_CODES: tuple[tuple[tuple[int, ...], str], ...] = (
 REMEDIES: dict[int, str] = {code: text for codes, text in _BY_CODES for code in codes}
 """What to do, by Kafka's code."""
 
-EXIT_STATUSES: dict[int, tuple[str, str]] = {
-    0: ("Done. For produce: every record was acknowledged.", "Nothing is wrong."),
-    1: ("Failed, or one of several failed.", "The line on stderr says what; with several, each has one."),
-    2: (
-        "The command line, the environment or the configuration does not say what to do, or a question had nobody to answer it.",
-        "The line on stderr names the place; `ev COMMAND --help` shows what there is; -y answers questions.",
-    ),
-    3: ("No such topic, group or context.", "The line on stderr names the nearest one; `list` of the same noun shows all."),
-    4: ("Nobody answers, it took too long, or the port is taken.", "`ev doctor` looks for the cause; --timeout gives it more time."),
-    5: (
-        "Refused by authentication or authorisation.",
-        "`ev context check` says which; then mend the password, the certificate or the ACL.",
-    ),
-    6: (
-        "A condition was not met: -n was not reached before --idle or --for, the engine does not run (server status), damage was "
-        "found (server verify), a fault was found (doctor), or two things differ (diff).",
-        "It is an answer, not a failure: what was found is on stdout.",
-    ),
-    7: ("The handler of `ev consume … -- COMMAND` gave up.", "Mend it and run the command again; what was not handled was not committed."),
-    8: ("Declined at the question.", "Nothing was changed."),
-    74: ("The engine ended because a sync to the disk failed.", "Look at the disk and the log (`ev server logs`), then `ev server start`."),
-    126: ("The command behind -- cannot be executed.", "chmod +x it, or name its interpreter."),
-    127: ("The command behind -- was not found.", "Write its path, or look at PATH."),
-    130: ("Ended by Ctrl-C (SIGINT).", "Nothing is wrong: what was done until then is done."),
-    141: ("The reader of stdout has gone (SIGPIPE).", "Nothing is wrong: `| head` ends so."),
-    143: ("Ended by SIGTERM or SIGHUP.", "Nothing is wrong: what was done until then is done."),
+EXIT_REMEDIES: dict[int, str] = {
+    0: "Nothing is wrong.",
+    1: "The line on stderr says what; with several, each has one.",
+    2: "The line on stderr names the place; `ev COMMAND --help` shows what there is; -y answers questions where nobody can be asked.",
+    3: "The line on stderr names the nearest one; `list` of the same noun shows all.",
+    4: "`ev doctor` looks for the cause; --timeout gives it more time.",
+    5: "`ev context check` says which; then mend the password, the certificate or the ACL.",
+    6: "It is an answer, not a failure: what was found is on stdout.",
+    7: "Mend it and run the command again; what was not handled was not committed.",
+    8: "Nothing was changed.",
+    74: "Look at the disk and the log (`ev server logs`), then `ev server start`.",
+    126: "chmod +x it, or name its interpreter.",
+    127: "Write its path, or look at PATH.",
+    130: "Nothing is wrong: what was done until then is done.",
+    141: "Nothing is wrong: `| head` ends so.",
+    143: "Nothing is wrong: what was done until then is done.",
 }
-"""(what it means, what to do), by exit status."""
+"""What to do, by exit status."""

@@ -47,6 +47,7 @@ def run_once(action: str, given: dict[str, Any]) -> int:
             from ev_cli.session import target_of
 
             target_of(options)  # the defaults of the context hold from here on
+            given["target_decided"] = options.target_decided  # --watch asks for a password once
         status: int = getattr(module, function_name)(options)
     except Exception as error:  # noqa: BLE001 - a person gets one line, never a traceback
         from ev_cli.ending import end_of

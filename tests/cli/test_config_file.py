@@ -9,7 +9,7 @@ import tomllib
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from ev_cli.config_file import edited, read_text, renamed, sections_of, write_text
@@ -109,6 +109,7 @@ tables: Any = some.recursive(
 )
 
 
+@settings(max_examples=60, deadline=None)
 @given(tables, tables)
 def test_whatever_was_there_what_was_wanted_is_there(before: dict[str, Any], wanted: dict[str, Any]) -> None:
     """From any configuration to any other."""

@@ -147,11 +147,11 @@ def test_an_editor_may_change_it_if_it_fits(ev: CommandLine) -> None:
     assert configuration(ev)["contexts"]["prod"]["bootstrap"] == ["k:2"]
 
 
-def test_check_says_who_answers(ev: CommandLine, engine_listeners: AllListeners) -> None:
+def test_check_says_who_answers(ev: CommandLine, listeners: AllListeners) -> None:
     """Exit 0; 5 when one is not let in, and 4 when nobody answers; with several the weightiest."""
-    ev("context", "add", "open", "-b", engine_listeners.open)
+    ev("context", "add", "open", "-b", listeners.open)
     login = ("--mechanism", "SCRAM-SHA-256", "--username", USER, "--password-env", "PW")
-    ev("context", "add", "wrong", "-b", engine_listeners.sasl, *login)
+    ev("context", "add", "wrong", "-b", listeners.sasl, *login)
     ev("context", "add", "gone", "-b", "127.0.0.1:1")
     found = ev.json("context", "check", "open")[0]
     assert (found["name"], found["state"], found["brokers"]) == ("open", "ok", 1)

@@ -167,28 +167,39 @@ def test_a_low_limit_of_open_files(ev: CommandLine) -> None:
     assert (done.returncode, found) == (6, ["open files"])
 
 
+def test_completions_of_another_version(ev: CommandLine) -> None:
+    """The script that is installed is not the one that this version has."""
+    ev("completion", "install", "--shell", "bash", "--shell", "fish")
+    assert all(row["state"] == OK for row in ev.json("doctor") if row["check"] == "completions")
+    script = ev.directory / ".config" / "fish" / "completions" / "ev.fish"
+    script.write_text(script.read_text().replace("produce", "send"))
+    found = faults(ev)
+    assert set(found) == {"completions"}
+    assert found["completions"]["remedy"] == "ev completion install --shell fish"
+
+
 def context(ev: CommandLine, address: str, text: str) -> None:
     (ev.directory / "config.toml").write_text(f'[contexts.prod]\nbootstrap = "{address}"\n{text}')
 
 
-def test_a_certificate_that_has_expired(ev: CommandLine, engine_listeners: AllListeners) -> None:
+def test_a_certificate_that_has_expired(ev: CommandLine, listeners: AllListeners) -> None:
     """And one of another host; one that holds is none."""
-    tls = f'[contexts.prod.tls]\nca = "{engine_listeners.ca}"\n'
-    context(ev, engine_listeners.expired, tls)
+    tls = f'[contexts.prod.tls]\nca = "{listeners.ca}"\n'
+    context(ev, listeners.expired, tls)
     found = faults(ev, "-C", "prod")
     assert set(found) == {"certificate"}
     assert "expired" in found["certificate"]["message"]
     assert "renew" in found["certificate"]["remedy"]
-    context(ev, engine_listeners.strange, tls)
+    context(ev, listeners.strange, tls)
     assert set(faults(ev, "-C", "prod")) == {"certificate"}
-    context(ev, engine_listeners.tls, tls)
+    context(ev, listeners.tls, tls)
     assert "ends in" in faults(ev, "-C", "prod")["certificate"]["message"]  # those of a test hold for a day
     assert findings.certificate("h:1", 100, None).state == OK
 
 
-def test_a_wrong_password(ev: CommandLine, engine_listeners: AllListeners) -> None:
+def test_a_wrong_password(ev: CommandLine, listeners: AllListeners) -> None:
     """The right one is none; a password that nobody can tell is a fault of the configuration."""
-    context(ev, engine_listeners.sasl, f'[contexts.prod.sasl]\nmechanism = "SCRAM-SHA-256"\nusername = "{USER}"\npassword_env = "PW"\n')
+    context(ev, listeners.sasl, f'[contexts.prod.sasl]\nmechanism = "SCRAM-SHA-256"\nusername = "{USER}"\npassword_env = "PW"\n')
     assert set(faults(ev, "-C", "prod")) == {"configuration"}
     ev.variables["PW"] = "wrong"
     found = faults(ev, "-C", "prod")

@@ -83,7 +83,12 @@ def test_signals_are_passed_on(ev: CommandLine, scratch: pathlib.Path) -> None:
 def test_ctrl_c_reaches_the_command_once(ev: CommandLine, scratch: pathlib.Path) -> None:
     """The terminal sends it to both; what the command does about it counts, and its death is ours."""
     counting = ev.terminal(
-        "server", "exec", "--", "bash", "-c", "trap 'echo got' INT; echo ready; for i in 1 2 3; do sleep 0.3; done; exit 3"
+        "server",
+        "exec",
+        "--",
+        "bash",
+        "-c",
+        "trap 'got=1; echo got' INT; echo ready; until [ $got ]; do sleep 0.05; done; sleep 0.3; exit 3",
     )
     counting.wait_for("ready")
     counting.type("\x03")

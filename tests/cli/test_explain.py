@@ -7,9 +7,9 @@ import pytest
 from ev.coordinators.group_config import GROUP_SETTINGS
 from ev.errors import MESSAGES, ErrorCode
 from ev.settings import TOPIC_SETTINGS, rows
-from ev_cli import failures
 from ev_cli.actions import explain
-from ev_cli.remedies import EXIT_STATUSES, REMEDIES
+from ev_cli.exits import MEANINGS
+from ev_cli.remedies import EXIT_REMEDIES, REMEDIES
 from support.command_line import CommandLine
 
 
@@ -31,9 +31,8 @@ def test_every_setting_is_known() -> None:
 
 
 def test_every_exit_status_is_known() -> None:
-    """Those of the table in failures, of signals, and of commands that are run."""
-    named = {getattr(failures, name) for name in ("DONE", "FAILED", "USAGE", "NOT_FOUND", "UNREACHABLE", "REFUSED", "UNMET", "DECLINED")}
-    assert named | {failures.FSYNC_FAILED, 7, 126, 127, 130, 141, 143} == set(EXIT_STATUSES)
+    """With what to do."""
+    assert set(EXIT_REMEDIES) == set(MEANINGS) == {fact["code"] for fact in explain.exit_facts()}
 
 
 @pytest.mark.parametrize(

@@ -35,10 +35,10 @@ def test_a_command_does_what_it_says(name: str) -> None:
 
 def test_what_is_reached_is_seen() -> None:
     """The search would find a command that lies: these do change something."""
-    assert {20} <= Reach("topic_changes:delete_topics").apis
-    assert {19} <= Reach("topic_changes:create_topics").apis
-    assert {51} <= Reach("user:add_user").apis
-    assert not Reach("topic:list_topics").apis & CHANGING
+    assert {20} <= Reach(COMMANDS["topic delete"].action).apis
+    assert {19} <= Reach(COMMANDS["topic create"].action).apis
+    assert {51} <= Reach(COMMANDS["user add"].action).apis
+    assert not Reach(COMMANDS["topic list"].action).apis & CHANGING
 
 
 def test_there_are_commands_of_every_kind() -> None:

@@ -66,6 +66,18 @@ def test_a_restart_keeps_the_address(ev: CommandLine) -> None:
     ev.variables["EV_LISTEN"] = "127.0.0.1:0"
 
 
+def test_a_restart_is_nothing_to_a_producer(ev: CommandLine) -> None:
+    """It finds the engine where it was: everything that it is given arrives, once and in order."""
+    ev("up", "--seed", "t")
+    producing = ev.start("produce", "t")
+    producing.send(b"before\n")
+    wait_for(lambda: ev("consume", "t", "-e").out == b"before\n", "the first line")
+    ev("server", "restart")
+    producing.send(b"after\n")
+    assert producing.end().status == 0
+    assert ev("consume", "t", "-e").out == b"before\nafter\n"
+
+
 def test_an_engine_of_another_version_is_used_and_said_once(ev: CommandLine) -> None:
     """With the command that renews it; after the restart there is nothing to say."""
     ev("up", "--seed", "t")

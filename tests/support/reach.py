@@ -28,10 +28,6 @@ METHODS: dict[str, Any] = {
 }
 
 
-OPENED = (Admin, Session)
-"""Who has one of these can ask for everything; what counts is which of its methods are called."""
-
-
 class Reach:
     """Everything that an action may come to: `apis` by Kafka's numbers, `functions` by name."""
 
@@ -51,8 +47,8 @@ class Reach:
                 self.apis.add(int(home.rpartition(".k")[2].partition("_")[0]))
             elif home.startswith(FOLLOWED) and isinstance(found, FunctionType | type):
                 self.functions.add(found.__name__)
-                is_opened = isinstance(found, type) and issubclass(found, OPENED)
-                waiting += named_in(getattr(found, "__init__") if is_opened else found)  # noqa: B009 - what mypy knows of it is no help
+                is_door = isinstance(found, type) and issubclass(found, (Session, Admin))
+                waiting += named_in(vars(found).get("__init__") if is_door else found)
 
 
 @functools.cache

@@ -8,6 +8,7 @@ from ev_cli import output
 from ev_cli.config_file import edited, read_text, renamed, write_text
 from ev_cli.context_tables import changed, parsed_defaults, tls_and_sasl
 from ev_cli.contexts import Context
+from ev_cli.ending import complain
 from ev_cli.failures import DONE, FAILED, NOT_FOUND, Failure, UsageFailure, as_failure, heavier
 from ev_cli.naming import confirm
 from ev_cli.session import config_path, no_context, resolve
@@ -150,9 +151,6 @@ def current_context(options: Any) -> int:
 
 def _because(options: Any, chosen_by: str | None) -> str:
     """What decided, in the order of `session.resolve`."""
-    for flag, value in (("-b", options.bootstrap), ("-C", options.context), ("--data-dir", options.data_dir), ("--listen", options.listen)):
-        if value:
-            return flag
     for variable in ("EV_CONTEXT", "EV_BOOTSTRAP", "EV_DATA_DIR", "EV_LISTEN"):
         if os.environ.get(variable):
             return variable
@@ -192,7 +190,7 @@ def _checked(options: Any, name: str) -> tuple[Table, int]:
     except Exception as error:  # noqa: BLE001 - each context is checked, whatever became of the one before
         failure = as_failure(error, name)
         row["state"], row["message"] = failure.kind, failure.line()
-        output.say(f"ev: {output.safe(name)}: {output.safe(failure.line())}")
+        complain(failure, wants_json=bool(options.json), about=name)
         return row, failure.code
     row.update(brokers=len(cluster.brokers), cluster_id=cluster.cluster_id, ms=round((time.monotonic() - begun) * 1000))
     return row, DONE
@@ -227,7 +225,7 @@ def add_context(options: Any) -> int:
     name = _fit_name(options.name)
     if name in configuration.contexts:
         raise Failure(f"there is a context {name!r} already", f"`ev context edit {name}` changes it", code=FAILED)
-    if not options.bootstrap:
+    if not options.addresses:
         raise UsageFailure(f"where is {name}?", "give -b HOST:PORT")
     table: Table = {}
     changed(table, options)
@@ -267,7 +265,7 @@ def edit_context(options: Any) -> int:
 
 
 def _has_changes(options: Any) -> bool:
-    given = ("bootstrap", "security", "protected", "readonly", "defaults", "unset", "mechanism", "username", "keyring")
+    given = ("addresses", "security", "protected", "readonly", "defaults", "unset", "mechanism", "username", "keyring")
     secrets = ("password_command", "password_env", "password_file", "token_command", "token_env", "token_file")
     return any(getattr(options, key) for key in (*given, *secrets, "ca", "cert", "key", "server_name", "tls_insecure"))
 
@@ -417,7 +415,7 @@ def import_contexts(options: Any) -> int:
         try:
             _admit(configuration, one, options)
         except Failure as failure:
-            output.say(f"ev: {output.safe(one.name)}: {output.safe(failure.line())}")
+            complain(failure, wants_json=False, about=one.name)
             status = FAILED
             continue
         added.append(one.name)

@@ -192,8 +192,17 @@ def _port(host: str, port: int) -> Finding:
 
 
 def of_completions() -> Iterator[Finding]:
-    """Completions that were installed by hand, or by another version."""
-    return iter(())
+    """Completions that were installed, and whether they are those of this version."""
+    from ev_cli.actions.completion import place_of, script_for
+
+    for shell in ("bash", "zsh", "fish", "powershell"):
+        try:
+            path, _ = place_of(shell, os.environ)
+        except Failure:
+            return
+        text = _text_of(path)
+        if text:
+            yield findings.completions(shell, path, is_stale=text != script_for(shell))
 
 
 # -- a cluster -------------------------------------------------------------------------------------------------------------------

@@ -118,11 +118,12 @@ def _setting(name: str, kind: str, row: Setting[Any], how: str) -> Facts:
 
 
 def exit_facts() -> list[Facts]:
-    from ev_cli.remedies import EXIT_STATUSES
+    from ev_cli.exits import MEANINGS
+    from ev_cli.remedies import EXIT_REMEDIES
 
     return [
-        {"name": f"exit:{status}", "kind": "exit status", "code": status, "meaning": meaning, "remedy": remedy}
-        for status, (meaning, remedy) in EXIT_STATUSES.items()
+        {"name": f"exit:{status}", "kind": "exit status", "code": status, "meaning": meaning, "remedy": EXIT_REMEDIES[status]}
+        for status, meaning in MEANINGS.items()
     ]
 
 

@@ -101,7 +101,7 @@ def show_context(
     """
 
 
-@declare(app, "current", "context:current_context", effect=LOCAL, tabular=True, without=("set", "timeout", "insecure"))
+@declare(app, "current", "context:current_context", effect=LOCAL, tabular=True, without=NOT_HERE)
 def current_context() -> None:
     """Say which context a command would use here and now; -v says why.
 
@@ -124,7 +124,7 @@ def use_context(name: Annotated[str, typer.Argument(metavar="CONTEXT", help="The
 @declare(app, "add", "context:add_context", effect=LOCAL, without=NOT_HERE)
 def add_context(
     name: NewName,
-    bootstrap: Addresses = None,
+    addresses: Addresses = None,
     security: SecurityProtocol = None,
     protected: Protected = False,
     readonly: Readonly = False,
@@ -157,7 +157,7 @@ def add_context(
 @declare(app, "edit", "context:edit_context", effect=LOCAL, without=NOT_HERE)
 def edit_context(
     name: Annotated[str | None, typer.Argument(metavar="CONTEXT", help="The context; with nothing else, your editor opens.")] = None,
-    bootstrap: Addresses = None,
+    addresses: Addresses = None,
     security: SecurityProtocol = None,
     protected: Protected = False,
     readonly: Readonly = False,
@@ -228,7 +228,7 @@ def import_contexts(
 ) -> None:
     """Take over contexts from what another tool keeps. A password goes into a file of its own that only you can read.
 
-    ev context import kcat.conf --name live --dry-run
+    ev context import kcat.conf --name orders --dry-run
 
     ev context import rpk.yaml --use
     """

@@ -6,15 +6,13 @@ from typing import Annotated
 
 import typer
 
-from ev_cli.options import declare
+from ev_cli.options import ABOUT_ENGINES, declare
 from ev_cli.protection import LOCAL
 
 app = typer.Typer(add_completion=False)
 
-NOT_HERE = ("bootstrap", "context", "data_dir", "listen", "insecure", "config_file", "set", "timeout")
 
-
-@declare(app, "explain", "explain:explain", effect=LOCAL, tabular=True, without=NOT_HERE)
+@declare(app, "explain", "explain:explain", effect=LOCAL, tabular=True, without=ABOUT_ENGINES)
 def explain(
     words: Annotated[
         list[str] | None,
