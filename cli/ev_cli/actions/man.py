@@ -30,7 +30,7 @@ def show_page(options: Any) -> int:
 
 def page_of(words: list[str], pages: Iterable[str]) -> str:
     """The name of the page about these words: `ev-topic.1` for topic, for topics, and for topic create."""
-    titles = {name.rpartition(".")[0]: name for name in pages}
+    titles = {name.rpartition(".")[0]: name for name in sorted(pages, reverse=True)}  # of ev-config(1) and (5) the command's
     if not words:
         return titles["ev"]
     first = ALIASES.get(words[0], words[0]).removeprefix("ev-")
