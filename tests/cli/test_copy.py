@@ -114,9 +114,11 @@ def test_from_one_cluster_to_another(ev: CommandLine, one_engine: CommandLine, f
     one_engine("produce", topic, data=b"one\ntwo\nthree\n")
     config = ev.directory / "config.toml"
     config.write_text(f'[contexts.far]\nbootstrap = ["{one_engine.address}"]\nreadonly = true\n')
-    ev("copy", f"far/{topic}", "here", "-e", "-g", group)
-    assert "readonly" in ev("copy", "here", f"far/{topic}", "-e", status=2).err
+    ev("copy", f"far/{topic}", "first", "-e", "-n", "1")
+    assert "readonly" in ev("copy", f"far/{topic}", "here", "-e", "-g", group, status=2).err
+    assert "readonly" in ev("copy", "first", f"far/{topic}", "-e", status=2).err
     config.write_text(f'[contexts.far]\nbootstrap = ["{one_engine.address}"]\n')
+    ev("copy", f"far/{topic}", "here", "-e", "-g", group)
     assert ev("consume", "here", "-e").out == b"one\ntwo\nthree\n"
     one_engine("produce", topic, data=b"four\n")
     assert "copied 1 record " in ev("copy", f"far/{topic}", "here", "-e", "-g", group).err

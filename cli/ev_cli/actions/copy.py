@@ -75,7 +75,8 @@ class Plan:
         if len({context for context, _ in sources}) > 1:
             raise UsageFailure("topics of one cluster at a time", "start an ev copy for each cluster")
         is_one = target[0] == sources[0][0]
-        self.source = Session(_of_context(options, sources[0][0]), effect=WRITES if is_one else READS)
+        writes = is_one or options.group is not None  # offsets are written where the group is
+        self.source = Session(_of_context(options, sources[0][0]), effect=WRITES if writes else READS)
         self.target = self.source if is_one else Session(_of_context(options, target[0]), effect=WRITES)
         self.topics = [topic for _, topic in sources]
         self.topic = target[1]
