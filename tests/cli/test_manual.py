@@ -42,6 +42,8 @@ def test_every_command_has_a_page(ev: CommandLine) -> None:
     assert ev("man").lines[0] == "NAME"
     assert ev("man", "topics", "ls").out == ev("man", "topic").out
     assert "drained" in ev("man", "pipelines").out.decode() or "pipe" in ev("man", "pipelines").out.decode()
+    assert "offsets" in ev("man", "5", "log").out.decode()
+    assert ev("man", "5", "log").out != ev("man", "log").out
     assert not ev.data_dir.exists()
 
 

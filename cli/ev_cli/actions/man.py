@@ -29,8 +29,10 @@ def show_page(options: Any) -> int:
 
 
 def page_of(words: list[str], pages: Iterable[str]) -> str:
-    """The name of the page about these words: `ev-topic.1` for topic, for topics, and for topic create."""
-    titles = {name.rpartition(".")[0]: name for name in pages}
+    """The name of the page about these words: `ev-topic.1` for topic, for topics, and for topic create; `ev-log.5` for 5 log."""
+    section = words[0] if words and words[0].isdigit() else ""
+    words = words[1:] if section else words
+    titles = {name.rpartition(".")[0]: name for name in sorted(pages, reverse=True) if name.endswith(section)}
     if not words:
         return titles["ev"]
     first = ALIASES.get(words[0], words[0]).removeprefix("ev-")
