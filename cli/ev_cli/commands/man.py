@@ -14,7 +14,9 @@ app = typer.Typer(add_completion=False)
 
 @declare(app, "man", "man:show_page", effect=LOCAL, without=ABOUT_ENGINES)
 def man(
-    words: Annotated[list[str] | None, typer.Argument(metavar="COMMAND…", help="A command, or a page like pipelines or 5 config (ev(1)).")] = None,
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="COMMAND…", help="A command, or a page like pipelines or 5 config (ev(1)).")
+    ] = None,
 ) -> None:
     """Show the manual page of a command.
 
