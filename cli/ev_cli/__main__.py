@@ -49,6 +49,9 @@ NOUNS = {
 }
 VERBS = {"ls": "list", "rm": "delete"}
 
+# The hidden option that takes the words of `-- CMD ARG…`, one by one, where a command has a handler.
+HANDLER = "--handler"
+
 # Options whose value may be left out, and what it then is.
 BARE = {"--create": "--create=0", "--transaction": "--transaction=", "--watch": "--watch=2s"}
 
@@ -75,6 +78,8 @@ def run(arguments: list[str]) -> int:
     if table is not None:
         command = table.get(words[1] if len(words) > 1 else "")
         if command is not None:
+            if HANDLER in command[2] and "--" in rest:
+                rest = with_handler(command, rest)
             given = parse(command, rest)
             if given is not None:
                 from ev_cli.running import run_action
@@ -213,6 +218,21 @@ def parse(command: Command, arguments: list[str]) -> dict[str, Any] | None:
         else:
             given[target] = value
     return given if _assign(positional, words, given) else None
+
+
+def with_handler(command: Command, arguments: list[str]) -> list[str]:
+    """The arguments with the words behind `--` as values of the hidden option, so that both parsers see where they begin."""
+    options = command[2]
+    position = 0
+    while position < len(arguments):
+        argument = arguments[position]
+        if argument == "--":
+            return [*arguments[:position], *[f"{HANDLER}={word}" for word in arguments[position + 1 :]]]
+        name = argument if argument[:2] == "--" else argument[:2]
+        takes_value = name in options and options[name][1] not in ("flag", "count")
+        joined = argument[:2] != "--" and len(argument) > 2
+        position += 2 if argument[:1] == "-" and takes_value and not joined else 1
+    return arguments
 
 
 def _assign(positional: tuple[tuple[str, int, bool], ...], words: list[str], given: dict[str, Any]) -> bool:

@@ -1,18 +1,62 @@
-"""When the offsets of a group are committed: one replaceable object between what was written and what is committed.
+"""When the offsets of a group are committed: the modes of --commit, and which of them is the default.
 
-The consumer tells the policy what a write(2) has carried; nothing else makes an offset committable, and no timer runs ahead
-of it. `due` is asked between writes, `all` at the end, when partitions are taken away and when stdout has closed.
+    drained   when the reader of our pipe has handled the records: it has come back for more, or waits for more (`drain`)
+    proven    the same, but what nothing proves is never committed, at a clean end neither
+    written   when a write(2) has carried them; into a regular file, when they are on the disk
+    end       once, at the end
+    none      never
+
+For the last three a policy stands between what was written and what is committed. The sink tells it what a write(2) has carried; nothing
+else makes an offset committable, and no timer runs ahead of it. `due` is asked between writes, `all` at the end, when partitions are taken
+away and when stdout has closed.
 """
 
 from __future__ import annotations
 
 import os
+import sys
+
+from ev_cli.failures import UsageFailure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     Partition = tuple[str, int]
 
 INTERVAL_MS = 500
+DRAINED, PROVEN, WRITTEN, END, NONE = "drained", "proven", "written", "end", "none"
+MODES = (DRAINED, PROVEN, WRITTEN, END, NONE)
+PIPE, FILE, TERMINAL, SOCKET, OTHER = "a pipe", "a file", "a terminal", "a socket", "something else"
+
+
+def kind_of_stdout() -> str:
+    """What stdout is."""
+    import stat
+
+    mode = os.fstat(1).st_mode
+    if stat.S_ISFIFO(mode):
+        return PIPE
+    if stat.S_ISSOCK(mode):
+        return SOCKET
+    if stat.S_ISREG(mode):
+        return FILE
+    return TERMINAL if os.isatty(1) else OTHER
+
+
+def commit_mode(asked: str | None, stdout: str, platform: str = sys.platform) -> tuple[str, str]:
+    """(the mode of a run with a group, a remark about it or nothing)."""
+    can_drain = stdout == PIPE and platform == "linux"
+    if asked in (DRAINED, PROVEN) and not can_drain:
+        raise UsageFailure(f"--commit {asked} needs a pipe on Linux, and stdout is {stdout}", "written or end")
+    if asked is not None:
+        return asked, ""
+    if can_drain:
+        return DRAINED, ""
+    if stdout in (PIPE, SOCKET):
+        return (
+            END,
+            "what the reader of our pipe has handled cannot be seen here: offsets are committed at the end (--commit written: earlier)",
+        )
+    return WRITTEN, ""
 
 
 class CommitWritten:
@@ -42,6 +86,16 @@ class CommitWritten:
         found, self._written = self._written, {}
         return found
 
+    def keep(self, offsets: dict[Partition, int]) -> None:
+        """What could not be committed now, unless there is something later."""
+        for partition, offset in offsets.items():
+            self._written[partition] = max(offset, self._written.get(partition, 0))
+
+    def forget(self, partitions: set[Partition]) -> None:
+        """Nothing of these partitions may be committed any more."""
+        for partition in partitions:
+            self._written.pop(partition, None)
+
 
 class CommitAtEnd(CommitWritten):
     """Commits once, when the run ends or a partition is taken away."""
@@ -57,4 +111,4 @@ class CommitNothing(CommitWritten):
         return
 
 
-POLICIES = {"written": CommitWritten, "end": CommitAtEnd, "none": CommitNothing}
+POLICIES = {WRITTEN: CommitWritten, END: CommitAtEnd, NONE: CommitNothing}

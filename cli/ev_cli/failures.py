@@ -2,7 +2,8 @@
 
     0 done            1 failed, or one of several failed      2 usage          3 no such topic, group or context
     4 unreachable, timed out, port taken                      5 refused by authentication or authorisation
-    6 condition not met                                       8 declined       74 stopped by a failed fsync
+    6 condition not met      7 the handler gave up            8 declined       74 stopped by a failed fsync
+    126, 127 the handler cannot be run, is not there
     130 INT           143 TERM, HUP                           141 stdout closed
 
 When several apply the order is 5, 4, 3, 1.
@@ -17,6 +18,7 @@ NOT_FOUND = 3
 UNREACHABLE = 4
 REFUSED = 5
 UNMET = 6
+GAVE_UP = 7
 DECLINED = 8
 FSYNC_FAILED = 74
 
@@ -28,6 +30,7 @@ _KIND = {
     UNREACHABLE: "unreachable",
     REFUSED: "refused",
     UNMET: "unmet",
+    GAVE_UP: "gave-up",
     DECLINED: "declined",
     FSYNC_FAILED: "fsync-failed",
 }

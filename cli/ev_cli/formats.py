@@ -2,12 +2,14 @@
 
     %v %s value    %k key    %t topic    %p partition    %o offset    %d %T timestamp (ms)    %h headers (a=1,b=2)
     %V %S %K       size of value, key (%S: -1 for null)      %R size of the value as four bytes (-1 for null)
-    %H             number of headers      %h{ %k=%v }   each header so      %i number of the record      %] high watermark
+    %H             number of headers      %h{ %k=%v }   each header so      %i number of the record
+    %[ %| %]       the partition's first offset, last stable offset, high watermark      %e leader epoch
+    %x %y          id and epoch of the producer (-1 without)      %a{compression} {timestamp-type} {transactional-bit} {control-bit}
     %% %{ %}       the character itself   \\n \\t \\r \\0 \\xNN \\\\
 
-A modifier in braces follows its verb: bytes {hex} {base64} {base64raw} {json}; numbers {big64} … {little8} {byte} {hex16} {ascii};
-%d{strftime[%F %T]}; %T{big16} is the size of the topic's name, as in rpk. Everything compiles to one bytes template per format and one
-column per verb, so that a record costs one `%`.
+A modifier in braces follows its verb: bytes {hex} {base64} {base64raw} {json} {unpack[<iQs]}; numbers {big64} … {little8} {byte} {hex16}
+{hex} {ascii} {bool}; %d{strftime[%F %T]} and %d{go[2006-01-02]}; %T{big16} is the size of the topic's name, as in rpk. Everything
+compiles to one bytes template per format and one column per verb, so that a record costs one `%`.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     Headers = Sequence[tuple[str, bytes | None]]
     Column = Callable[["FetchedBatch"], Iterable[Any]]
 
-VERBS = "vskKtTpodhHVSRi]"
+VERBS = "vskKtTpodhHVSRieaxy[|]"
 _ESCAPES = {"n": b"\n", "t": b"\t", "r": b"\r", "0": b"\0", "\\": b"\\", "a": b"\a", "e": b"\x1b"}
 
 
@@ -117,6 +119,17 @@ def unknown_modifier(verb: Verb, known: Iterable[str]) -> UsageFailure:
     return UsageFailure(f"{verb!r} has a modifier that it does not take", f"one of {', '.join(known)}")
 
 
+def enclosed(verb: Verb, name: str) -> str:
+    """What stands between the marks of a modifier like strftime[…], go##…## or unpack{…}: rpk takes any number of any of them."""
+    text = (verb.modifier or "").removeprefix(name)
+    mark = text[:1]
+    size = len(text) - len(text.lstrip(mark)) if mark else 0
+    closing = {"[": "]", "{": "}", "(": ")"}.get(mark, mark) * size
+    if not mark or mark.isalnum() or len(text) < 2 * size or not text.endswith(closing):
+        raise UsageFailure(f"{verb!r} has nothing between brackets", f"write %{verb.letter}{{{name}[…]}}")
+    return text[size : len(text) - size]
+
+
 # -- numbers -------------------------------------------------------------------------------------------------------------------
 
 _SIZES = {"64": 8, "32": 4, "16": 2, "8": 1}
@@ -139,6 +152,8 @@ def hex_digits(modifier: str) -> int | None:
 
 NUMBER_MODIFIERS = (
     "ascii",
+    "number",
+    "bool",
     "big64",
     "big32",
     "big16",
@@ -153,15 +168,21 @@ NUMBER_MODIFIERS = (
     "hex16",
     "hex8",
     "hex4",
+    "hex",
 )
-BYTES_MODIFIERS = ("hex", "base64", "base64raw", "json")
+BYTES_MODIFIERS = ("hex", "base64", "base64raw", "json", "unpack[…]")
 
 
 def _number(verb: Verb) -> tuple[bytes, Callable[[int], Any] | None]:
     """(piece of the template, how a number is converted for it)."""
     modifier = verb.modifier
-    if modifier is None or modifier == "ascii":
+    if modifier in (None, "ascii", "number"):
         return b"%d", None
+    assert modifier is not None
+    if modifier == "bool":
+        return b"%b", lambda number: b"true" if number else b"false"
+    if modifier == "hex":
+        return b"%x", lambda number: number & 0xFFFFFFFFFFFFFFFF
     fixed = number_width(modifier)
     if fixed is not None:
         width, order = fixed
@@ -192,6 +213,10 @@ def encoder(verb: Verb) -> Callable[[bytes], bytes] | None:
         import json
 
         return lambda data: json.dumps(data.decode("utf-8", "replace"), ensure_ascii=False).encode()
+    if modifier.startswith("unpack"):
+        from ev_cli.serdes import unpacked
+
+        return unpacked(enclosed(verb, "unpack"))
     raise unknown_modifier(verb, BYTES_MODIFIERS)
 
 
@@ -220,8 +245,9 @@ def filled(column: Sequence[bytes | None], null: bytes) -> list[bytes]:
 class FormatRenderer(Renderer):
     """A format with verbs."""
 
-    def __init__(self, text: str, null: bytes = b"", parts: list[bytes | Verb] | None = None) -> None:
+    def __init__(self, text: str, null: bytes = b"", parts: list[bytes | Verb] | None = None, *, utc: bool = False) -> None:
         super().__init__(b"", null)
+        self._utc = utc
         self._template: list[bytes] = []
         self._columns: list[Column] = []
         self._count = 0
@@ -251,13 +277,19 @@ class FormatRenderer(Renderer):
         if letter == "k":
             return b"%b", self._bytes_column(verb, lambda batch: batch.columns.keys)
         if letter == "t":
-            return b"%b", lambda batch: repeat(batch.topic.encode(), len(batch))
+            encode = encoder(verb) or bytes
+            return b"%b", lambda batch: repeat(encode(batch.topic.encode()), len(batch))
         if letter == "h":
             return b"%b", self._headers_column(verb)
         if letter == "R":
             return b"%b", lambda batch: [_size(value).to_bytes(4, "big", signed=True) for value in batch.columns.values]
-        if letter == "d" and verb.modifier is not None and verb.modifier.startswith("strftime"):
-            return b"%b", _strftime_column(verb)
+        if letter == "d" and verb.modifier is not None and verb.modifier.startswith(("strftime", "go")):
+            from ev_cli.time_formats import time_format
+
+            text = time_format(verb, self._utc)
+            return b"%b", lambda batch: map(text, batch.columns.timestamps)
+        if letter == "a":
+            return b"%b", _attribute_column(verb)
         return self._number_column(verb)
 
     def _number_column(self, verb: Verb) -> tuple[bytes, Column]:
@@ -275,6 +307,11 @@ class FormatRenderer(Renderer):
             "K": lambda batch: [len(key or b"") for key in batch.columns.keys],
             "H": lambda batch: [len(headers) for headers in batch.columns.headers],
             "i": lambda batch: range(self._count - len(batch) + 1, self._count + 1),
+            "e": lambda batch: repeat(batch.leader_epoch, len(batch)),
+            "x": lambda batch: repeat(batch.producer_id, len(batch)),
+            "y": lambda batch: repeat(batch.producer_epoch, len(batch)),
+            "[": lambda batch: repeat(batch.log_start_offset, len(batch)),
+            "|": lambda batch: repeat(batch.last_stable_offset, len(batch)),
             "]": lambda batch: repeat(batch.high_watermark, len(batch)),
         }[letter]
         template, convert = _number(verb)
@@ -336,19 +373,26 @@ def _header_format(text: str, null: bytes) -> Callable[[str, bytes | None], byte
     return one
 
 
-def _strftime_column(verb: Verb) -> Column:
-    from datetime import datetime
+_ATTRIBUTES: dict[str, Callable[[FetchedBatch], int]] = {
+    "compression": lambda batch: batch.codec,
+    "timestamp-type": lambda batch: 1 if batch.timestamp_type == "append" else 0,
+    "transactional-bit": lambda batch: 1 if batch.is_transactional else 0,
+    "control-bit": lambda batch: 1 if batch.is_control else 0,
+}
 
-    assert verb.modifier is not None
-    pattern = verb.modifier.removeprefix("strftime")
-    if pattern[:1] != "[" or pattern[-1:] != "]":
-        raise UsageFailure(f"{verb!r} has no pattern", "write %d{strftime[%F %T]}")
-    inner = pattern.strip("[]")
 
-    def text(timestamp: int) -> bytes:
-        return datetime.fromtimestamp(timestamp / 1000).astimezone().strftime(inner).encode()
+def _attribute_column(verb: Verb) -> Column:
+    """%a{NAME} or %a{NAME;FORM}: what the batch's header says about all its records."""
+    name, _, form = (verb.modifier or "").partition(";")
+    if name not in _ATTRIBUTES:
+        raise unknown_modifier(verb, [f"{{{known}}}" for known in _ATTRIBUTES])
+    attribute = _ATTRIBUTES[name]
+    if name == "compression" and not form:
+        from ev.client.fetched import COMPRESSIONS
 
-    return lambda batch: map(text, batch.columns.timestamps)
+        return lambda batch: repeat(COMPRESSIONS[batch.codec].encode(), len(batch))
+    template, convert = _number(Verb("a", form or None))
+    return lambda batch: repeat(template % (convert or int)(attribute(batch)), len(batch))
 
 
 class LengthPrefixedRenderer(Renderer):
@@ -359,92 +403,3 @@ class LengthPrefixedRenderer(Renderer):
 
     def pieces(self, batch: FetchedBatch) -> list[bytes]:
         return [_size(value).to_bytes(4, "big", signed=True) + (value or b"") for value in batch.columns.values]
-
-
-class JsonRenderer(Renderer):
-    """One JSON object a line, with everything that the record has."""
-
-    def __init__(self, embed: bool) -> None:
-        super().__init__(b"\n")
-        self._embed = embed
-
-    def pieces(self, batch: FetchedBatch) -> list[bytes]:
-        import json
-
-        encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-        columns = batch.columns
-        rows = zip(columns.offsets, columns.timestamps, columns.keys, columns.values, columns.headers, strict=True)
-        return [encode(self._record(batch, *row)).encode("utf-8", "surrogatepass") for row in rows]
-
-    def _record(
-        self, batch: FetchedBatch, offset: int, timestamp: int, key: bytes | None, value: bytes | None, headers: Headers
-    ) -> dict[str, Any]:
-        record: dict[str, Any] = {
-            "topic": batch.topic,
-            "partition": batch.partition,
-            "offset": offset,
-            "timestamp": timestamp,
-            "timestamp_type": batch.timestamp_type,
-            **_json_bytes("key", key),
-        }
-        record.update(_embedded(value) if self._embed else _json_bytes("value", value))
-        record["headers"] = [[name, _json_header(data)] for name, data in headers]
-        return record
-
-
-def _json_bytes(name: str, data: bytes | None) -> dict[str, str | None]:
-    """{"key": text}, or {"key_b64": …} for bytes that are no UTF-8; null is null."""
-    if data is None:
-        return {name: None}
-    try:
-        return {name: data.decode()}
-    except UnicodeDecodeError:
-        return {f"{name}_b64": _base64(data)}
-
-
-def _embedded(value: bytes | None) -> dict[str, Any]:
-    import json
-
-    if value is None:
-        return {"value": None, "value_is_text": False}
-    try:
-        return {"value": json.loads(value)}
-    except ValueError:
-        return {**_json_bytes("value", value), "value_is_text": True}
-
-
-def _json_header(data: bytes | None) -> Any:
-    if data is None:
-        return None
-    try:
-        return data.decode()
-    except UnicodeDecodeError:
-        return {"b64": _base64(data)}
-
-
-def _base64(data: bytes) -> str:
-    import binascii
-
-    return binascii.b2a_base64(data, newline=False).decode()
-
-
-class PrettyRenderer(Renderer):
-    """For a person at a terminal: where, key, value, headers; harmless to the terminal."""
-
-    def __init__(self, colour: bool) -> None:
-        super().__init__(b"\n")
-        self._dim, self._plain = ("\x1b[2m", "\x1b[0m") if colour else ("", "")
-
-    def pieces(self, batch: FetchedBatch) -> list[bytes]:
-        from ev_cli.output import safe, safe_bytes
-
-        columns = batch.columns
-        lines = []
-        for offset, key, value, headers in zip(columns.offsets, columns.keys, columns.values, columns.headers, strict=True):
-            place = f"{self._dim}{safe(batch.topic)}/{batch.partition}@{offset}{self._plain}"
-            key_text = "" if key is None else f"{safe_bytes(key)}{self._dim}:{self._plain} "
-            value_text = f"{self._dim}null{self._plain}" if value is None else safe_bytes(value)
-            named = " ".join([f"{safe(name)}={'null' if data is None else safe_bytes(data)}" for name, data in headers])
-            header_text = f"  {self._dim}[{named}]{self._plain}" if named else ""
-            lines.append(f"{place}  {key_text}{value_text}{header_text}".encode())
-        return lines

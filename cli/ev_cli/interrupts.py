@@ -15,6 +15,7 @@ from ev_cli.failures import Interrupted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any, Self
 
 _STATUS = {"SIGINT": 130, "SIGTERM": 143, "SIGHUP": 143}
@@ -26,6 +27,8 @@ class Interrupts:
     def __init__(self) -> None:
         self.status = 0
         """The exit status that the first signal asks for; 0 while none came."""
+        self.before_death: Callable[[], None] | None = None
+        """What the second signal does before it ends us."""
         self._waiting = False
         self._statuses: dict[int, int] = {}
 
@@ -40,6 +43,8 @@ class Interrupts:
 
     def _caught(self, number: int, frame: Any) -> None:
         if self.status:
+            if self.before_death is not None:
+                self.before_death()
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
             os._exit(self._statuses[number])

@@ -78,7 +78,7 @@ class LocalEngine:
         if address is not None:
             self._say_other_version()
             return address
-        if os.environ.get("EV_AUTOSTART", "1").lower() in ("0", "no", "false", "off"):
+        if not _may_start():
             raise Failure(
                 f"the local engine (data in {self.data_dir}) does not run and EV_AUTOSTART=0 forbids starting it",
                 "`ev server start` starts it",
@@ -87,6 +87,17 @@ class LocalEngine:
         address, started = self.start(by_itself=True)
         if started and not self.options.quiet:
             output.say(f"ev: started the local engine at {address}, data in {self.data_dir} (`ev server stop` ends it)")
+        return address
+
+    def revived(self) -> str | None:
+        """The address of the engine that runs; started again where it was when it had died. None when it was stopped, or may not start."""
+        address = self.listening_address()
+        last = self.described().get("address")
+        if address is not None or not last or self.held_since_ns() is not None or not _may_start():
+            return address
+        address, started = self.start(by_itself=True)
+        if started and not self.options.quiet:
+            output.say(f"ev: the local engine had died; started it again at {address}")
         return address
 
     def _say_other_version(self) -> None:
@@ -214,7 +225,7 @@ class LocalEngine:
                     return address, False
                 if by_itself:
                     self._refuse_after_failed_fsync()
-                answer = self._spawn(deadline)
+                answer = self._spawn_where_it_was(deadline)
                 if answer.startswith("ready "):
                     self.cluster_id = field(self._file()[0], "cluster_id")
                     return answer.split()[1], True
@@ -400,6 +411,18 @@ class LocalEngine:
         finally:
             os.close(source)
 
+    def _spawn_where_it_was(self, deadline: float) -> str:
+        """An engine that may listen at any port and has died gets the port that it had, if that is free: its clients look for it there."""
+        listen, last = self.listen, self.described().get("address")
+        if not last or listen != f"{str(last).rpartition(':')[0]}:0":
+            return self._spawn(deadline)
+        self._listen = str(last)
+        answer = self._spawn(deadline)
+        if not answer.startswith("failed 4 "):
+            return answer
+        self._listen = listen
+        return self._spawn(deadline)
+
     def _raise_unless_locked(self, answer: str) -> None:
         """Anything but `failed 1 locked PID` ends the attempt."""
         words = answer.split(None, 2)
@@ -471,6 +494,10 @@ class LocalEngine:
         while asked is not None and _alive(asked) and time.monotonic() < deadline:
             time.sleep(0.01)
         return asked is not None
+
+
+def _may_start() -> bool:
+    return os.environ.get("EV_AUTOSTART", "1").lower() not in ("0", "no", "false", "off")
 
 
 def _message_of(line: str) -> str:

@@ -11,7 +11,7 @@ import time
 
 from ev.errors import EvError, TransactionError
 from ev_cli import output
-from ev_cli.failures import DONE, FAILED, Failure, UsageFailure, as_failure
+from ev_cli.failures import DONE, FAILED, UNREACHABLE, Failure, UsageFailure, as_failure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ev.client.results import OffsetToCommit
     from ev_cli.lines import Columns
     from ev_cli.reading import Place
+    from ev_cli.reviving import Revival
     from ev_cli.session import Session
 
 PROPERTIES = {
@@ -37,6 +38,8 @@ PROPERTIES = {
     "request.timeout.ms": ("request_timeout_ms", "int"),
     "transaction.timeout.ms": ("transaction_timeout_ms", "int"),
 }
+STEP_MS = 500
+"""How often it is looked whether the engine is still there while the last records wait."""
 BUFFER_BYTES = 16 << 20
 """So much is on its way at a time; short records take several times as much in memory."""
 TRANSACTION_TIMEOUT_MS = 900_000
@@ -92,6 +95,7 @@ class Sending:
         self._key = _fixed_key(options)
         self._headers = _fixed_headers(options)
         self._timestamp = _timestamp(options)
+        self._revival: Revival | None = None
         self._partitions: dict[str, int] = {}
         """How many each topic has that was written to."""
         self._transactional_id = transactional_id
@@ -170,11 +174,24 @@ class Sending:
 
     def take_deliveries(self, timeout_ms: int) -> None:
         """Note what was acknowledged, and what was refused; the first refusal ends the run."""
-        for delivery in self._producer.poll(timeout_ms):
+        deliveries = self._producer.poll(timeout_ms)
+        if not deliveries and self._runs and not self._producer.connected:
+            self._revive()
+        for delivery in deliveries:
             if delivery.error is not None:
                 self._refused(delivery, delivery.error)
                 continue
             self._acknowledged(delivery)
+
+    def _revive(self) -> None:
+        """Nobody is connected while records wait: if it is a local engine that has died, it is started again."""
+        if self._revival is None:
+            from ev_cli.reviving import Revival
+
+            self._revival = Revival(self._session)
+        address = self._revival.look()
+        if address is not None and self.failure is None:
+            self.failure = Failure(f"the local engine runs again, but at {address}", "send the rest there", code=UNREACHABLE)
 
     def _refused(self, delivery: Delivery, error: EvError) -> None:
         """The first refusal ends the run, unless it is about one record and --on-error says to leave such out."""
@@ -213,8 +230,9 @@ class Sending:
         if self._transactional_id is not None:
             return self._finish_transaction(interrupted)
         try:
-            if self.failure is None or self.failure.code != 4:
-                self._producer.flush()
+            while (self.failure is None or self.failure.code != UNREACHABLE) and self._producer.flush(STEP_MS):
+                if not self._producer.connected:
+                    self._revive()
             self.take_deliveries(0)
         except EvError as error:
             self.failure = self.failure or as_failure(error, self._session.where)

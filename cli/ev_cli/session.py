@@ -110,6 +110,10 @@ class Session:
             self._address = self.target.bootstrap or self.engine.address_for_use()
         return self._address
 
+    def moved(self, address: str) -> None:
+        """The local engine has been started again, at another address."""
+        self._address = address
+
     def look_again(self) -> None:
         """Whoever answered may be gone: look where the engine is, or start it, when it is needed next."""
         self._address = None

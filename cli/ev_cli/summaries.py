@@ -5,6 +5,10 @@ from __future__ import annotations
 COMMANDS = {
     "produce": "Send lines from stdin, or files, to a topic.",
     "consume": "Write the records of topics to stdout.",
+    "tail": "Write the newest records of topics, then whatever comes.",
+    "get": "Write one record, all of it.",
+    "trace": "Follow one key through the topics in the order of time.",
+    "redrive": "Send dead letters back to the topics that they came from.",
     "copy": "Copy records from topics to a topic, of the same cluster or of another.",
     "topic": "Topics: their settings, their records, their copies in files.",
     "group": "Consumer groups: their lag, their members, their offsets.",

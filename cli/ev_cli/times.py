@@ -34,6 +34,11 @@ def _duration_ms(text: str) -> int | None:
     return int(total)
 
 
+def span_ms(text: str) -> int | None:
+    """A duration with its unit, such as 2d12h; None for anything else, a bare number too."""
+    return _duration_ms(text) if text[:1].isdecimal() and text[-1:].isalpha() else None
+
+
 def is_field(text: str) -> bool:
     """Whether a time is given as the name of the field that it stands in."""
     return (text[:1].isalpha() or text[:1] == "_") and text not in ("now", "today", "yesterday")
@@ -54,20 +59,23 @@ def moment_ms(value: object, now_ms: int) -> int:
     return int(value) // 1_000_000
 
 
-def timestamp_ms(text: str, now_ms: int) -> int:
-    """A point in time: 9-10 digits of seconds, 13 of ms, 19 of ns, a date, RFC 3339, `-1h` (before now), `now`, `today`."""
+def timestamp_ms(text: str, now_ms: int, *, utc: bool = False) -> int:
+    """A point in time: 9-10 digits of seconds, 13 of ms, 19 of ns, a date, RFC 3339, `-1h` or `2d12h` (before now), `now`, `today`.
+
+    What has no zone is local time, or UTC when that is asked for.
+    """
     if text == "now":
         return now_ms
-    if text.isdigit():
-        return _epoch_ms(text)
-    if text.startswith("-"):
-        ago = _duration_ms(text[1:])
-        if ago is not None:
-            return now_ms - ago
-    from datetime import datetime
+    if text.isdecimal():
+        return _epoch_ms(text, utc=utc)
+    ago = _duration_ms(text[1:]) if text.startswith("-") else span_ms(text)
+    if ago is not None:
+        return now_ms - ago
+    from datetime import UTC, datetime
 
     if text in ("today", "yesterday"):
-        midnight = datetime.fromtimestamp(now_ms / 1000).astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
+        now = datetime.fromtimestamp(now_ms / 1000, UTC)
+        midnight = (now if utc else now.astimezone()).replace(hour=0, minute=0, second=0, microsecond=0)
         return int(midnight.timestamp() * 1000) - (_UNIT_MS["d"] if text == "yesterday" else 0)
     try:
         moment = datetime.fromisoformat(text)
@@ -76,27 +84,45 @@ def timestamp_ms(text: str, now_ms: int) -> int:
             f"{text!r} is no point in time",
             "write seconds or ms since 1970, 2026-01-31, 2026-01-31T12:00:00Z, -1h, now or today",
         ) from None
-    return int((moment if moment.tzinfo else moment.astimezone()).timestamp() * 1000)
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC) if utc else moment.astimezone()
+    return round(moment.timestamp() * 1000)
 
 
-def _epoch_ms(digits: str) -> int:
+def _epoch_ms(digits: str, *, utc: bool) -> int:
     scale = {9: 1000, 10: 1000, 13: 1}
     if len(digits) in scale:
         return int(digits) * scale[len(digits)]
     if len(digits) == 19:
         return int(digits) // 1_000_000
     if len(digits) == 8:  # 20260131, a date
-        return timestamp_ms(f"{digits[:4]}-{digits[4:6]}-{digits[6:]}", 0)
+        return timestamp_ms(f"{digits[:4]}-{digits[4:6]}-{digits[6:]}", 0, utc=utc)
     raise UsageFailure(f"{digits!r} is no point in time", "seconds have 9 or 10 digits, milliseconds 13, nanoseconds 19")
 
 
-def local_text(timestamp: int) -> str:
-    """A timestamp for a person: local time with its offset."""
+def local_text(timestamp: int, *, utc: bool = False) -> str:
+    """A timestamp for a person: local time with its offset, or UTC when that is asked for."""
     if timestamp < 0:
         return "-"
-    from datetime import datetime
+    from datetime import UTC, datetime
 
     try:
-        return datetime.fromtimestamp(timestamp / 1000).astimezone().isoformat(timespec="milliseconds")
+        moment = datetime.fromtimestamp(timestamp / 1000, UTC)
+        return (moment if utc else moment.astimezone()).isoformat(timespec="milliseconds")
     except (OverflowError, OSError, ValueError):
         return f"{timestamp}ms"
+
+
+def span_text(span: int) -> str:
+    """A duration in ms for a person: 0ms, 1.500s, 2m03s, 1h02m, 3d04h."""
+    sign, span = ("-", -span) if span < 0 else ("", span)
+    if span < 1000:
+        return f"{sign}{span}ms"
+    seconds, ms = divmod(span, 1000)
+    if seconds < 60:
+        return f"{sign}{seconds}.{ms:03d}s"
+    minutes, seconds = divmod(seconds, 60)
+    if minutes < 60:
+        return f"{sign}{minutes}m{seconds:02d}s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{sign}{hours}h{minutes:02d}m" if hours < 24 else f"{sign}{hours // 24}d{hours % 24:02d}h"

@@ -10,6 +10,8 @@ from ev_cli.exits import ALWAYS, MEANINGS, WITH_ENGINE
 from generate.tree import ROOT, Noun, Option, Verb, is_example, nouns
 
 MANUAL = ROOT / "man"
+VERBS_OF_RECORDS = ("produce", "consume", "tail", "get", "trace", "redrive")
+"""Commands of one word that have a page of their own."""
 
 ENVIRONMENT = (
     ("EV_BOOTSTRAP", "Addresses of the cluster to speak to, as -b."),

@@ -20,11 +20,23 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from itertools import chain
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:1] = [str(TOP / name) for name in ("tests", "engine", "cli")]
 
-from bench import groups, lifecycle, python_clients, security, small_requests, throughput, transactions, verification, whole_broker
+from bench import (
+    groups,
+    lifecycle,
+    python_clients,
+    records_out,
+    security,
+    small_requests,
+    throughput,
+    transactions,
+    verification,
+    whole_broker,
+)
 from bench.figure import Figure
 from bench.peers import EvPeer, KafkaPeer, compiled_load
 
@@ -112,7 +124,9 @@ class Run:
         place, quick = self.directory, self.quick
         return {
             "commands": lambda: lifecycle.commands(self.ev, 10 if quick else 30),
-            "lines": lambda: throughput.command_line(self.ev, place, lines, self.rounds),
+            "lines": lambda: chain(
+                throughput.command_line(self.ev, place, lines, self.rounds), records_out.records_out(self.ev, place, lines, self.rounds)
+            ),
             "brokers": lambda: throughput.brokers(self.ev, self.kafka, place, lines, self.rounds),
             "requests": lambda: small_requests.closed_loop(self.ev, self.kafka, self.load or "", self.rounds, seconds),
             "end-to-end": lambda: small_requests.end_to_end(self.ev, self.kafka, self.rounds, 2 * seconds),

@@ -77,7 +77,7 @@ def test_topics_are_made_described_changed_and_deleted(kafka: CommandLine, name:
 def test_interrupted_it_commits_what_was_written(kafka: CommandLine, name: str) -> None:
     """Ctrl-C is exit 130."""
     kafka("produce", name, "--create", data=b"1\n2\n3\n")
-    reader = kafka.start("consume", name, "-g", name)
+    reader = kafka.start("consume", name, "-g", name, "--commit", "written")
     reader.wait_for(b"3\n")
     reader.signal(signal.SIGINT)
     assert reader.end().status == 130
@@ -105,3 +105,18 @@ def test_a_file_is_followed_through_a_kill(kafka: CommandLine, name: str, tmp_pa
     assert kafka("consume", name, "-e").lines[-1] == "four"
     kafka("produce", name, "--transaction", "-K", ":", data=b"k:in a transaction\n")
     assert kafka("consume", name, "-e").lines[-1] == "in a transaction"
+
+
+def test_handlers_and_dead_letters(kafka: CommandLine, name: str) -> None:
+    """What fails goes to a topic that is there, before its offset is committed; redrive sends it back; nothing is made by a reader."""
+    kafka("produce", name, "--create", data=b"1\n2\n3\n")
+    each = ("consume", name, "-g", name, "-e", "--each", "--retries", "0", "--dlq", f"{name}-dead", "--", "sh", "-c", "test $(cat) != 2")
+    assert f"{name}-dead" in kafka(*each, status=3).err
+    kafka("topic", "create", f"{name}-dead")
+    assert "1 records were put into" in kafka(*each).err
+    assert kafka.json("group", "describe", name)["lag"][0]["committed"] == 3
+    assert kafka.json("redrive", f"{name}-dead", "--dry-run") == [{"target": name, "records": 1}]
+    kafka("redrive", f"{name}-dead")
+    assert kafka("consume", name, "-e").out == b"1\n2\n3\n2\n"
+    assert kafka("consume", name, "-g", name, "-e", "--", "cat").out == b"2\n"
+    assert kafka.json("group", "describe", name)["lag"][0]["committed"] == 4

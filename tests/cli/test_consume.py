@@ -215,7 +215,7 @@ def test_a_reader_that_leaves_ends_it_quietly(ten: CommandLine) -> None:
 
 def test_a_reader_that_leaves_while_nothing_comes_is_noticed(ten: CommandLine) -> None:
     """No write is needed to see that the pipe has no reader."""
-    reader = ten.start("consume", "t", "-g", "g")
+    reader = ten.start("consume", "t", "-g", "g", "--commit", "written")
     reader.wait_for(b"10\n")
     assert reader.process.stdout is not None
     reader.process.stdout.close()
@@ -242,7 +242,7 @@ def many(ev: CommandLine) -> CommandLine:
 
 def test_a_closed_pipe_commits_exactly_what_was_written(many: CommandLine) -> None:
     """Every record that is committed was in the pipe whole; the next run begins with the first one that was not."""
-    process = many.start("consume", "t", "-g", "g").process
+    process = many.start("consume", "t", "-g", "g", "--commit", "written").process
     read_some(process, 5_000)
     assert process.stdout is not None
     process.stdout.close()
@@ -255,7 +255,7 @@ def test_a_closed_pipe_commits_exactly_what_was_written(many: CommandLine) -> No
 
 def test_ctrl_c_commits_exactly_what_was_written(many: CommandLine) -> None:
     """Also when the pipe is full: the record that is half out is finished, and what is committed is what the reader finds."""
-    running = many.start("consume", "t", "-g", "g")
+    running = many.start("consume", "t", "-g", "g", "--commit", "written")
     read_some(running.process, 5_000)
     wait_for(lambda: "pipe_write" in wchan(running.process.pid) or "poll" in wchan(running.process.pid), "a full pipe")
     running.signal(signal.SIGINT)
@@ -274,7 +274,7 @@ def wchan(pid: int) -> str:
 
 def test_interrupted_while_idle(ten: CommandLine) -> None:
     """Exit 130, everything that was written is committed."""
-    reader = ten.start("consume", "t", "-g", "g")
+    reader = ten.start("consume", "t", "-g", "g", "--commit", "written")
     reader.wait_for(b"10\n")
     reader.signal(signal.SIGINT)
     assert reader.end().status == 130
@@ -283,7 +283,7 @@ def test_interrupted_while_idle(ten: CommandLine) -> None:
 
 def test_an_engine_that_goes_and_comes_again(ten: CommandLine) -> None:
     """The reader says that nobody answers, goes on trying, and reads on at the same address; nothing comes twice."""
-    reader = ten.start("consume", "t", "-g", "g", "-b", ten.address)
+    reader = ten.start("consume", "t", "-g", "g", "--commit", "written", "-b", ten.address)
     reader.wait_for(b"10\n")
     address = ten.address
     ten("down")
@@ -307,7 +307,7 @@ def test_interrupted_while_waiting_for_a_topic(ev: CommandLine) -> None:
 
 def test_terminated(ten: CommandLine) -> None:
     """SIGTERM is exit 143, and commits too."""
-    reader = ten.start("consume", "t", "-g", "g")
+    reader = ten.start("consume", "t", "-g", "g", "--commit", "written")
     reader.wait_for(b"10\n")
     reader.signal(signal.SIGTERM)
     assert reader.end().status == 143
@@ -331,7 +331,7 @@ def test_a_file_is_synced_before_its_records_are_committed(ten: CommandLine) -> 
 
 def test_killed_it_loses_nothing(many: CommandLine) -> None:
     """SIGKILL at any moment: whoever goes on finds every record that was not written, some perhaps twice."""
-    running = many.start("consume", "t", "-g", "g", "-X", "session.timeout.ms=6000")
+    running = many.start("consume", "t", "-g", "g", "--commit", "written", "-X", "session.timeout.ms=6000")
     first = read_some(running.process, 200_000)
     running.process.kill()
     assert running.process.stdout is not None
@@ -346,7 +346,7 @@ def test_killed_it_loses_nothing(many: CommandLine) -> None:
 def test_two_members_share_the_partitions(ev: CommandLine) -> None:
     """Each record goes to one of them, and nothing is lost when one leaves."""
     ev("topic", "create", "t", "-p", "4")
-    one, two = ev.start("consume", "t", "-g", "g"), ev.start("consume", "t", "-g", "g")
+    one, two = (ev.start("consume", "t", "-g", "g", "--commit", "written") for _ in range(2))
     try:
         wait_for(lambda: [len(member["partitions"]) for member in members(ev)] == [2, 2], "two members with two partitions each")
         ev("produce", "t", "-K", ":", data=b"".join(b"%d:%d\n" % (number, number) for number in range(1000)))

@@ -112,7 +112,12 @@ def test_from_one_cluster_to_another(ev: CommandLine, one_engine: CommandLine, f
     """CONTEXT/TOPIC says where; with a group nothing is lost, and it goes on where it stopped."""
     topic, group = fresh("topic"), fresh("group")
     one_engine("produce", topic, data=b"one\ntwo\nthree\n")
-    (ev.directory / "config.toml").write_text(f'[contexts.far]\nbootstrap = ["{one_engine.address}"]\n')
+    config = ev.directory / "config.toml"
+    config.write_text(f'[contexts.far]\nbootstrap = ["{one_engine.address}"]\nreadonly = true\n')
+    ev("copy", f"far/{topic}", "first", "-e", "-n", "1")
+    assert "readonly" in ev("copy", f"far/{topic}", "here", "-e", "-g", group, status=2).err
+    assert "readonly" in ev("copy", "first", f"far/{topic}", "-e", status=2).err
+    config.write_text(f'[contexts.far]\nbootstrap = ["{one_engine.address}"]\n')
     ev("copy", f"far/{topic}", "here", "-e", "-g", group)
     assert ev("consume", "here", "-e").out == b"one\ntwo\nthree\n"
     one_engine("produce", topic, data=b"four\n")

@@ -13,10 +13,13 @@ from hypothesis import strategies as some
 from ev.client.fetched import FetchedBatch
 from ev.wire.records import encode_batch, read_header
 from ev_cli.failures import Failure, UsageFailure
-from ev_cli.formats import FormatRenderer, JsonRenderer, LengthPrefixedRenderer, PrettyRenderer, Renderer, Verb, lex, unescape
+from ev_cli.formats import FormatRenderer, LengthPrefixedRenderer, Renderer, Verb, lex, unescape
 from ev_cli.json_in import JsonShaper
+from ev_cli.json_out import JsonRenderer
 from ev_cli.lines import KeyedShaper, LineSplitter, NullShaper, WholeSplitter
+from ev_cli.pretty import PrettyRenderer
 from ev_cli.records_in import header, splitter_and_shaper
+from support.fetched import fetched
 
 Headers = Sequence[tuple[str, bytes | None]]
 
@@ -60,12 +63,43 @@ def written(form: str, *args: Any, null: bytes = b"", **named: Any) -> bytes:
         ("%d{strftime[%Y]}", b"2023"),
         ("%%%{%}\\t\\x41\\\\", b"%{}\tA\\"),
         ("%] %i", b"99 1"),
+        ("%[ %| %e", b"-1 -1 -1"),
+        ("%x %y", b"-1 -1"),
+        ("%a{compression} %a{compression;number} %a{timestamp-type}", b"none 0 0"),
+        ("%a{transactional-bit;bool} %a{control-bit}", b"false 0"),
+        ("%o{hex} %o{number} %H{bool}", b"7 7 true"),
+        ("%v{unpack[ccs$]}", b"value"),
+        ("%v{unpack(>B b)}", b"118 97"),
+        ("%k{unpack{>Hc}}", b"27493y"),
+        ("%t{hex}", b"74"),
         ("\u2192%v", "\u2192value".encode()),
     ],
 )
 def test_verbs_write_what_the_manual_says(form: str, bytes_out: bytes) -> None:
     """Each verb and modifier, kcat's and rpk's names alike."""
     assert written(form, [b"value"], [b"key"], [[("a", b"1"), ("b", None)]]) == bytes_out
+
+
+@pytest.mark.parametrize(
+    ("form", "text"),
+    [
+        ("%d{strftime[%F %T %z]}", "2023-11-14 22:13:20 +0000"),
+        ("%d{strftime##%H:%M##}", "22:13"),
+        ("%d{go[2006-01-02T15:04:05.000Z07:00]}", "2023-11-14T22:13:20.000Z"),
+        ("%d{go##Mon Jan _2 15:04:05 MST 2006##}", "Tue Nov 14 22:13:20 UTC 2023"),
+        ("%d{go(3:04PM, January 2 06 -0700)}", "10:13PM, November 14 23 +0000"),
+        ("%d{go{05.999}}", "20"),
+        ("%d{hex}", "18bcfe56800"),
+    ],
+)
+def test_times_are_written_by_a_pattern(form: str, text: str) -> None:
+    """strftime's, and Go's, which is one moment in the wanted form."""
+    assert b"".join(FormatRenderer(form, utc=True).pieces(batch_of([b"v"]))).decode() == text
+
+
+def test_a_time_that_no_calendar_has_is_written_as_a_number() -> None:
+    """Whatever a producer has sent."""
+    assert b"".join(FormatRenderer("%d{strftime[%F]}").pieces(fetched([b"v"], timestamps=1 << 60))) == b"1152921504606846976ms"
 
 
 def test_null_is_told_from_empty() -> None:
@@ -81,7 +115,10 @@ def test_records_are_numbered_over_all_batches() -> None:
     assert b"".join(renderer.pieces(first) + renderer.pieces(second)) == b"1 2 3 "
 
 
-@pytest.mark.parametrize("form", ["%x", "%", "%v{hex", "%v{wat}", "%o{wat}", "%h{%o}", "%d{strftime%F}"])
+@pytest.mark.parametrize(
+    "form",
+    ["%q", "%", "%v{hex", "%v{wat}", "%v{unpack}", "%v{unpack[w]}", "%a", "%a{wat}", "%d{go}", "%o{wat}", "%h{%o}", "%d{strftime%F}"],
+)
 def test_what_is_no_format_is_a_usage_error(form: str) -> None:
     """With the verbs that there are."""
     with pytest.raises(UsageFailure):

@@ -6,7 +6,7 @@ import pytest
 
 from ev_cli.failures import UsageFailure
 from ev_cli.positions import END, OFFSET, START, STORED, TIME, Position, parse_range
-from ev_cli.times import duration_ms, timestamp_ms
+from ev_cli.times import duration_ms, local_text, span_text, timestamp_ms
 
 NOW = 1_700_000_000_000
 
@@ -40,6 +40,9 @@ NOW = 1_700_000_000_000
         ("@:now", None, Position(TIME, NOW)),
         ("@2023-11-14T22:13:20Z", Position(TIME, NOW), None),
         ("@2023-11-14T22:13:20Z:@2023-11-14T22:13:21+00:00", Position(TIME, NOW), Position(TIME, NOW + 1000)),
+        ("@2023-11-14T22:13:20Z:1h", Position(TIME, NOW), Position(TIME, NOW + 3_600_000)),
+        ("@-2d:12h", Position(TIME, NOW - 172_800_000), Position(TIME, NOW - 129_600_000)),
+        ("@2h", Position(TIME, NOW - 7_200_000), None),
         ("s@1700000000000", Position(TIME, NOW), None),
         ("s@1700000000000,e@1700000001000", Position(TIME, NOW), Position(TIME, NOW + 1000)),
     ],
@@ -81,6 +84,7 @@ def test_what_is_no_duration_is_a_usage_error(text: str) -> None:
         ("2023-11-14T22:13:20Z", NOW),
         ("2023-11-14T23:13:20+01:00", NOW),
         ("-90s", NOW - 90_000),
+        ("2d12h", NOW - 216_000_000),
     ],
 )
 def test_points_in_time(text: str, ms: int) -> None:
@@ -93,3 +97,29 @@ def test_what_is_no_time_is_a_usage_error(text: str) -> None:
     """Also a number whose digits fit no unit."""
     with pytest.raises(UsageFailure, match="no point in time"):
         timestamp_ms(text, NOW)
+
+
+def test_times_without_a_zone_are_utc_when_asked_for() -> None:
+    """In both directions; a time with a zone means what it says."""
+    assert timestamp_ms("2023-11-14T22:13:20", 0, utc=True) == NOW
+    assert timestamp_ms("20231114", 0, utc=True) == timestamp_ms("2023-11-14T00:00:00Z", 0)
+    assert timestamp_ms("today", NOW, utc=True) == timestamp_ms("2023-11-14", 0, utc=True)
+    assert timestamp_ms("2023-11-14T23:13:20+01:00", 0, utc=True) == NOW
+    assert local_text(NOW, utc=True) == "2023-11-14T22:13:20.000+00:00"
+
+
+@pytest.mark.parametrize(
+    ("span", "text"),
+    [
+        (0, "0ms"),
+        (999, "999ms"),
+        (1500, "1.500s"),
+        (123_000, "2m03s"),
+        (3_720_000, "1h02m"),
+        (273_600_000, "3d04h"),
+        (-1500, "-1.500s"),
+    ],
+)
+def test_spans_of_time_for_a_person(span: int, text: str) -> None:
+    """Two units, as far as they matter."""
+    assert span_text(span) == text

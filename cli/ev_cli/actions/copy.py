@@ -19,6 +19,7 @@ from ev_cli.interrupts import Interrupts
 from ev_cli.naming import nearest
 from ev_cli.positions import END, START, STORED, TIME, Position, parse_range, resolve
 from ev_cli.progress import Progress
+from ev_cli.protection import READS, WRITES
 from ev_cli.running import Options
 from ev_cli.session import Session
 from ev_cli.times import timestamp_ms
@@ -73,8 +74,10 @@ class Plan:
         *sources, target = [_place(text) for text in options.places]
         if len({context for context, _ in sources}) > 1:
             raise UsageFailure("topics of one cluster at a time", "start an ev copy for each cluster")
-        self.source = Session(_of_context(options, sources[0][0]))
-        self.target = self.source if target[0] == sources[0][0] else Session(_of_context(options, target[0]))
+        is_one = target[0] == sources[0][0]
+        writes = is_one or options.group is not None  # offsets are written where the group is
+        self.source = Session(_of_context(options, sources[0][0]), effect=WRITES if writes else READS)
+        self.target = self.source if is_one else Session(_of_context(options, target[0]), effect=WRITES)
         self.topics = [topic for _, topic in sources]
         self.topic = target[1]
         self.begin, self.end = _range(options)

@@ -90,5 +90,7 @@ def copy(
     -e or -n says otherwise. Where the target has as many partitions as the source each record stays in its own, else it goes
     where its key says.
 
-    ev copy prod/payments payments -e --same-config
+    ev copy payments archive -e --same-config
+
+    ev copy prod/payments payments -g to-here
     """

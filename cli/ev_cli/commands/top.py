@@ -21,6 +21,8 @@ def top(
 
     With --json it is one object, with --json --watch one a line.
 
+    ev top
+
     ev top --watch
 
     JSON: time, cluster_id, interval_ms, records_per_s, brokers, topics, groups.

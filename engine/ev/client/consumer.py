@@ -83,6 +83,7 @@ class Consumer:
     fetch_max_bytes,         what one answer, and one partition in it, may hold at the most; a batch that is larger comes alone
     partition_max_bytes
     rack                     where the consumer is, so that it may read from a replica that is near (KIP-392)
+    control_batches          the markers that end transactions are handed out too
     timeout_ms               for calls that wait for a broker and have no timeout of their own
     request_timeout_ms       for each request; then it is asked again, perhaps of another broker
 
@@ -113,6 +114,7 @@ class Consumer:
         max_wait_ms: int = MAX_WAIT_MS,
         check_crcs: bool = True,
         rack: str = "",
+        control_batches: bool = False,
         timeout_ms: int = 60_000,
         request_timeout_ms: int = 30_000,
         **cluster_options: Any,
@@ -154,6 +156,7 @@ class Consumer:
             check_crcs=check_crcs,
             backoff=self._cluster.backoff.after,
             rack=rack,
+            control_batches=control_batches,
         )
         self._requests = FetchRequests(self._cluster, self._positions, self._placement, self._fetcher)
         self._session: Session | None = None

@@ -62,6 +62,8 @@ class FetchedBatch:
         "_position",
         "base_offset",
         "high_watermark",
+        "last_stable_offset",
+        "log_start_offset",
         "next_offset",
         "partition",
         "size",
@@ -70,7 +72,16 @@ class FetchedBatch:
     )
 
     def __init__(
-        self, topic: str, partition: int, buffer: Buffer, position: int, header: BatchHeader, first_wanted: int, high_watermark: int
+        self,
+        topic: str,
+        partition: int,
+        buffer: Buffer,
+        position: int,
+        header: BatchHeader,
+        first_wanted: int,
+        high_watermark: int,
+        last_stable_offset: int = -1,
+        log_start_offset: int = -1,
     ) -> None:
         self.topic = topic
         self.partition = partition
@@ -79,6 +90,8 @@ class FetchedBatch:
         self.size = header.size
         self.timestamp_type = LOG_APPEND_TIME if header.is_log_append_time else CREATE_TIME
         self.high_watermark = high_watermark
+        self.last_stable_offset = last_stable_offset
+        self.log_start_offset = log_start_offset
         self._buffer = buffer
         self._position = position
         self._header = header
@@ -99,6 +112,19 @@ class FetchedBatch:
                 columns = columns_from(columns, self._first_wanted)
             self._columns = columns
         return self._columns
+
+    @property
+    def leader_epoch(self) -> int:
+        return self._header.leader_epoch
+
+    @property
+    def producer_id(self) -> int:
+        """-1 when the producer has none."""
+        return self._header.producer_id
+
+    @property
+    def producer_epoch(self) -> int:
+        return self._header.producer_epoch
 
     @property
     def codec(self) -> int:
@@ -125,6 +151,37 @@ class FetchedBatch:
             return None
         with memoryview(self._buffer) as view:
             return as_new(view[self._position : self._position + header.size], header.codec | attributes)
+
+    @property
+    def is_transactional(self) -> bool:
+        return self._header.is_transactional
+
+    @property
+    def is_control(self) -> bool:
+        """Whether its record ends a transaction, and is nobody's event."""
+        return self._header.is_control
+
+    def with_columns(self, columns: Columns) -> FetchedBatch:
+        """This batch with other records in it: some of them, or the same ones in another form."""
+        other = FetchedBatch.__new__(FetchedBatch)
+        for name in FetchedBatch.__slots__:
+            setattr(other, name, getattr(self, name))
+        other._columns = columns
+        return other
+
+    def only(self, places: Sequence[int]) -> FetchedBatch:
+        """This batch with some of its records, by their places in the columns."""
+        columns = self.columns
+        return self.with_columns(
+            type(columns)(
+                columns.base_offset,
+                [columns.offsets[place] for place in places],
+                [columns.timestamps[place] for place in places],
+                [columns.keys[place] for place in places],
+                [columns.values[place] for place in places],
+                [columns.headers[place] for place in places],
+            )
+        )
 
     def records(self) -> Iterator[Record]:
         """The same, one by one."""

@@ -65,7 +65,17 @@ class Asked:
 class Piece:
     """The part of an answer that one partition got; its batches with the next one at the end."""
 
-    __slots__ = ("aborted", "asked_offset", "batches", "buffer", "high_watermark", "position", "seeks")
+    __slots__ = (
+        "aborted",
+        "asked_offset",
+        "batches",
+        "buffer",
+        "high_watermark",
+        "last_stable_offset",
+        "log_start_offset",
+        "position",
+        "seeks",
+    )
 
     def __init__(self, position: Position, asked_offset: int, buffer: Buffer, data: PartitionData) -> None:
         self.position = position
@@ -75,6 +85,8 @@ class Piece:
         self.batches = list(headers(buffer))
         self.batches.reverse()
         self.high_watermark = data.high_watermark
+        self.last_stable_offset = data.last_stable_offset
+        self.log_start_offset = data.log_start_offset
         self.aborted = Aborted(data.aborted_transactions or ())
 
 
@@ -114,6 +126,7 @@ class Fetcher:
         backoff: Callable[[int], int],
         rack: str = "",
         replica_lease_ms: int = REPLICA_LEASE_MS,
+        control_batches: bool = False,
     ) -> None:
         self.positions = positions
         self.max_wait_ms = max_wait_ms
@@ -125,6 +138,7 @@ class Fetcher:
         self.backoff = backoff
         self.rack = rack
         self.replica_lease_ms = replica_lease_ms
+        self.control_batches = control_batches
         self.ready: list[Piece] = []
         self.metadata_is_stale = False
         self.out_of_range: list[tuple[Position, int]] = []
@@ -289,8 +303,19 @@ class Fetcher:
         if header.magic == MAGIC and self.check_crcs and not check_crc(piece.buffer, at, header.size):
             place = f"{position.topic}/{position.index}@{header.base_offset}"
             raise CorruptBatchError(f"the batch at {place} has a wrong checksum; seek to {header.last_offset + 1} to read on after it")
-        if self.isolation == READ_COMMITTED and piece.aborted.hides(header, piece.buffer, at):
+        is_shown = self.control_batches and header.is_control
+        if self.isolation == READ_COMMITTED and piece.aborted.hides(header, piece.buffer, at) and not is_shown:
             return None
-        if header.is_control or header.record_count == 0:
+        if header.record_count == 0 or (header.is_control and not is_shown):
             return None
-        return FetchedBatch(position.topic, position.index, piece.buffer, at, header, piece.asked_offset, piece.high_watermark)
+        return FetchedBatch(
+            position.topic,
+            position.index,
+            piece.buffer,
+            at,
+            header,
+            piece.asked_offset,
+            piece.high_watermark,
+            piece.last_stable_offset,
+            piece.log_start_offset,
+        )

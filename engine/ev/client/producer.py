@@ -168,6 +168,11 @@ class Producer:
         return self._accumulator.buffered
 
     @property
+    def connected(self) -> bool:
+        """Whether one of the cluster's brokers is connected at the moment."""
+        return any(self.cluster.connection_is_ready(node) for node in self.cluster.metadata.brokers)
+
+    @property
     def idempotence(self) -> bool:
         """Whether retries are recognised by the broker: batches carry numbers."""
         return self._sender.producer_id.wanted or self._transactions is not None
