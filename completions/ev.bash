@@ -130,8 +130,8 @@ _ev() {
             kinds="--to=topics --max-replays=anything --grep=anything --where=anything -n=anything -c=anything --count=anything --rate=anything -o=table,wide,json,jsonl,tsv,csv,yaml,name --output=table,wide,json,jsonl,tsv,csv,yaml,name -b=anything --bootstrap-server=anything -C=contexts --context=contexts --data-dir=files --listen=anything -F=files --config-file=files -X=anything --set=anything --timeout=anything --color=auto,always,never"
             places="anything" ;;
         "copy "*)
-            options="-o --offset --since --until -e --exit-at-end -n --count --read-uncommitted -g --group --transactional-id --keep-partition --create --same-config --rate --pace -z --compression -b --bootstrap-server -C --context --data-dir --listen --insecure -F --config-file -X --set --timeout -q --quiet -v --verbose --color -h --help"
-            kinds="-o=anything --offset=anything --since=anything --until=anything -n=anything --count=anything -g=groups --group=groups --transactional-id=anything --create=anything --rate=anything --pace=anything -z=none,gzip,snappy,lz4,zstd --compression=none,gzip,snappy,lz4,zstd -b=anything --bootstrap-server=anything -C=contexts --context=contexts --data-dir=files --listen=anything -F=files --config-file=files -X=anything --set=anything --timeout=anything --color=auto,always,never"
+            options="-o --offset --since --until -e --exit-at-end -n --count --grep --where --read-uncommitted -g --group --transactional-id --keep-partition --create --same-config --rate --pace -z --compression -b --bootstrap-server -C --context --data-dir --listen --insecure -F --config-file -X --set --timeout -q --quiet -v --verbose --color -h --help"
+            kinds="-o=anything --offset=anything --since=anything --until=anything -n=anything --count=anything --grep=anything --where=anything -g=groups --group=groups --transactional-id=anything --create=anything --rate=anything --pace=anything -z=none,gzip,snappy,lz4,zstd --compression=none,gzip,snappy,lz4,zstd -b=anything --bootstrap-server=anything -C=contexts --context=contexts --data-dir=files --listen=anything -F=files --config-file=files -X=anything --set=anything --timeout=anything --color=auto,always,never"
             places="topics+" ;;
         "topic list"|"topic ls"|"topics list"|"topics ls")
             options="-r --regex -i --internal --sort -o --output --json --no-headers --watch -b --bootstrap-server -C --context --data-dir --listen --insecure -F --config-file -X --set --timeout -q --quiet -v --verbose --color -h --help"
@@ -322,11 +322,11 @@ _ev() {
             kinds="--owner=anything -o=table,wide,json,jsonl,tsv,csv,yaml,name --output=table,wide,json,jsonl,tsv,csv,yaml,name --watch=anything -b=anything --bootstrap-server=anything -C=contexts --context=contexts --data-dir=files --listen=anything -F=files --config-file=files -X=anything --set=anything --timeout=anything --color=auto,always,never"
             places="" from=2 ;;
         "token create"|"tokens create")
-            options="--owner --renewer --max-lifetime -o --output --json --no-headers -b --bootstrap-server -C --context --data-dir --listen --insecure -F --config-file -X --set --timeout -q --quiet -v --verbose --color -h --help"
+            options="--owner --renewer --max-lifetime --dry-run -y --yes -o --output --json --no-headers -b --bootstrap-server -C --context --data-dir --listen --insecure -F --config-file -X --set --timeout -q --quiet -v --verbose --color -h --help"
             kinds="--owner=anything --renewer=anything --max-lifetime=anything -o=table,wide,json,jsonl,tsv,csv,yaml,name --output=table,wide,json,jsonl,tsv,csv,yaml,name -b=anything --bootstrap-server=anything -C=contexts --context=contexts --data-dir=files --listen=anything -F=files --config-file=files -X=anything --set=anything --timeout=anything --color=auto,always,never"
             places="" from=2 ;;
         "token renew"|"tokens renew")
-            options="--for --dry-run -o --output --json --no-headers -b --bootstrap-server -C --context --data-dir --listen --insecure -F --config-file -X --set --timeout -q --quiet -v --verbose --color -h --help"
+            options="--for --dry-run -y --yes -o --output --json --no-headers -b --bootstrap-server -C --context --data-dir --listen --insecure -F --config-file -X --set --timeout -q --quiet -v --verbose --color -h --help"
             kinds="--for=anything -o=table,wide,json,jsonl,tsv,csv,yaml,name --output=table,wide,json,jsonl,tsv,csv,yaml,name -b=anything --bootstrap-server=anything -C=contexts --context=contexts --data-dir=files --listen=anything -F=files --config-file=files -X=anything --set=anything --timeout=anything --color=auto,always,never"
             places="anything" from=2 ;;
         "token expire"|"tokens expire")
@@ -354,8 +354,8 @@ _ev() {
             kinds="-n=anything --count=anything --clients=anything -o=table,wide,json,jsonl,tsv,csv,yaml,name --output=table,wide,json,jsonl,tsv,csv,yaml,name -b=anything --bootstrap-server=anything -C=contexts --context=contexts --data-dir=files --listen=anything -F=files --config-file=files -X=anything --set=anything --timeout=anything --color=auto,always,never"
             places="topics" from=2 ;;
         "bench e2e")
-            options="-n --count --size --rate --acks --clients --create -y --yes -o --output --json --no-headers -b --bootstrap-server -C --context --data-dir --listen --insecure -F --config-file -X --set --timeout -q --quiet -v --verbose --color -h --help"
-            kinds="-n=anything --count=anything --size=anything --rate=anything --acks=all,1,0 --clients=anything --create=anything -o=table,wide,json,jsonl,tsv,csv,yaml,name --output=table,wide,json,jsonl,tsv,csv,yaml,name -b=anything --bootstrap-server=anything -C=contexts --context=contexts --data-dir=files --listen=anything -F=files --config-file=files -X=anything --set=anything --timeout=anything --color=auto,always,never"
+            options="-n --count --size --rate --acks --batch-size --clients --create -y --yes -o --output --json --no-headers -b --bootstrap-server -C --context --data-dir --listen --insecure -F --config-file -X --set --timeout -q --quiet -v --verbose --color -h --help"
+            kinds="-n=anything --count=anything --size=anything --rate=anything --acks=all,1,0 --batch-size=anything --clients=anything --create=anything -o=table,wide,json,jsonl,tsv,csv,yaml,name --output=table,wide,json,jsonl,tsv,csv,yaml,name -b=anything --bootstrap-server=anything -C=contexts --context=contexts --data-dir=files --listen=anything -F=files --config-file=files -X=anything --set=anything --timeout=anything --color=auto,always,never"
             places="topics" from=2 ;;
         "acl list"|"acl ls"|"acls list"|"acls ls")
             options="--principal --host --operation -t --topic -g --group --txn --transactional-id --cluster --allow --deny -o --output --json --no-headers --watch -b --bootstrap-server -C --context --data-dir --listen --insecure -F --config-file -X --set --timeout -q --quiet -v --verbose --color -h --help"

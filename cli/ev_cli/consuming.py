@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from ev.client.fetched import FetchedBatch
     from ev_cli.actions.consume import Wanted
     from ev_cli.interrupts import Interrupts
+    from ev_cli.missing import Presence
+    from ev_cli.reading_progress import ReadingProgress
     from ev_cli.selection import Selection
     from ev_cli.session import Session
     from ev_cli.sink import Sink
@@ -68,6 +70,9 @@ class Run:
         """Reading is paused, because the sink is full or nothing more is wanted."""
         self._is_over = False
         """--for or --idle has ended the run."""
+        self._presence: Presence | None = None
+        self._progress: ReadingProgress | None = None
+        self._has_bar = (wanted.end is not None or wanted.count is not None) and output.is_terminal(2) and not output.is_terminal(1)
         self._away = False
         """We have left the group, because the sink does not get on."""
 
@@ -92,8 +97,11 @@ class Run:
                     heard = now
                 if not came:
                     self._watch_connection(now)
+                    self._watch_topics(now)
                 self.sink.turn()
                 self._close_reached()
+                if came and self._has_bar:
+                    self._show_progress()
                 self._hold_back(status is not None or self.sink.full)
                 if self.consumer.connected:  # else it would be waited for, and the sink with it
                     self._commit(self.sink.due(int(now * 1000)))
@@ -107,6 +115,8 @@ class Run:
         except Interrupted:
             status = self.interrupts.status
         finally:
+            if self._progress is not None:
+                self._progress.end()
             self._commit_the_rest()
         return status
 
@@ -171,6 +181,26 @@ class Run:
         if reached:
             self.open.difference_update(reached)
             self.consumer.pause(*reached)
+
+    def _watch_topics(self, now: float) -> None:
+        """A topic that was deleted gives nothing any more, and its reader would wait for ever."""
+        if self._presence is None:
+            from ev_cli.missing import Presence
+
+            self._presence = Presence(() if self._pattern() is not None else self.topics)
+        if self.consumer.connected:
+            self._presence.look(self.consumer, now)
+
+    def _show_progress(self) -> None:
+        """To a person whose records go elsewhere, when there is an end to come to."""
+        if self._progress is None:
+            from ev_cli.reading_progress import ReadingProgress
+
+            self._progress = ReadingProgress(self.options)
+        if self.wanted.count is not None and self.sink.left is not None:
+            self._progress.look(self.sink.left)
+        else:
+            self._progress.look(sum(self.ends[partition] - self.consumer.position(partition) for partition in self.open))
 
     def _hold_back(self, hold: bool) -> None:
         """Pause reading, or go on with it where the end is not reached. The group is spoken to all the same."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+
 from ev_cli.formats import Renderer
-from ev_cli.output import safe, safe_bytes
+from ev_cli.output import encoded, encoding, safe, safe_bytes
 from ev_cli.times import local_text
 
 TYPE_CHECKING = False
@@ -23,6 +25,11 @@ class Paint:
         return f"{self.dim}{text}{self.plain}"
 
 
+def shown_bytes(text: str) -> bytes:
+    """Text for stdout, in ASCII where its encoding has no such characters."""
+    return encoded(text, encoding(sys.__stdout__))
+
+
 class PrettyRenderer(Renderer):
     """One line per record."""
 
@@ -39,14 +46,14 @@ class PrettyRenderer(Renderer):
         for offset, timestamp, key, value, headers in rows:
             place = paint.dimmed(f"{local_text(timestamp, utc=self._utc)}  {topic}/{partition}@{offset}")
             if batch.is_control:
-                lines.append(f"{place}  {paint.dimmed(marker_text(batch))}".encode())
+                lines.append(f"{place}  {paint.dimmed(marker_text(batch))}")
                 continue
             key_text = "" if key is None else f"{safe_bytes(key)}{paint.dimmed(':')} "
             value_text = paint.dimmed("null") if value is None else safe_bytes(value)
             named = headers_text(headers)
             header_text = f"  {paint.dimmed(f'[{named}]')}" if named else ""
-            lines.append(f"{place}  {key_text}{value_text}{header_text}".encode())
-        return lines
+            lines.append(f"{place}  {key_text}{value_text}{header_text}")
+        return [shown_bytes(line) for line in lines]
 
 
 def headers_text(headers: Sequence[tuple[str, bytes | None]]) -> str:
@@ -76,4 +83,4 @@ def whole_record(record: Record, colour: bool, *, utc: bool) -> bytes:
         ("value", shown(record.value)),
     ]
     width = max(len(name) for name, _ in lines)
-    return "".join(f"{paint.dimmed(name.ljust(width))}  {text}\n" for name, text in lines).encode()
+    return shown_bytes("".join(f"{paint.dimmed(name.ljust(width))}  {text}\n" for name, text in lines))

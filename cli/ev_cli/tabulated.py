@@ -159,11 +159,13 @@ def aligned(table: Table, wide: bool, headers: bool = True) -> str:
 
 def shown(name: str, value: Any) -> str:
     """One value as a person reads it; the column's name says what a number means."""
-    if not isinstance(value, int) or isinstance(value, bool):
-        return cell(value)
     kind = _kind(name)
-    if kind == "plain":
-        return str(value)
+    if not isinstance(value, int | float) or isinstance(value, bool) or kind == "plain":
+        return cell(value)
+    if isinstance(value, float):
+        if kind == "duration" and 0 <= value < 1000:
+            return f"{value:.3g}ms"
+        value = round(value)
     if kind == "moment":
         from ev_cli.times import local_text
 

@@ -26,6 +26,7 @@ READY = {
     "InitProducerId": 5,
     "ListGroups": 5,
     "DescribeConfigs": 4,
+    "DescribeLogDirs": 5,
 }
 """The versions that ev's client and an engine of the same release agree on. tests/cli/test_start.py says when a command needs others."""
 

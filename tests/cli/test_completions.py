@@ -33,7 +33,7 @@ def test_the_completions_are_those_of_the_tree() -> None:
         ("ev gr", "group groups"),
         ("ev topic des", "describe"),
         ("ev topics del", "delete"),
-        ("ev -b localhost:9092 group l", "list"),
+        ("ev -b localhost:9092 group l", "list lag"),
         ("ev consume --exit", "--exit-at-end"),
         ("ev consume payments --comm", "--commit"),
         ("ev server sta", "start status"),

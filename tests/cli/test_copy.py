@@ -112,7 +112,12 @@ def test_from_one_cluster_to_another(ev: CommandLine, one_engine: CommandLine, f
     """CONTEXT/TOPIC says where; with a group nothing is lost, and it goes on where it stopped."""
     topic, group = fresh("topic"), fresh("group")
     one_engine("produce", topic, data=b"one\ntwo\nthree\n")
-    (ev.directory / "config.toml").write_text(f'[contexts.far]\nbootstrap = ["{one_engine.address}"]\n')
+    config = ev.directory / "config.toml"
+    config.write_text(f'[contexts.far]\nbootstrap = ["{one_engine.address}"]\nreadonly = true\n')
+    ev("copy", f"far/{topic}", "first", "-e", "-n", "1")
+    assert "readonly" in ev("copy", f"far/{topic}", "here", "-e", "-g", group, status=2).err
+    assert "readonly" in ev("copy", "first", f"far/{topic}", "-e", status=2).err
+    config.write_text(f'[contexts.far]\nbootstrap = ["{one_engine.address}"]\n')
     ev("copy", f"far/{topic}", "here", "-e", "-g", group)
     assert ev("consume", "here", "-e").out == b"one\ntwo\nthree\n"
     one_engine("produce", topic, data=b"four\n")
@@ -136,6 +141,18 @@ def test_rate_and_pace(one_engine: CommandLine, fresh: Fresh) -> None:
     assert float(done.err.split("real")[1].split("m")[1].split("s")[0]) > 0.5
     one_engine("copy", topic, f"{topic}.paced", "-e", "--pace", "2x", "--create=1", "-q")
     assert one_engine("consume", f"{topic}.paced", "-e").lines == ["0", "1", "2", "3", "4", "5"]
+
+
+def test_only_some_are_copied(one_engine: CommandLine, fresh: Fresh) -> None:
+    """Those that --grep and --where let through; a group commits past the others."""
+    topic, group = fresh("topic"), fresh("group")
+    one_engine("produce", topic, "-K", ":", data=b"".join(b'k%d:{"n": %d}\n' % (number % 3, number) for number in range(30)))
+    one_engine("copy", topic, f"{topic}.some", "-e", "-q", "-g", group, "--grep", "k:^k1$", "--where", "value.n > 10")
+    assert [row[3] for row in content(one_engine.address, f"{topic}.some")] == [b'{"n": %d}' % number for number in range(13, 30, 3)]
+    assert one_engine.json("group", "describe", group)["total_lag"] == 0
+    one_engine("copy", topic, f"{topic}.two", "-e", "-q", "--grep", "!k:^k1$", "-n", "2")
+    assert [row[2] for row in content(one_engine.address, f"{topic}.two")] == [b"k0", b"k2"]
+    assert "no regular expression" in one_engine("copy", topic, f"{topic}.none", "--grep", "k:(", status=2).err
 
 
 def test_a_key_stays_together(one_engine: CommandLine, fresh: Fresh) -> None:

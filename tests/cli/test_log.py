@@ -12,6 +12,9 @@ import pytest
 
 from ev.client.consumer import Consumer
 from ev.client.producer import Producer
+from ev.log.producers import Producer as Remembered
+from ev.log.producers import Producers
+from ev.log.transactions import Transactions
 from support.apache_kafka import Kafka
 from support.command_line import CommandLine
 from support.dump_log import dump
@@ -92,8 +95,6 @@ def test_the_files_of_ev(ev: CommandLine) -> None:
     folder = ev.data_dir / "t-0"
     (aborted,) = rows(ev, segment(folder, ".txnindex"))
     assert (aborted["first_offset"], aborted["marker_offset"]) == (2, 3)
-    snapshots = sorted(folder.glob("*.snapshot"))
-    assert rows(ev, str(snapshots[-1]))[0]["producer_epoch"] is not None
     assert rows(ev, str(folder / "ev.checkpoint"))[0]["recovery_offset"] == 4
     assert rows(ev, str(folder / "leader-epoch-checkpoint"))[0]["start_offset"] == 0
     assert {row["name"] for row in rows(ev, str(folder / "partition.metadata"))} == {"version", "topic_id"}
@@ -119,6 +120,20 @@ def test_the_files_of_ev(ev: CommandLine) -> None:
     assert any(row["file"] == log.name for row in damaged.json)
 
 
+def test_a_snapshot_is_shown(ev: CommandLine, tmp_path: pathlib.Path) -> None:
+    """Each producer that the partition remembers, and where its open transaction begins."""
+    producers, transactions = Producers(), Transactions()
+    producers.by_id[7] = known = Remembered(3, 1_700_000_000_000)
+    known.remember((0, 4, 10, 14, 1_700_000_000_001))
+    transactions.begin(7, 12, None, 0)
+    path = tmp_path / "00000000000000000015.snapshot"
+    path.write_bytes(producers.snapshot(transactions))
+    (row,) = rows(ev, str(path))
+    assert (row["producer_id"], row["producer_epoch"], row["last_sequence"], row["last_offset"], row["first_offset"]) == (7, 3, 4, 14, 12)
+    path.write_bytes(path.read_bytes()[:-1])
+    assert "does not match its checksum" in ev("log", "dump", str(path), status=1).err
+
+
 def test_indexes_are_shown(ev: CommandLine) -> None:
     """What was appended long enough ago has entries, in order."""
     ev("up", "-q")
@@ -141,6 +156,9 @@ def test_what_is_no_file_of_a_log(ev: CommandLine, tmp_path: pathlib.Path) -> No
     assert "there is no file" in ev("log", "dump", str(tmp_path / "00.log"), status=3).err
     assert "is no file of a log" in ev("log", "dump", str(other), status=2).err
     assert "has no segments" in ev("log", "dump", str(tmp_path), status=2).err
+    (tmp_path / "empty-0").mkdir()
+    (tmp_path / "empty-0" / "partition.metadata").write_text("version: 0")
+    assert ev("log", "dump", str(tmp_path / "empty-0"), "--json").json == []
     (tmp_path / "a.log").write_bytes(b"")
     (tmp_path / "a.index").write_bytes(b"")
     assert "one kind" in ev("log", "dump", str(tmp_path / "a.log"), str(tmp_path / "a.index"), status=2).err

@@ -99,6 +99,8 @@ def test_a_table_for_a_person() -> None:
     """Numbers to the right, amounts with their units, the unit gone from the heading, wide characters counted as two."""
     table = output.Table(("name", "records", "retention_ms", "size", "in_sync"))
     table.add(name="\u7d19", records=7, retention_ms=604_800_000, size=1_234_567, in_sync=[1, 2])
+    assert tabulated.shown("p99_ms", 19.567) == "19.6ms"
+    assert tabulated.shown("p99_ms", 90_000.4) == "1m30s"
     table.add(name="payments", records=12345, retention_ms=-1, size=None, in_sync=[])
     assert tabulated.aligned(table, False).split("\n") == [
         "NAME      RECORDS  RETENTION    SIZE  IN-SYNC",

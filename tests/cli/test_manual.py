@@ -42,6 +42,8 @@ def test_every_command_has_a_page(ev: CommandLine) -> None:
     assert ev("man").lines[0] == "NAME"
     assert ev("man", "topics", "ls").out == ev("man", "topic").out
     assert "drained" in ev("man", "pipelines").out.decode() or "pipe" in ev("man", "pipelines").out.decode()
+    assert "configuration file" in ev("man", "5", "config").out.decode()
+    assert "data directory of an ev engine" in " ".join(ev("man", "5", "log").out.decode().split())
     assert not ev.data_dir.exists()
 
 

@@ -80,6 +80,16 @@ def test_a_readonly_context_is_only_looked_at(prod: CommandLine) -> None:
     prod("-C", "prod", "topic", "delete", "t", "--dry-run")
 
 
+def test_a_readonly_context_may_be_copied_from(prod: CommandLine) -> None:
+    """Into another one, and without a group, whose offsets would be committed there; never into it."""
+    path = prod.directory / "config.toml"
+    path.write_text(f'[contexts.prod]\nbootstrap = "{prod.address}"\nreadonly = true\n[contexts.test]\nbootstrap = "{prod.address}"\n')
+    prod("copy", "prod/t", "test/u", "-e")
+    assert prod("-C", "test", "consume", "u", "-e").out == b"x\n"
+    for places in (("test/t", "prod/u"), ("prod/t", "prod/u"), ("prod/t", "test/u", "-g", "g")):
+        assert "readonly" in prod("copy", *places, "-e", status=2).err
+
+
 def test_a_protected_context_wants_its_name(prod: CommandLine) -> None:
     """Before something is lost: typed at the terminal, or -y with -C. Reading and adding go on as everywhere."""
     context(prod, "protected = true", current=True)

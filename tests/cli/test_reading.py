@@ -167,6 +167,20 @@ def test_control_records(world: CommandLine) -> None:
     assert "commits the transaction of producer" in world("consume", "marked", "-e", "--control", "-f", "pretty").out.decode()
 
 
+def test_a_topic_that_is_deleted_while_it_is_read(world: CommandLine) -> None:
+    """Its reader does not wait for ever: exit 3 and one line, also in a group."""
+    world("topic", "create", "doomed", "-p", "2")
+    world("produce", "doomed", data=b"last words\n")
+    readers = [world.start("consume", "doomed", *group) for group in ((), ("-g", "mourners"))]
+    for reader in readers:
+        reader.wait_for(b"last words\n")
+    world("topic", "delete", "doomed", "-y")
+    for reader in readers:
+        done = reader.end()
+        assert done.status == 3, done
+        assert "'doomed' was deleted while it was read" in done.err.splitlines()[-1]
+
+
 # -- in what form ------------------------------------------------------------------------------------------------------------------------
 
 
@@ -178,6 +192,14 @@ def test_bytes_as_what_they_are(world: CommandLine) -> None:
     done = world("consume", "numbers", "-e", "-s", "value=i64be", status=1)
     assert "numbers/0@0" in done.err
     assert done.out == b""
+
+
+def test_a_terminal_that_knows_ascii_only_gets_ascii(world: CommandLine) -> None:
+    """Nothing raises, nothing is lost."""
+    world("topic", "create", "accents")
+    world("produce", "accents", data="caf\u00e9\n".encode())
+    assert "caf\\xe9" in world("consume", "accents", "-e", "-f", "pretty", PYTHONIOENCODING="ascii").out.decode("ascii")
+    assert world("consume", "accents", "-e", PYTHONIOENCODING="ascii").out == "caf\u00e9\n".encode()
 
 
 def test_json_goes_through_a_pipe_and_comes_back(world: CommandLine) -> None:

@@ -22,7 +22,7 @@ from ev_cli.session import Session
 FOLLOWED = ("ev_cli.", "ev.client.")
 METHODS: dict[str, Any] = {
     name: method
-    for owner in (Admin, Session)
+    for owner in (*Admin.__mro__, Session)
     for name, method in vars(owner).items()
     if isinstance(method, FunctionType) and not name.startswith("_") and name not in ("producer", "consumer", "close")
 }

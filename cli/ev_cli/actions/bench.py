@@ -82,7 +82,9 @@ def bench_end_to_end(options: Any) -> int:
         share.partitions = [partitions[number % len(partitions)]]
 
     def work(share: Share, tell: Tell) -> Measured:
-        settings = {"acks": options.acks, "linger_ms": 0, "idempotence": options.acks in ("all", "-1")}
+        settings: dict[str, Any] = {"acks": options.acks, "linger_ms": 0, "idempotence": options.acks in ("all", "-1")}
+        if options.batch_size is not None:
+            settings["batch_bytes"] = options.batch_size
         consumer = session.consumer(isolation="read_uncommitted", offset_reset="latest")
         with consumer, session.producer(**settings) as producer:
             return measuring.end_to_end(producer, consumer, share, tell)

@@ -51,7 +51,7 @@ def dump_log(options: Any) -> int:
     if options.kind not in (None, *KINDS):
         raise UsageFailure(f"--as {options.kind} is unknown", f"one of {', '.join(KINDS)}")
     files = [path for given in options.files for path in _files(given)]
-    kinds = {_kind(path) for path in files}
+    kinds = {_kind(path) for path in files} or {".log"}
     if len(kinds) > 1:
         raise UsageFailure(f"files of one kind at a time, not {' and '.join(sorted(kinds))}", "their rows have different columns")
     return Dump(files, kinds.pop(), options).to_the_end()
@@ -127,8 +127,9 @@ def _files(given: str) -> list[str]:
         if not os.path.exists(given):
             raise Failure(f"there is no file {given}", code=NOT_FOUND)
         return [given]
-    names = sorted(name for name in os.listdir(given) if name.endswith(".log"))
-    if not names:
+    there = os.listdir(given)
+    names = sorted(name for name in there if name.endswith(".log"))
+    if not names and "partition.metadata" not in there:  # a partition without records has none
         raise UsageFailure(f"{given} has no segments", "name files, or the directory of a partition")
     return [os.path.join(given, name) for name in names]
 

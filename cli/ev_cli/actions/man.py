@@ -29,8 +29,10 @@ def show_page(options: Any) -> int:
 
 
 def page_of(words: list[str], pages: Iterable[str]) -> str:
-    """The name of the page about these words: `ev-topic.1` for topic, for topics, and for topic create."""
-    titles = {name.rpartition(".")[0]: name for name in pages}
+    """The name of the page about these words: `ev-topic.1` for topic, for topics, and for topic create; `ev-config.5` for 5 config."""
+    if len(words) > 1 and words[0].isdecimal():
+        pages, words = [name for name in pages if name.endswith(f".{words[0]}")], words[1:]
+    titles = {name.rpartition(".")[0]: name for name in sorted(pages, reverse=True)}  # of one title section 1 comes first
     if not words:
         return titles["ev"]
     first = ALIASES.get(words[0], words[0]).removeprefix("ev-")

@@ -41,8 +41,15 @@ def create_token(options: Any) -> int:
     session = Session(options)
     lifetime_ms = -1 if options.lifetime is None else duration_ms(options.lifetime, "--max-lifetime")
     owner = None if options.owner is None else _principal(options.owner)
+    plan = Plan(session, options, ("owner", "renewers", "max_lifetime_ms"))
+    renewers = [_principal(name) for name in options.renewer]
+    plan.add(owner=owner, renewers=renewers, max_lifetime_ms=lifetime_ms if lifetime_ms >= 0 else None)
     with _admin(session) as admin:
-        token = admin.create_token(renewers=[_principal(name) for name in options.renewer], owner=owner, max_lifetime_ms=lifetime_ms)
+        if options.dry_run:
+            admin.tokens()  # whether it has tokens at all
+            plan.only_shown()
+            return DONE
+        token = admin.create_token(renewers=renewers, owner=owner, max_lifetime_ms=lifetime_ms)
     import base64
 
     table = output.Table(("token", "secret", "owner", "renewers", "expires_at"), WIDE)

@@ -6,7 +6,8 @@ from ev_cli import output
 from ev_cli.actions.several import report
 from ev_cli.actions.topic_changes import deletion_plan, own_settings
 from ev_cli.declared import read_path
-from ev_cli.failures import DONE, FAILED, UNMET, UsageFailure, heavier
+from ev_cli.ending import complain
+from ev_cli.failures import DONE, FAILED, UNMET, Failure, UsageFailure, heavier
 from ev_cli.naming import confirm
 from ev_cli.session import Session
 
@@ -81,7 +82,7 @@ def apply(options: Any) -> int:
             session.talk(f"{len(steps)} change{'' if len(steps) == 1 else 's'} pending on {session.where}")
             return UNMET if steps else DONE
         possible = [step for step in steps if step.action != IMPOSSIBLE]
-        status = _tell_impossible(steps, session)
+        status = _tell_impossible(steps, options)
         if not possible:
             session.talk(f"nothing to change on {session.where}")
             return status
@@ -90,12 +91,13 @@ def apply(options: Any) -> int:
     return heavier(status, report(outcomes, "applied to topic", options, session))
 
 
-def _tell_impossible(steps: list[Step], session: Session) -> int:
+def _tell_impossible(steps: list[Step], options: Any) -> int:
     """What cannot be done in place: partitions never become fewer, replicas move by reassignment."""
     ways = {"partitions": "partitions never become fewer: copy the topic", "replication_factor": "`ev reassign` moves replicas"}
     found = [step for step in steps if step.action == IMPOSSIBLE]
     for step in found:
-        output.say(f"ev: {output.safe(step.topic)}: {step.part} cannot go from {step.before} to {step.after}: {ways[step.part]}")
+        failure = Failure(f"{step.part} cannot go from {step.before} to {step.after}", ways[step.part])
+        complain(failure, wants_json=bool(options.json) or options.output in ("json", "jsonl"), about=step.topic)
     return FAILED if found else DONE
 
 

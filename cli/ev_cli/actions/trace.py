@@ -37,7 +37,8 @@ def trace(options: Any) -> int:
         elsewhere = (
             "" if options.all_partitions else ": kcat and others choose partitions in another way, --all-partitions looks everywhere"
         )
-        Session(options).talk(f"no event of key {safe_bytes(os.fsencode(options.key))!r} in {len(options.topics)} topics{elsewhere}")
+        many = f"{len(options.topics)} topics" if len(options.topics) > 1 else f"topic {options.topics[0]!r}"
+        Session(options).talk(f"no event of key {safe_bytes(os.fsencode(options.key))!r} in {many}{elsewhere}")
     return status
 
 
@@ -123,7 +124,7 @@ class PersonRenderer(Renderer):
     """The place and the value, harmless to a terminal."""
 
     def pieces(self, batch: FetchedBatch) -> list[bytes]:
-        from ev_cli.pretty import Paint, headers_text
+        from ev_cli.pretty import Paint, headers_text, shown_bytes
 
         paint = Paint(output.has_colour())
         columns = batch.columns
@@ -132,5 +133,5 @@ class PersonRenderer(Renderer):
             named = headers_text(headers)
             shown = paint.dimmed("null") if value is None else safe_bytes(value)
             place = paint.dimmed(f"{safe(batch.topic)}/{batch.partition}@{offset}")
-            lines.append(f"{place}  {shown}{'  ' + paint.dimmed(f'[{named}]') if named else ''}".encode())
+            lines.append(shown_bytes(f"{place}  {shown}{'  ' + paint.dimmed(f'[{named}]') if named else ''}"))
         return lines

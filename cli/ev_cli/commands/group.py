@@ -168,5 +168,5 @@ def wait(
 ) -> None:
     """Wait until a group has read what there is, or is in a state.
 
-    ev group wait shipping --lag 0 --for 5m
+    ev group wait billing --lag 0 --for 5m
     """

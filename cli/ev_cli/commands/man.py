@@ -14,11 +14,13 @@ app = typer.Typer(add_completion=False)
 
 @declare(app, "man", "man:show_page", effect=LOCAL, without=ABOUT_ENGINES)
 def man(
-    words: Annotated[list[str] | None, typer.Argument(metavar="COMMAND…", help="A command, or a page like pipelines (ev(1)).")] = None,
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="COMMAND…", help="A command, or a page like pipelines or 5 config (ev(1)).")
+    ] = None,
 ) -> None:
     """Show the manual page of a command.
 
-    With man where that is installed, else as text. The pages formats, pipelines, config and log are about more than one command.
+    With man where that is installed, else as text. The pages formats, pipelines, 5 config and 5 log are about more than one command.
 
     ev man topic create
 

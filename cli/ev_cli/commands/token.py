@@ -33,6 +33,8 @@ def create_token(
     owner: Annotated[str | None, typer.Option("--owner", metavar="PRINCIPAL", help="Whom it stands for, if not us.")] = None,
     renewer: Annotated[list[str] | None, typer.Option("--renewer", metavar="PRINCIPAL", help="Who else may renew it.")] = None,
     lifetime: Annotated[str | None, typer.Option("--max-lifetime", metavar="TIME", help="How long it may live.")] = None,
+    dry_run: DryRun = False,
+    yes: Yes = False,
 ) -> None:
     """Create a token. Its id is a user's name and its secret the password, for SCRAM; the secret is shown this once.
 
@@ -47,6 +49,7 @@ def renew_token(
     token: Token,
     period: Annotated[str | None, typer.Option("--for", metavar="TIME", help="How long from now (as the cluster says).")] = None,
     dry_run: DryRun = False,
+    yes: Yes = False,
 ) -> None:
     """Let a token live longer.
 

@@ -21,5 +21,9 @@ def top(
 
     With --json it is one object, with --json --watch one a line.
 
+    ev top
+
     ev top --watch
+
+    JSON: time, cluster_id, interval_ms, records_per_s, brokers, topics, groups.
     """

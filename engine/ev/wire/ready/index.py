@@ -44,6 +44,8 @@ MODULES = {
     "decode_ListGroupsResponse_5": "k16_list_groups",
     "encode_DescribeConfigsRequest_4": "k32_describe_configs",
     "decode_DescribeConfigsResponse_4": "k32_describe_configs",
+    "encode_DescribeLogDirsRequest_5": "k35_describe_log_dirs",
+    "decode_DescribeLogDirsResponse_5": "k35_describe_log_dirs",
 }
 
 
@@ -117,4 +119,8 @@ def load(name: str) -> ModuleType:
         from ev.wire.ready import k32_describe_configs
 
         return k32_describe_configs
+    if name == "k35_describe_log_dirs":
+        from ev.wire.ready import k35_describe_log_dirs
+
+        return k35_describe_log_dirs
     raise AssertionError(name)
