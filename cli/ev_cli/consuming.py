@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 POLL_MS = 200
 ENDING_MS = 20
+COMMIT_MS = 2000
+"""So long one commit is waited for; then it is looked whether the engine is still there, and it is tried again."""
 LOST_AFTER_S = 2.0
 WAIT_FOR_TOPIC_MS = 200
 
@@ -416,7 +418,7 @@ class Run:
 
         try:
             self.consumer.commit(
-                {partition: (offset, "") for partition, offset in offsets.items()}, True, timeout_ms=self.session.timeout_ms
+                {partition: (offset, "") for partition, offset in offsets.items()}, True, timeout_ms=min(self.session.timeout_ms, COMMIT_MS)
             )
         except KafkaError as error:
             if error.code in TAKEN_AWAY:
@@ -432,24 +434,29 @@ class Run:
 
     def _commit_the_rest(self) -> None:
         """The last commit. A group that rebalances just now takes it when it has settled; what is fetched meanwhile is not written."""
-        from ev.errors import KafkaError
+        from ev.errors import KafkaError, TimedOutError, UnreachableError
 
         give_up_at = time.monotonic() + self.session.timeout_ms / 1000
         offsets = self.sink.all()
         before = self.consumer
-        while offsets and not self.consumer.connected and self.session.target.is_local and time.monotonic() < give_up_at:
-            self._watch_connection(time.monotonic())  # an engine that has died is brought back, and then takes them
-            self.consumer.poll_batches(ENDING_MS)
-            if self.consumer is not before:
-                return  # we are a member of another life: somebody else may be further by now
-        while True:
+        while offsets and self.consumer is before:  # else we are a member of another life: somebody may be further by now
             try:
                 self._commit(offsets, last=True)
                 return
             except KafkaError as error:
                 if error.code != REBALANCE_IN_PROGRESS or time.monotonic() > give_up_at:
                     raise
-            self.consumer.poll_batches(POLL_MS)
+            except (TimedOutError, UnreachableError):
+                if time.monotonic() > give_up_at:
+                    raise
+            while self._engine_is_away() and time.monotonic() < give_up_at:
+                self._watch_connection(time.monotonic())  # one that has died is brought back, and then takes them
+                self.consumer.poll_batches(ENDING_MS)
+            if self.consumer is before:
+                self.consumer.poll_batches(POLL_MS)
+
+    def _engine_is_away(self) -> bool:
+        return self.session.target.is_local and self.session.engine.listening_address() is None
 
 
 def _over(limit_ms: int | None, since: float, now: float) -> bool:
