@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from ev.client.fetched import FetchedBatch
@@ -136,6 +136,7 @@ def test_the_plain_renderer_gives_the_values_themselves() -> None:
     assert Renderer().pieces(batch) is batch.columns.values
 
 
+@settings(deadline=None)
 @given(
     some.lists(some.tuples(some.none() | some.binary(max_size=20), some.none() | some.binary(max_size=20)), min_size=1, max_size=5),
     some.lists(some.tuples(some.text(max_size=5), some.none() | some.binary(max_size=8)), max_size=3),
@@ -254,6 +255,7 @@ def test_a_record_of_another_form_is_a_failure() -> None:
         shaper.shape(splitter.feed(b"no equals sign\n"))
 
 
+@settings(deadline=None)
 @given(some.binary(max_size=200), some.integers(1, 20), some.sampled_from([b"\n", b"\0", b"ab"]))
 def test_lines_do_not_depend_on_blocks(data: bytes, size: int, delimiter: bytes) -> None:
     """However the bytes come, the lines are the same, and nothing is lost or added."""

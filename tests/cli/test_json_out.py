@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from ev_cli.failures import Failure, UsageFailure
@@ -23,6 +23,7 @@ header_lists = some.lists(some.tuples(texts.map(bytes.decode), data), max_size=3
 rows_of_records = some.lists(some.tuples(data, data, header_lists, some.integers(0, 1 << 50)), min_size=1, max_size=6)
 
 
+@settings(deadline=None)
 @given(rows_of_records)
 def test_what_json_says_comes_back_byte_for_byte(rows: list[tuple[bytes | None, bytes | None, Headers, int]]) -> None:
     """Keys, values, nulls, headers (repeated ones and nulls among them), timestamps, bytes that are no UTF-8."""
@@ -36,6 +37,7 @@ def test_what_json_says_comes_back_byte_for_byte(rows: list[tuple[bytes | None, 
     assert columns.timestamps == timestamps
 
 
+@settings(deadline=None)
 @given(rows_of_records)
 def test_every_line_says_what_the_manual_says(rows: list[tuple[bytes | None, bytes | None, Headers, int]]) -> None:
     """Eight members in their order; a text under its name, other bytes under name_b64."""

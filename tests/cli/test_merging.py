@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from ev_cli.merging import EVER, HOLD_S, Merge
@@ -62,6 +62,7 @@ def test_a_clock_that_goes_back_does_not_reorder_a_partition() -> None:
 partitions_of_times = some.lists(some.lists(some.integers(0, 50), max_size=20), min_size=1, max_size=4)
 
 
+@settings(deadline=None)
 @given(partitions_of_times, some.integers(1, 7))
 def test_the_order_of_time_is_exact(times: list[list[int]], size: int) -> None:
     """However the batches come: every record once, each partition in order, and by time where clocks do not go back."""
@@ -83,6 +84,7 @@ def test_the_order_of_time_is_exact(times: list[list[int]], size: int) -> None:
     assert merge.size == 0
 
 
+@settings(deadline=None)
 @given(partitions_of_times, some.integers(0, 30), some.integers(1, 9))
 def test_the_newest_are_the_ends_of_partitions(times: list[list[int]], count: int, window: int) -> None:
     """As many as were asked for, none older than one that was left out, found in whatever windows."""

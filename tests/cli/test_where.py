@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from ev_cli.failures import UsageFailure
@@ -135,6 +135,7 @@ def test_a_mistake_is_named_with_its_column(text: str, column: int, said: str) -
     assert said in caught.value.line()
 
 
+@settings(deadline=None)
 @given(some.text(alphabet="value.key()[]'\"=<>~!&|,-0123456789 andortimestampheaders\\", max_size=40))
 def test_any_text_is_an_expression_or_a_usage_error(text: str) -> None:
     """Never anything else, neither when it is read nor when a record is looked at."""
