@@ -89,9 +89,8 @@ def undoable(session: Session, admin: Admin, changes: Iterable[Change], make: Ca
     if all(outcome.error is not None for outcome in outcomes):
         drop(real)
     elif all(change.undoes is None for change in real):
-        session.talk(
-            " and ".join([f"`ev undo {change.number}`" for change in real[:3]]) + (", …" if len(real) > 3 else "") + " takes it back"
-        )
+        commands = " and ".join([f"`ev undo {change.number}`" for change in real[:3]]) + (", …" if len(real) > 3 else "")
+        session.talk(f"{commands} take{'s' if len(real) == 1 else ''} it back")
     return outcomes
 
 

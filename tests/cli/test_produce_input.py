@@ -196,6 +196,22 @@ def test_templates_are_filled_in(ev: CommandLine) -> None:
     assert "%x" in ev("produce", "t", "--template", "--value", "%x", status=1).err
 
 
+def test_progress_is_for_a_person_at_a_terminal(ev: CommandLine, tmp_path: pathlib.Path) -> None:
+    """A file that takes a while is shown with its share and the time left, and only there; nothing of it goes into a pipe."""
+    path = tmp_path / "lines"
+    path.write_bytes(b"x\n" * 40)
+    ev("topic", "create", "t")
+    assert ev("produce", "t", "--rate", "50", str(path)).err == ""
+    terminal = ev.terminal("produce", "t", "--rate", "40", str(path))
+    try:
+        terminal.wait_for("sending")
+        terminal.wait_for(" left")
+        assert terminal.wait() == 0
+    finally:
+        terminal.close()
+    assert len(values(ev)) == 80
+
+
 def test_memory_is_bounded_whatever_the_lines(ev: CommandLine, tmp_path: pathlib.Path) -> None:
     """Two hundred thousand tiny lines, some large ones: the process stays under 150 MB."""
     path = tmp_path / "lines"

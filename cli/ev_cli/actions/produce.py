@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from ev_cli.lines import Shaper
     from ev_cli.pace import Pace
+    from ev_cli.progress import Progress
     from ev_cli.refusals import Refusals
 
 CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
@@ -136,6 +137,9 @@ class Feeding:
         self._reading = reading
         self._pace: Pace | None = None
         self._refusals: Refusals | None = None
+        self._progress: Progress | None = None
+        self._done_before = 0
+        """Bytes of the files that have been read to their end."""
         self._topic = topic
         if options.rate is not None:
             from ev_cli.pace import pace_of
@@ -147,11 +151,15 @@ class Feeding:
     def run(self, sending: Sending, interrupts: Interrupts) -> None:
         self._sending = sending
         self._interrupts = interrupts
-        for round_number in range(1 if self._sources[0].text is not None else self._options.repeat or 1):
-            for source in self._sources:
-                self._feed(source, is_again=round_number > 0)
-                if self._reading.full or sending.failure is not None:
-                    return
+        try:
+            for round_number in range(1 if self._sources[0].text is not None else self._options.repeat or 1):
+                for source in self._sources:
+                    self._feed(source, is_again=round_number > 0)
+                    if self._reading.full or sending.failure is not None:
+                        return
+        finally:
+            if self._progress is not None:
+                self._progress.end()
 
     def _feed(self, source: Source, *, is_again: bool) -> None:
         """Read one source to its end."""
@@ -175,6 +183,8 @@ class Feeding:
 
     def _read(self, source: Source, descriptor: int, shaper: Shaper, splitter: Any, place: Place) -> None:
         waiting = Waiting(descriptor, self._sending, self._interrupts)
+        if waiting.size is not None:
+            self._show_progress(waiting.size)
         try:
             for block in waiting.blocks(source):
                 if self._options.tee:
@@ -183,6 +193,7 @@ class Feeding:
                 if self._reading.full or self._sending.failure is not None:
                     return
             self._take(splitter.finish(), shaper, splitter, place)
+            self._done_before += waiting.size or 0
         except Malformed as error:  # how the input is cut: nobody knows where the next record would begin
             raise Failure(f"{place.of(place.mark(), [])}: {error.message}", error.hint) from None
 
@@ -206,6 +217,9 @@ class Feeding:
             self._policy().send_shaped(self._sending, shaper, records, place)
         else:
             self._sending.send(columns, records, place)
+        if self._progress is not None:
+            self._progress.done = self._done_before + place.byte
+            self._progress.show()
 
     def _policy(self) -> Refusals:
         from ev_cli.refusals import Refusals
@@ -249,3 +263,14 @@ class Feeding:
         else:
             with self._interrupts.waiting():
                 time.sleep(seconds)
+
+    def _show_progress(self, size: int) -> None:
+        """How much of the files has been read, for a person who waits."""
+        if self._progress is None:
+            if self._options.quiet or not output.is_terminal(2):
+                return
+            from ev_cli.progress import Progress
+
+            has_data = self._options.tee or self._options.report is not None
+            self._progress = Progress(self._options, "sending", total=0, beside_data=has_data)
+        self._progress.extend(size)

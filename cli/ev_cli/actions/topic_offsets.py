@@ -78,7 +78,10 @@ def _at(text: str) -> str | int:
         begin = None
     if begin is not None and begin.number == 0 and begin.kind in (START, END):
         return ENDS[begin.kind]
-    return timestamp_ms(text.removeprefix("@"), int(time.time() * 1000))
+    try:
+        return timestamp_ms(text.removeprefix("@"), int(time.time() * 1000))
+    except UsageFailure as failure:
+        raise UsageFailure(f"--at {failure.message}", f"write start, end, max-timestamp, or a time: {failure.hint}") from None
 
 
 # -- count -----------------------------------------------------------------------------------------------------------------------

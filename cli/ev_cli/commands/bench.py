@@ -54,10 +54,9 @@ def bench_consume(
 ) -> None:
     """Measure consuming from the beginning: records and MB a second. Nothing is committed.
 
-    ev bench consume speed
+    JSON: what, clients, records, bytes, seconds, records_per_s, mb_per_s, p50_ms, p95_ms, p99_ms, p999_ms.
 
-    JSON: what, clients, records, bytes, seconds, records_per_s, mb_per_s, p50_ms, p95_ms, p99_ms, p999_ms;
-    the last four are null.
+    ev bench consume speed -n 1000
     """
 
 

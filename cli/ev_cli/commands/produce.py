@@ -189,9 +189,9 @@ def produce(
     tail -f app.log | ev produce payments
 
     --follow does more than tail: it reads files as they grow and are rotated, and commits how far it has read together with the
-    records, so that each line comes once, whatever is killed. ev-pipelines(7) says what that promises. -n ends it after so many.
+    records, so that each line comes once, whatever is killed. ev-pipelines(7) says what that promises.
 
-    ev produce payments --follow -n 2 app.log
+    ev produce payments --follow app.log
 
     -f says how a record is read, see ev-formats(7). What `ev consume -J` writes comes back as it was:
 

@@ -275,7 +275,7 @@ class Consumer:
         deadline_ms = self._cluster.now_ms() + timeout_ms
         while True:
             now_ms = self._cluster.now_ms()
-            self._advance(now_ms, deadline_ms)
+            self._advance(now_ms)
             self._raise_problem()
             batches, moved = self._fetcher.drain(DRAIN_BYTES_MAX if bytes_max is None else bytes_max)
             self._requests.send(now_ms)
@@ -289,7 +289,7 @@ class Consumer:
         deadline_ms = self._cluster.now_ms() + timeout_ms
         taken: list[Record] = []
         if self._leftover:
-            self._advance(self._cluster.now_ms(), self._cluster.now_ms())
+            self._advance(self._cluster.now_ms())
             taken += self._leftover.take(records_max)
         while len(taken) < records_max:
             left_ms = 0 if taken else max(0, deadline_ms - self._cluster.now_ms())
@@ -322,7 +322,7 @@ class Consumer:
         deadline_ms = self._cluster.now_ms() + (self.timeout_ms if timeout_ms is None else timeout_ms)
         while self._positions[partition].state != SETTLED:
             now_ms = self._cluster.now_ms()
-            self._place(now_ms, deadline_ms - now_ms)  # and nothing else: no callback is called from here
+            self._place(now_ms)  # and nothing else: no callback is called from here
             self._raise_problem()
             if now_ms >= deadline_ms:
                 raise TimedOutError(f"nobody said in time where to begin in {partition[0]}/{partition[1]}")
@@ -475,24 +475,23 @@ class Consumer:
         if self._closed:
             raise ClosedError("the consumer is closed")
 
-    def _advance(self, now_ms: int, deadline_ms: int) -> None:
+    def _advance(self, now_ms: int) -> None:
         """Everything that goes on besides fetching: the group, the timer of commits, partitions that do not know where to begin."""
-        left_ms = max(0, deadline_ms - now_ms)
         if self._session is not None:
-            self._session.step(left_ms)
+            self._session.step()
         if self._auto_commit_ms and now_ms >= self._auto_commit_at_ms and self._commits is not None:
             self._auto_commit_at_ms = now_ms + self._auto_commit_ms
             if self._session is None or self._session.settled:
                 self._commits.commit_later(self._consumed())
-        self._place(now_ms, left_ms)
+        self._place(now_ms)
 
-    def _place(self, now_ms: int, left_ms: int) -> None:
+    def _place(self, now_ms: int) -> None:
         """Partitions without an offset get one; brokers that are no leaders any more are found out about."""
         while self._fetcher.out_of_range:
             position, seeks = self._fetcher.out_of_range.pop()
             if position.seeks == seeks:
                 self._placement.out_of_range(position)
-        self._placement.step(now_ms, max(0, left_ms))
+        self._placement.step(now_ms)
         if self._fetcher.metadata_is_stale:
             self._fetcher.metadata_is_stale = False
             self._cluster.request_update()

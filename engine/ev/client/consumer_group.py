@@ -69,7 +69,7 @@ class ConsumerGroupSession:
 
     # ---- the consumer's side ----
 
-    def step(self, timeout_ms: int) -> None:
+    def step(self) -> None:
         """Everything that can be done now; nothing is waited for. Raises the error that ended the membership, or a callback's."""
         membership = self.membership
         with self.lock:

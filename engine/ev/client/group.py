@@ -76,8 +76,11 @@ class GroupSession:
 
     # ---- the consumer's side ----
 
-    def step(self, timeout_ms: int) -> None:
-        """Everything that can be done now. Raises the error that ended the membership, or a callback's."""
+    def step(self) -> None:
+        """Everything that can be done now; only a leader may have to wait, for the partitions of a topic.
+
+        Raises the error that ended the membership, or a callback's.
+        """
         membership = self.membership
         with self.lock:
             now_ms = self.cluster.now_ms()
@@ -98,14 +101,14 @@ class GroupSession:
             self.answered()
         self.watch_partition_counts()
         if self.ticket is None and membership.wants_to_join(self.cluster.now_ms()):
-            self.join(timeout_ms)
+            self.join()
 
-    def join(self, timeout_ms: int) -> None:
+    def join(self) -> None:
         """Let go of what must be let go of, and ask to join; the answer comes when all members have."""
         membership = self.membership
-        node = self.coordinator.find_or_wait(timeout_ms)
+        node = self.coordinator.find_or_wait(0)
         if node is None:
-            return
+            return  # the answer is looked for at the next step: whoever has partitions reads on
         self.rebalance.give_up_before_joining(membership.cooperative)
         with self.lock:
             if not membership.wants_to_join(self.cluster.now_ms()):

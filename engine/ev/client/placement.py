@@ -87,20 +87,20 @@ class Placement:
         if code in (ErrorCode.TOPIC_AUTHORIZATION_FAILED, ErrorCode.INVALID_TOPIC_EXCEPTION):
             self.problems.append(KafkaError(code, f"{KafkaError(code).message}: {position.topic!r}"))
 
-    def step(self, now_ms: int, timeout_ms: int) -> None:
-        """Ask for what is wanted and not asked for yet."""
+    def step(self, now_ms: int) -> None:
+        """Ask for what is wanted and not asked for yet. Nothing is waited for: other partitions may be read meanwhile."""
         wanting = self.positions.wanting(WANTS_COMMITTED, now_ms)
         if wanting and not self.asking:
-            self.ask_committed(wanting, timeout_ms)
+            self.ask_committed(wanting)
         wanting = [p for p in self.positions.wanting(WANTS_RESET, now_ms) if (p.topic, p.index) not in self.looking_up]
         if wanting:
             self.look_up(wanting, now_ms)
 
     # ---- committed offsets ----
 
-    def ask_committed(self, wanting: list[Position], timeout_ms: int) -> None:
+    def ask_committed(self, wanting: list[Position]) -> None:
         assert self.coordinator is not None
-        node = self.coordinator.find_or_wait(timeout_ms)
+        node = self.coordinator.find_or_wait(0)
         if node is None:
             return
         seeks = {(p.topic, p.index): p.seeks for p in wanting}
