@@ -486,6 +486,8 @@ complete -c ev -n '__ev_in copy --' -l since -x -d 'From this time: 2026-01-31T1
 complete -c ev -n '__ev_in copy --' -l until -x -d 'Up to this time, excluded.'
 complete -c ev -n '__ev_in copy --' -s e -l exit-at-end -d 'End where the topics ended at the start.'
 complete -c ev -n '__ev_in copy --' -s n -l count -x -d 'End after N records.'
+complete -c ev -n '__ev_in copy --' -l grep -x -d 'Only records that match; several: all of them.'
+complete -c ev -n '__ev_in copy --' -l where -x -d 'Only records for which this holds, see ev-formats(7).'
 complete -c ev -n '__ev_in copy --' -l read-uncommitted -d 'Records of open and aborted transactions too.'
 complete -c ev -n '__ev_in copy --' -s g -l group -x -a '(__ev_names groups)' -d 'Go on where the group stopped; within one cluster every record is copied exactly once.'
 complete -c ev -n '__ev_in copy --' -l transactional-id -x -d 'Of this copy, if several share the group (ev-copy-GROUP).'

@@ -143,6 +143,18 @@ def test_rate_and_pace(one_engine: CommandLine, fresh: Fresh) -> None:
     assert one_engine("consume", f"{topic}.paced", "-e").lines == ["0", "1", "2", "3", "4", "5"]
 
 
+def test_only_some_are_copied(one_engine: CommandLine, fresh: Fresh) -> None:
+    """Those that --grep and --where let through; a group commits past the others."""
+    topic, group = fresh("topic"), fresh("group")
+    one_engine("produce", topic, "-K", ":", data=b"".join(b'k%d:{"n": %d}\n' % (number % 3, number) for number in range(30)))
+    one_engine("copy", topic, f"{topic}.some", "-e", "-q", "-g", group, "--grep", "k:^k1$", "--where", "value.n > 10")
+    assert [row[3] for row in content(one_engine.address, f"{topic}.some")] == [b'{"n": %d}' % number for number in range(13, 30, 3)]
+    assert one_engine.json("group", "describe", group)["total_lag"] == 0
+    one_engine("copy", topic, f"{topic}.two", "-e", "-q", "--grep", "!k:^k1$", "-n", "2")
+    assert [row[2] for row in content(one_engine.address, f"{topic}.two")] == [b"k0", b"k2"]
+    assert "no regular expression" in one_engine("copy", topic, f"{topic}.none", "--grep", "k:(", status=2).err
+
+
 def test_a_key_stays_together(one_engine: CommandLine, fresh: Fresh) -> None:
     """Where there are as many partitions each record stays in its own; where there are not, the keys say where."""
     topic = fresh("topic")

@@ -150,7 +150,7 @@ def test_help_goes_to_stdout(ev: CommandLine, arguments: tuple[str, ...]) -> Non
         (("consume", "t", "-o", "\u00b2"), "-o"),
         (("get", "t/0"), "TOPIC/PARTITION/OFFSET"),
         (("get", "t/x/0"), "TOPIC/PARTITION/OFFSET"),
-        (("get", "c/t/0/0", "-C", "d"), "-C"),
+        (("get", "c/t/0/0", "-b", "h:1"), "-b"),
         (("trace",), "KEY"),
         (("consume", "t", "--idle", "soon"), "soon"),
         (("consume", "t", "-p", "1", "-g", "g"), "-g"),

@@ -9,6 +9,7 @@ import pytest
 from support.apache_kafka import ORDERLY, Kafka
 from support.command_line import CommandLine
 from support.ports import free_ports
+from support.waiting import wait_for
 
 
 def test_the_local_engine_has_no_tokens(one_engine: CommandLine) -> None:
@@ -57,11 +58,12 @@ def test_tokens_on_apache_kafka(ev: CommandLine) -> None:
         )
         alice = ("-C", "alice", "token")
         assert ev.json(*alice, "list") == []
+        assert ev.json(*alice, "create", "--dry-run")[0]["owner"] is None
         made = ev.json(*alice, "create", "--renewer", "bob", "--max-lifetime", "1h")
         assert (made["owner"], made["renewers"]) == ("User:alice", ["User:bob"])
         now_ms = time.time() * 1000
         assert now_ms < made["expires_at"] <= made["max_timestamp"] < now_ms + 3_700_000
-        (listed,) = ev.json(*alice, "list", "--owner", "alice")
+        (listed,) = wait_for(lambda: ev.json(*alice, "list", "--owner", "alice"), "the broker to know the token")
         assert listed["token"] == made["token"]
         assert "secret" not in listed
         assert ev.json(*alice, "renew", made["token"], "--for", "30m")["expires_at"] < made["max_timestamp"]
@@ -69,4 +71,4 @@ def test_tokens_on_apache_kafka(ev: CommandLine) -> None:
         assert "needs a yes" in ev(*alice, "expire", made["token"], status=2).err
         assert ev.json(*alice, "expire", made["token"], "--dry-run")[0]["token"] == made["token"]
         ev(*alice, "expire", made["token"], "-y")
-        assert ev.json(*alice, "list") == []
+        wait_for(lambda: ev.json(*alice, "list") == [], "the token to be gone")

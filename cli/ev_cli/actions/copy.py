@@ -21,6 +21,7 @@ from ev_cli.positions import END, START, STORED, TIME, Position, parse_range, re
 from ev_cli.progress import Progress
 from ev_cli.protection import READS, WRITES
 from ev_cli.running import Options
+from ev_cli.selection import selection_of
 from ev_cli.session import Session
 from ev_cli.times import timestamp_ms
 
@@ -81,6 +82,7 @@ class Plan:
         self.topics = [topic for _, topic in sources]
         self.topic = target[1]
         self.begin, self.end = _range(options)
+        self.selection = selection_of(options, int(time.time() * 1000))
         if options.count is not None and options.count < 1:
             raise UsageFailure("-n takes a number of records from 1 on")
         if options.group is None and (options.transactional_id is not None or (self.begin or self.end or Position(END)).kind == STORED):
@@ -287,7 +289,7 @@ class Run:
             self._go_back()
             return
         if self._waiter.sorts:
-            self._send(self._waiter.in_order(batches, self._ends))
+            self._send(self._waiter.in_order(map(self._filtered, batches), self._ends))
         else:
             for batch in batches:
                 self._take_one(batch)
@@ -303,10 +305,17 @@ class Run:
         if left == 0 or (end is not None and batch.first_offset >= end):
             return
         target = self._plan.goes_to(batch.partition)
+        if self._plan.selection is not None:
+            self._send(self._waiter.pieces(Piece.of(self._filtered(batch), end, left)))
+            return
         is_whole = (end is None or batch.next_offset <= end) and (left is None or batch.count <= left)
         as_it_is = is_whole and not self._waiter.waits and self._plan.options.compression is None
         if not (as_it_is and target is not None and self._carrier.carry(batch, target)):
             self._send(self._waiter.pieces(Piece.of(batch, end, left)))
+
+    def _filtered(self, batch: FetchedBatch) -> FetchedBatch:
+        """What --grep and --where let through. The rest counts as read."""
+        return batch if self._plan.selection is None else self._plan.selection.filtered(batch)
 
     def _send(self, pieces: Iterable[Piece]) -> None:
         """Send pieces when their time has come."""

@@ -54,9 +54,10 @@ def bench_consume(
 ) -> None:
     """Measure consuming from the beginning: records and MB a second. Nothing is committed.
 
-    JSON: what, clients, records, bytes, seconds, records_per_s, mb_per_s, p50_ms, p95_ms, p99_ms, p999_ms.
+    ev bench consume speed
 
-    ev bench consume speed -n 1000
+    JSON: what, clients, records, bytes, seconds, records_per_s, mb_per_s, p50_ms, p95_ms, p99_ms, p999_ms;
+    the last four are null.
     """
 
 

@@ -32,6 +32,16 @@ def copy(
         bool, typer.Option("--exit-at-end", "-e", help="End where the topics ended at the start.", rich_help_panel=WHICH)
     ] = False,
     count: Annotated[int | None, typer.Option("--count", "-n", metavar="N", help="End after N records.", rich_help_panel=WHICH)] = None,
+    grep: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--grep", metavar="[!][k:|v:|h:NAME=|t:]RE", help="Only records that match; several: all of them.", rich_help_panel=WHICH
+        ),
+    ] = None,
+    where: Annotated[
+        str | None,
+        typer.Option("--where", metavar="EXPR", help="Only records for which this holds, see ev-formats(7).", rich_help_panel=WHICH),
+    ] = None,
     read_uncommitted: Annotated[
         bool, typer.Option("--read-uncommitted", help="Records of open and aborted transactions too.", rich_help_panel=WHICH)
     ] = False,
@@ -91,6 +101,8 @@ def copy(
     where its key says.
 
     ev copy payments archive -e --same-config
+
+    ev copy payments large -e --where 'value.amount > 100'
 
     ev copy prod/payments payments -g to-here
     """
