@@ -71,7 +71,7 @@ def named_in(found: Any) -> list[Any]:
                 pass
             case ast.Attribute(attr=name):
                 named.append(METHODS.get(name))
-            case ast.ImportFrom(module=str(module), names=names):
+            case ast.ImportFrom(module=str(module), names=names) if module.startswith(("ev.", "ev_cli.")):
                 source = import_module(module)
                 named += [getattr(source, alias.name, None) for alias in names]
     return [one for one in named if isinstance(one, FunctionType | type)]
