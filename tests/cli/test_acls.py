@@ -48,7 +48,11 @@ def test_rights_are_added_listed_and_removed(ours: Guarded) -> None:
     assert ("User:alice", "allow", "describe_configs", "topic", "orders", "literal", "10.1.2.3") in of_alice
     assert ("User:alice", "allow", "idempotent_write", "cluster", "kafka-cluster", "literal", "*") in of_alice
     assert ours.listed("-t", "temp-1") == [("User:*", "deny", "all", "topic", "temp-", "prefixed", "*")]
-    assert ours.listed("--deny") == ours.listed("-t", "temp-1")
+    assert ours.listed("--deny") == ours.listed("--prefixed") == ours.listed("-t", "temp-1")
+    planned = ours("acl", "add", "--allow", "--principal", "bob", "--operation", "read", "-t", "orders", "--dry-run", "-o", "csv")
+    assert planned.lines[1] == "User:bob,allow,read,topic,orders,literal,*"
+    assert "contradict" in ours("acl", "add", "--allow", "--deny", "--principal", "a", "--operation", "read", "-t", "t", status=2).err
+    assert ours.listed("--principal", "bob") == []
     assert ours("acls", "-o", "tsv", "--cluster").lines == ["User:alice\tallow\tidempotent_write\tcluster\tkafka-cluster\tliteral\t*"]
     assert ours("acl", "list", "-o", "table", "--deny").lines[0].split()[:3] == ["PRINCIPAL", "PERMISSION", "OPERATION"]
     would = ours("acl", "remove", "--principal", "alice", "-t", "orders", "--dry-run")

@@ -46,6 +46,10 @@ def test_nobody_is_added_twice_or_altered_without_being_there(ev: CommandLine) -
     ev("user", "add", "alice", "--mechanism", "SCRAM-SHA-512", "--password-stdin", data=b"secret\n")
     assert "alice" in ev("user", "alter", "alise", "--password-stdin", data=b"other\n", status=3).err
     ev("user", "remove", "alise", "-y", status=3)
+    planned = ev("user", "add", "bob", "--mechanism", "SCRAM-SHA-256", "--dry-run", "--json")
+    assert planned.json == [{"user": "bob", "mechanisms": ["SCRAM-SHA-256"], "iterations": [16384]}]
+    assert "would remove user alice" in ev("user", "remove", "alice", "--dry-run").err
+    assert "would alter user alice" in ev("user", "alter", "alice", "--dry-run").err
     assert ev("user", "list", "ali*", "-o", "name").lines == ["alice"]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ev_cli import output
-from ev_cli.actions.several import plan, report
+from ev_cli.actions.several import report, show_plan
 from ev_cli.failures import DONE, NOT_FOUND, Failure, UsageFailure
 from ev_cli.inverses import acls_change, exactly
 from ev_cli.journal import undoable
@@ -27,18 +27,23 @@ def list_acls(options: Any) -> int:
     with session.admin() as admin:
         for asked in filters:
             found += [acl for acl in admin.acls(asked) if acl not in found]
-    table = output.Table(COLUMNS)
-    for acl in sorted(found, key=lambda acl: (acl.resource, acl.name, acl.pattern, acl.principal, acl.permission, acl.operation, acl.host)):
-        table.add(**{column: getattr(acl, column) for column in COLUMNS})
-    output.show(table, options)
+    output.show(_table([acl for acl in found if acl.pattern == "prefixed" or not options.prefixed]), options)
     return DONE
+
+
+def _table(acls: list[Acl]) -> output.Table:
+    table = output.Table(COLUMNS)
+    for acl in sorted(acls, key=lambda acl: (acl.resource, acl.name, acl.pattern, acl.principal, acl.permission, acl.operation, acl.host)):
+        table.add(**{column: getattr(acl, column) for column in COLUMNS})
+    return table
 
 
 def add_acls(options: Any) -> int:
     session = Session(options)
     acls = _wanted(options)
     if options.dry_run:
-        return plan("add:", [str(acl) for acl in acls], session)
+        show_plan(_table(acls), "add:", [str(acl) for acl in acls], options, session)
+        return DONE
     with session.admin() as admin:
         change = acls_change("add ACLs", added=[acl for acl in acls if not admin.acls(exactly(acl))])
         outcomes = undoable(session, admin, [change], lambda: admin.create_acls(acls))
@@ -58,8 +63,8 @@ def remove_acls(options: Any) -> int:
             doomed += [acl for acl in admin.acls(asked) if acl not in doomed]
         if not doomed:
             raise Failure(f"no such ACL on {session.where}", "`ev acl list` shows what is there", code=NOT_FOUND)
-        if options.dry_run:
-            return plan("remove:", [str(acl) for acl in doomed], session)
+        if show_plan(_table(doomed), "remove:", [str(acl) for acl in doomed], options, session):
+            return DONE
         confirm(f"remove {len(doomed)} ACL{'' if len(doomed) == 1 else 's'} on {session.where}", options)
         change = acls_change("remove ACLs", removed=doomed)
         outcomes = undoable(session, admin, [change], lambda: [Outcome(str(acl)) for acl in admin.delete_acls(filters)])
@@ -70,6 +75,8 @@ def _wanted(options: Any) -> list[Acl]:
     """The ACLs that the command line describes: each principal, host and operation with each resource."""
     from ev.client.results import Acl
 
+    if options.allow and options.deny:
+        raise UsageFailure("--allow and --deny contradict each other", "give one of them")
     resources = _resources(options)
     principals, operations = _principals(options), _operations(options)
     missing = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ev_cli import output
-from ev_cli.actions.several import report
+from ev_cli.actions.several import report, show_plan
 from ev_cli.failures import DONE, Failure, UsageFailure, heavier
 from ev_cli.naming import chosen, confirm, matching
 from ev_cli.session import Session
@@ -20,13 +20,22 @@ COMMAND_TIMEOUT_S = 60
 
 def list_users(options: Any) -> int:
     session = Session(options)
-    table = output.Table(("user", "mechanisms", "iterations"))
     with session.admin() as admin:
-        users = {user.name: user for user in admin.users()}
-    for name in matching(options.patterns, users, regex=False):
-        found = users[name].iterations
+        users = _known(admin)
+    output.show(_table({name: users[name] for name in matching(options.patterns, users, regex=False)}), options)
+    return DONE
+
+
+def _table(users: dict[str, dict[str, int]]) -> output.Table:
+    """Users with their mechanisms, and how often the password is hashed for each."""
+    table = output.Table(("user", "mechanisms", "iterations"))
+    for name, found in users.items():
         table.add(user=name, mechanisms=list(found), iterations=list(found.values()))
-    output.show(table, options)
+    return table
+
+
+def _planned(options: Any, session: Session, verb: str, users: dict[str, dict[str, int]]) -> int:
+    show_plan(_table(users), verb, users, options, session)
     return DONE
 
 
@@ -37,6 +46,8 @@ def add_user(options: Any) -> int:
         there = [name for name in mechanisms if name in _known(admin).get(options.name, {})]
         if there:
             raise Failure(f"{output.safe(options.name)} has a password for {' and '.join(there)} already", "`ev user alter` gives another")
+        if options.dry_run:
+            return _planned(options, session, "add user", {options.name: dict.fromkeys(mechanisms, options.iterations)})
         return _set(admin, options, session, mechanisms, "added user")
 
 
@@ -45,6 +56,8 @@ def alter_user(options: Any) -> int:
     mechanisms = _mechanisms(options)
     with session.admin() as admin:
         chosen([options.name], _known(admin), "user", session.where, regex=False)
+        if options.dry_run:
+            return _planned(options, session, "alter user", {options.name: dict.fromkeys(mechanisms, options.iterations)})
         return _set(admin, options, session, mechanisms, "altered user")
 
 
@@ -54,6 +67,9 @@ def remove_users(options: Any) -> int:
     with session.admin() as admin:
         known = _known(admin)
         names = chosen(options.names, known, "user", session.where, regex=False)
+        if options.dry_run:
+            doomed = {name: {one: known[name][one] for one in wanted if one in known[name]} for name in names}
+            return _planned(options, session, "remove user", doomed)
         confirm(f"remove {', '.join(map(output.safe, names))} on {session.where}", options)
         outcomes = [admin.remove_password(name, mechanism) for name in names for mechanism in wanted if mechanism in known[name]]
     failed = [outcome for outcome in outcomes if outcome.error is not None]

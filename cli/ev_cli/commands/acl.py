@@ -25,6 +25,7 @@ Cluster = Annotated[bool, typer.Option("--cluster", help="About the cluster.")]
 Prefixed = Annotated[bool, typer.Option("--prefixed", help="Names are prefixes.")]
 Allowing = Annotated[bool, typer.Option("--allow", help="Only what allows.")]
 Denying = Annotated[bool, typer.Option("--deny", help="Only what denies.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
 
 
@@ -37,6 +38,7 @@ def list_acls(
     groups: Groups = None,
     transactional_ids: Ids = None,
     cluster: Cluster = False,
+    prefixed: Annotated[bool, typer.Option("--prefixed", help="Only those for prefixes.")] = False,
     allow: Allowing = False,
     deny: Denying = False,
 ) -> None:
@@ -48,7 +50,7 @@ def list_acls(
     """
 
 
-@declare(app, "add", "acl:add_acls", effect=WRITES)
+@declare(app, "add", "acl:add_acls", effect=WRITES, tabular=True)
 def add_acls(
     principals: Principals = None,
     hosts: Hosts = None,
@@ -58,16 +60,20 @@ def add_acls(
     transactional_ids: Ids = None,
     cluster: Cluster = False,
     prefixed: Prefixed = False,
+    allow: Annotated[bool, typer.Option("--allow", help="Allow it; so it is without --deny.")] = False,
     deny: Annotated[bool, typer.Option("--deny", help="Deny it, whatever else allows it.")] = False,
+    yes: Yes = False,
     dry_run: DryRun = False,
 ) -> None:
     """Allow, or deny, principals to do something with resources.
+
+    JSON: principal, permission, operation, resource, name, pattern, host (with --dry-run).
 
     ev acl add --principal alice --operation read,describe --topic payments
     """
 
 
-@declare(app, "remove", "acl:remove_acls", effect=DESTROYS)
+@declare(app, "remove", "acl:remove_acls", effect=DESTROYS, tabular=True)
 def remove_acls(
     principals: Principals = None,
     hosts: Hosts = None,
@@ -79,10 +85,12 @@ def remove_acls(
     prefixed: Prefixed = False,
     allow: Allowing = False,
     deny: Denying = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Yes = False,
     dry_run: DryRun = False,
 ) -> None:
     """Remove the ACLs that fit everything that is said.
+
+    JSON: principal, permission, operation, resource, name, pattern, host (with --dry-run).
 
     ev acl remove --principal alice --topic payments -y
     """
