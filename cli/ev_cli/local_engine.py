@@ -319,13 +319,14 @@ class LocalEngine:
 
     def settings(self) -> dict[str, str]:
         """The engine's settings: the configuration's [server.settings], then EV_<NAME> variables, then --set."""
+        from ev_cli.engine_settings import flat, setting_text, settings_from_environment
         from ev_cli.session import config_path
 
         configured = self._configured("settings") or {}
         if not isinstance(configured, dict):
             raise UsageFailure(f"server.settings in {config_path(self.options)} is no table", "write [server.settings]")
-        found = {name: _setting_text(value) for name, value in _flat(configured).items()}
-        found.update(_settings_from_environment())
+        found = {name: setting_text(value) for name, value in flat(configured).items()}
+        found.update(settings_from_environment())
         for item in self.options.settings or ():
             name, equals, value = item.partition("=")
             if not equals:
@@ -559,32 +560,6 @@ def read_line(source: int, deadline: float) -> str:
             break
         data += chunk
     return data.decode("utf-8", "replace").rstrip("\n")
-
-
-def _settings_from_environment() -> dict[str, str]:
-    """EV_LOG_SEGMENT_BYTES is log.segment.bytes, EV_DURABILITY is ev.durability: only names that are settings count."""
-    given = {name: value for name, value in os.environ.items() if name.startswith("EV_")}
-    if not given:
-        return {}
-    from ev.settings import rows
-
-    names = {f"EV_{row.name.removeprefix('ev.').replace('.', '_').upper()}": row.name for row in rows()}
-    return {names[variable]: value for variable, value in given.items() if variable in names}
-
-
-def _flat(table: dict[str, Any], above: str = "") -> dict[str, Any]:
-    """TOML reads `log.segment.bytes = 1` as nested tables; here they become one name again."""
-    found: dict[str, Any] = {}
-    for name, value in table.items():
-        if isinstance(value, dict):
-            found.update(_flat(value, f"{above}{name}."))
-        else:
-            found[f"{above}{name}"] = value
-    return found
-
-
-def _setting_text(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _alive(pid: int) -> bool:

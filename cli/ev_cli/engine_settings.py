@@ -1,0 +1,35 @@
+"""The engine's settings as a person gives them to a command that starts it: in the environment, and in tables of the configuration."""
+
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+def settings_from_environment() -> dict[str, str]:
+    """EV_LOG_SEGMENT_BYTES is log.segment.bytes, EV_DURABILITY is ev.durability: only names that are settings count."""
+    given = {name: value for name, value in os.environ.items() if name.startswith("EV_")}
+    if not given:
+        return {}
+    from ev.settings import rows
+
+    names = {f"EV_{row.name.removeprefix('ev.').replace('.', '_').upper()}": row.name for row in rows()}
+    return {names[variable]: value for variable, value in given.items() if variable in names}
+
+
+def flat(table: dict[str, Any], above: str = "") -> dict[str, Any]:
+    """TOML reads `log.segment.bytes = 1` as nested tables; here they become one name again."""
+    found: dict[str, Any] = {}
+    for name, value in table.items():
+        if isinstance(value, dict):
+            found.update(flat(value, f"{above}{name}."))
+        else:
+            found[f"{above}{name}"] = value
+    return found
+
+
+def setting_text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
