@@ -93,6 +93,12 @@ class CoordinatorSettings:
         unit="ms",
     )
     group_max_size = Number("group.max.size", INT_MAX, "The most members that one group may have.", low=1, high=INT_MAX)
+    group_coordinator_rebalance_protocols = Words(
+        "group.coordinator.rebalance.protocols",
+        ("classic", "consumer"),
+        "The protocols of groups that are served; classic always is.",
+        choices=("classic", "consumer"),
+    )
     group_consumer_session_timeout_ms = Number(
         "group.consumer.session.timeout.ms",
         45_000,

@@ -14,6 +14,7 @@ import logging
 from typing import TYPE_CHECKING, Any, Final
 
 from ev.broker.alarm import Alarm
+from ev.broker.features import GROUP
 from ev.broker.internal_topic import InternalTopic
 from ev.broker.renewal import Renewal
 from ev.broker.replay import newest
@@ -91,6 +92,11 @@ class GroupRuntime:
         self._carry_out(self.groups.loaded(now), now)
 
     # ---- what handlers call
+
+    @property
+    def serves_the_new_protocol(self) -> bool:
+        """Whether the feature and the settings allow groups of the new protocol (KIP-848)."""
+        return bool(self._broker.features.level(GROUP)) and "consumer" in self._broker.settings.group_coordinator_rebalance_protocols
 
     def decide(
         self,

@@ -6,7 +6,7 @@ Versions 0-1. The broker assigns; the answer says what the member is to have whe
 - Whoever subscribes to a topic by its name must be allowed to describe it; a regular expression finds only topics that the member is
   allowed to describe.
 - A classic group of consumers that somebody joins becomes one of the new protocol, with its members; see `ev.coordinators.migration`.
-- Without the feature group.version nobody is served.
+- Without the feature group.version, or with a group.coordinator.rebalance.protocols that leaves it out, nobody is served.
 
 v1 the member chooses its id, and may subscribe by a regular expression.
 """
@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ev.broker.features import GROUP
 from ev.errors import ErrorCode, error_message
 from ev.wire.acls import Operation, Resource
 from ev.wire.messages.k68_consumer_group_heartbeat import ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse
@@ -30,7 +29,7 @@ VERSIONS = (0, 1)
 
 def handle(broker: Broker, call: Call) -> None:
     request: ConsumerGroupHeartbeatRequest = call.request
-    if not broker.features.level(GROUP):
+    if not broker.groups.serves_the_new_protocol:
         call.reply(ConsumerGroupHeartbeatResponse(error_code=ErrorCode.UNSUPPORTED_VERSION), broker.metadata_round)
         return
     code = refusal(broker, call, request) if broker.authorizer is not None else ErrorCode.NONE

@@ -1,6 +1,7 @@
 """ConsumerGroupDescribe (69): groups of the new protocol, with what each member has and is to have.
 
-Versions 0-1. A classic group, or none, is answered with GROUP_ID_NOT_FOUND. Without the feature group.version nothing is described.
+Versions 0-1. A classic group, or none, is answered with GROUP_ID_NOT_FOUND. Where the new
+protocol is not served, see ConsumerGroupHeartbeat, nothing is described.
 
 v1 which protocol each member speaks.
 """
@@ -9,7 +10,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ev.broker.features import GROUP
 from ev.errors import ErrorCode, error_message
 from ev.wire.acls import Operation, Resource
 from ev.wire.messages.k69_consumer_group_describe import ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse, DescribedGroup
@@ -24,7 +24,7 @@ VERSIONS = (0, 1)
 
 def handle(broker: Broker, call: Call) -> None:
     request: ConsumerGroupDescribeRequest = call.request
-    if not broker.features.level(GROUP):
+    if not broker.groups.serves_the_new_protocol:
         call.reply(refused(request, ErrorCode.UNSUPPORTED_VERSION), broker.metadata_round)
         return
     forbidden = [each for each in request.group_ids if not broker.allows(call, Operation.DESCRIBE, Resource.GROUP, each)]
