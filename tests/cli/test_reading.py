@@ -103,6 +103,8 @@ def test_tail_shows_the_newest_ten_and_then_what_comes(world: CommandLine) -> No
     finally:
         tail.kill()
     assert len(world("tail", "followed", "--tail", "3", "-e", "-f", "%v\n").lines) == 3
+    newest = world("tail", "followed", "-n", "2", "-f", "%v\n").lines
+    assert [len(newest), all(line.startswith("new-") for line in newest)] == [2, True]
     assert json.loads(world("tail", "followed", "--tail", "1", "-e", "-J").out)["value"].startswith("new-")
 
 

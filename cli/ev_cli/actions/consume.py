@@ -46,14 +46,14 @@ PROPERTIES = {
 }
 
 TAIL = 10
-"""How many records `ev tail` begins with."""
+"""How many records `ev tail` begins with, unless -n wants another number of them."""
 
 
 def tail(options: Any) -> int:
     """ev tail: the newest records over all partitions, then what comes, for a person."""
     begins_elsewhere = options.offset or options.since or options.from_beginning
     if options.tail is None and not begins_elsewhere:
-        options.tail = TAIL
+        options.tail = options.count or TAIL
     if options.order is None:
         options.order = "time"
     if options.format is None and not (options.json_records or options.fields or options.embed_json or options.offsets or options.zero):

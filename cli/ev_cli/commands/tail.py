@@ -17,7 +17,7 @@ def tail() -> None:
     """Write the newest records of topics, then whatever comes.
 
     The 10 newest over all partitions, or --tail N, in the order of time, for a person to read. It takes every option of ev
-    consume; -e ends after them, -J and -f choose another form.
+    consume; -e ends after them, -n N shows the N newest and ends, -J and -f choose another form.
 
     ev tail payments
 
