@@ -263,6 +263,21 @@ def test_an_unclean_close_leaves_a_directory_to_recover(hand: HandStore, disk: S
     assert not disk.exists("/data/.kafka_cleanshutdown")
 
 
+@pytest.mark.parametrize("idle", [False, True], ids=["at once", "after a checkpoint"])
+def test_a_clean_stop_leaves_kafkas_files_of_what_was_written_to(hand: HandStore, disk: SimulatedDisk, idle: bool) -> None:
+    """Indexes and the producers at the very end, however long ago the last record came."""
+    hand.append(BATCH)
+    hand.commit()
+    if idle:
+        hand.flush()
+        hand.clock.advance(100_000)
+        while hand.chores():
+            hand.clock.advance(1000)
+    hand.store.close(clean=True)
+    left = {name.rpartition(".")[2] for name in disk.list(f"/data/{TOPIC}-0")}
+    assert left >= {"log", "index", "timeindex", "snapshot", "metadata"}
+
+
 def test_what_waits_for_a_checkpoint_is_not_due(hand: HandStore) -> None:
     """While a checkpoint is being written nothing is unlinked, and nobody is told to look again at once."""
     for _ in range(60):

@@ -256,9 +256,9 @@ class Partition(PartitionReads):
 
     @property
     def untouched(self) -> bool:
-        """Whether what is on disk about the partition is up to date."""
+        """Whether nothing has come since the start, and what is on disk about the partition is up to date."""
         up_to_date = self._saved_offset == self.end_offset and self not in self.services.dirty and not self._unsaved
-        return up_to_date or self.damaged is not None
+        return (up_to_date and not self.dirty_round) or self.damaged is not None
 
     def finish(self) -> None:
         """What Kafka writes at a clean stop: the time index's last entry, the producers at the very end."""
