@@ -98,9 +98,11 @@ def test_ctrl_c_reaches_the_command_once(ev: CommandLine, scratch: pathlib.Path)
     counting.close()
     dying = ev.terminal("server", "exec", "--", "sleep", "60")
     wait_for(lambda: any(scratch.glob("*/engine.json")), "the engine")
-    dying.type("\x03")
-    assert dying.wait() == 130
-    dying.close()
+    try:
+        dying.type("\x03")
+        assert dying.wait() == 130
+    finally:
+        dying.close()
     assert list(scratch.iterdir()) == []
 
 

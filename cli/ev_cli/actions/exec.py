@@ -123,6 +123,9 @@ def _run(command: list[str], environ: dict[str, str], name: str) -> int:
     except OSError as error:
         output.say(f"ev: {output.safe(name)}: {error.strerror}")
         return NOT_EXECUTABLE
+    for early in signal.sigpending() & {*PASSED_ON}:  # it may have come before the command was there to hear it
+        signal.sigwait({early})
+        child.send_signal(early)
     while child.poll() is None:
         number, from_terminal = _next_signal(waited_for)
         if number != signal.SIGCHLD and not from_terminal:
