@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 
+from ev_cli.dotted import flat
 from ev_cli.failures import Failure
 
 TYPE_CHECKING = False
@@ -92,20 +93,9 @@ def _topic(name: str, table: Any, fields: Any, path: str) -> DeclaredTopic:
         name,
         _number(len(partitions) if isinstance(partitions, list) else partitions, "partitions", name, path),
         _number(table.get("replication_factor", table.get("replicas", -1)), "replication_factor", name, path),
-        {key: _setting(value, key, name, path) for key, value in _flat(config).items()},
+        {key: _setting(value, key, name, path) for key, value in flat(config).items()},
         path,
     )
-
-
-def _flat(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Settings by their dotted names: TOML reads retention.ms = 1 without quotes as a table within a table."""
-    found: dict[str, Any] = {}
-    for key, value in config.items():
-        if isinstance(value, dict):
-            found.update(_flat(value, f"{prefix}{key}."))
-        else:
-            found[prefix + key] = value
-    return found
 
 
 def _number(value: Any, field: str, name: str, path: str) -> int:

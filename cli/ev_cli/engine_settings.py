@@ -20,16 +20,5 @@ def settings_from_environment() -> dict[str, str]:
     return {names[variable]: value for variable, value in given.items() if variable in names}
 
 
-def flat(table: dict[str, Any], above: str = "") -> dict[str, Any]:
-    """TOML reads `log.segment.bytes = 1` as nested tables; here they become one name again."""
-    found: dict[str, Any] = {}
-    for name, value in table.items():
-        if isinstance(value, dict):
-            found.update(flat(value, f"{above}{name}."))
-        else:
-            found[f"{above}{name}"] = value
-    return found
-
-
 def setting_text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -319,7 +319,8 @@ class LocalEngine:
 
     def settings(self) -> dict[str, str]:
         """The engine's settings: the configuration's [server.settings], then EV_<NAME> variables, then --set."""
-        from ev_cli.engine_settings import flat, setting_text, settings_from_environment
+        from ev_cli.dotted import flat
+        from ev_cli.engine_settings import setting_text, settings_from_environment
         from ev_cli.session import config_path
 
         configured = self._configured("settings") or {}

@@ -54,10 +54,9 @@ def test_a_port_that_is_taken(ev: CommandLine) -> None:
     assert "EV_LISTEN" in found["port"]["remedy"]
 
 
+@pytest.mark.root
 def test_a_data_directory_of_somebody_else(ev: CommandLine) -> None:
     """Root may write there, and shall not."""
-    if os.geteuid() != 0:
-        pytest.skip("only root can give a directory away")
     ev.data_dir.mkdir(mode=0o700)
     os.chown(ev.data_dir, 12345, 12345)
     found = faults(ev)

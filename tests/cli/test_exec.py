@@ -7,9 +7,13 @@ import pathlib
 import plistlib
 import signal
 import subprocess
+import types
+from subprocess import Popen
+from typing import Any
 
 import pytest
 
+from ev_cli.actions import exec as exec_action
 from support.command_line import MODULE, CommandLine
 from support.waiting import wait_for
 
@@ -104,6 +108,25 @@ def test_ctrl_c_reaches_the_command_once(ev: CommandLine, scratch: pathlib.Path)
     finally:
         dying.close()
     assert list(scratch.iterdir()) == []
+
+
+def test_ctrl_c_before_the_command_is_there_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It comes between the moment when ev takes signals over and the start of the command, which cannot have heard it."""
+
+    def start_late(*words: Any, **options: Any) -> subprocess.Popen[bytes]:
+        os.kill(os.getpid(), signal.SIGINT)
+        return Popen(*words, **options)
+
+    def as_of_a_terminal(waited_for: set[signal.Signals]) -> types.SimpleNamespace:
+        return types.SimpleNamespace(si_signo=signal.sigwait(waited_for), si_code=0x80)
+
+    monkeypatch.setattr(subprocess, "Popen", start_late)
+    monkeypatch.setattr(signal, "sigwaitinfo", as_of_a_terminal)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    try:
+        assert exec_action._run(["sleep", "5"], dict(os.environ), "sleep") == 128 + signal.SIGINT
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def test_who_is_killed_takes_everything_along(ev: CommandLine, scratch: pathlib.Path) -> None:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import errno
+import os
+import pathlib
+import sys
 from collections.abc import Callable
 from random import Random
 from typing import Any
@@ -321,6 +326,31 @@ def test_readers_of_old_segments_are_not_disturbed(hand: HandStore) -> None:
         later.run()
     again = partition.read(0, 1 << 20, at_least_one=True)
     assert not isinstance(again, ReadLater) or again.run().pieces
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_the_room_of_an_old_segment_is_given_back_later(tmp_path: pathlib.Path) -> None:
+    """The file whose name a compacted one takes is kept until then, so that no rename waits for a large one to go."""
+
+    def nameless() -> int:
+        names = []
+        for number in os.listdir("/proc/self/fd"):
+            with contextlib.suppress(FileNotFoundError):  # that of the listing itself
+                names.append(os.readlink(f"/proc/self/fd/{number}"))
+        return len([name for name in names if name.startswith(str(tmp_path)) and name.endswith(".log (deleted)")])
+
+    config = dataclasses.replace(CONFIG, file_delete_delay_ms=5 * cleaner.LOOK_AGAIN_MS)
+    hand = HandStore(str(tmp_path), config=config)
+    for number in range(60):
+        put(hand, (b"k%d" % (number % 5), b"%d" % number * 20))
+    roll(hand)
+    assert clean(hand) > 0
+    assert nameless() > 0
+    hand.clock.advance(config.file_delete_delay_ms)
+    while hand.chores():
+        hand.clock.advance(1000)
+    assert nameless() == 0
+    hand.store.close()
 
 
 def test_a_log_that_was_deleted_meanwhile_is_forgotten(hand: HandStore) -> None:
