@@ -18,7 +18,6 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as some
 
-from ev_cli import __main__ as start
 from ev_cli import output, progress, tabulated, units
 from ev_cli.manual_text import rendered
 from generate.tree import Verb, nouns
@@ -224,22 +223,16 @@ def tabular() -> list[tuple[str, Verb]]:
 
 
 @pytest.mark.parametrize(("noun", "verb"), [pytest.param(noun, verb, id=f"{noun} {verb.name}".strip()) for noun, verb in tabular()])
-def test_an_error_is_one_object_where_json_was_asked_for(
-    noun: str, verb: Verb, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
-) -> None:
+def test_an_error_is_one_object_where_json_was_asked_for(noun: str, verb: Verb, ev: CommandLine) -> None:
     """Of every command that writes JSON: what is wrong with a command line, and that nobody answers."""
-    monkeypatch.setenv("EV_AUTOSTART", "0")
-    monkeypatch.setenv("EV_DATA_DIR", str(tmp_path / "none"))
-    monkeypatch.setenv("EV_CONFIG", str(tmp_path / "config.toml"))
-    monkeypatch.chdir(tmp_path)
     words = [noun, *([verb.name] if verb.name else [])]
-    status = start.run([*words, "--no-such-flag", "--json"])
-    assert one_object(capfd.readouterr().err)["code"] == status == 2
+    wrong = ev(*words, "--no-such-flag", "--json", status=2)
+    assert one_object(wrong.err)["code"] == 2
     if any(option.name == "bootstrap" for option in verb.options):
         arguments = ["1" for argument in verb.arguments if argument.required]
-        status = start.run([*words, *arguments, "-b", "127.0.0.1:1", "--json"])
-        if status not in (0, 6):  # a doctor tells what he finds on stdout
-            assert one_object(capfd.readouterr().err)["code"] == status
+        done = ev(*words, *arguments, "-b", "127.0.0.1:1", "--json", status=None, EV_AUTOSTART="0")
+        if done.status not in (0, 6):  # a doctor tells what he finds on stdout
+            assert one_object(done.err)["code"] == done.status
 
 
 def one_object(text: str) -> dict[str, Any]:

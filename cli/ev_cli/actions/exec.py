@@ -123,9 +123,6 @@ def _run(command: list[str], environ: dict[str, str], name: str) -> int:
     except OSError as error:
         output.say(f"ev: {output.safe(name)}: {error.strerror}")
         return NOT_EXECUTABLE
-    for early in signal.sigpending() & {*PASSED_ON}:  # it may have come before the command was there to hear it
-        signal.sigwait({early})
-        child.send_signal(early)
     while child.poll() is None:
         number, from_terminal = _next_signal(waited_for)
         if number != signal.SIGCHLD and not from_terminal:
@@ -143,7 +140,8 @@ def _next_signal(waited_for: set[signal.Signals]) -> tuple[int, bool]:
 
 
 def _dying_with(parent: int, mask: set[Any]) -> Any:
-    """What the child does before it becomes the command: it takes signals again, and one of them when its parent has gone."""
+    """What the child does before it becomes the command: it takes signals again, also those that came before it was there to hear them,
+    and one when its parent has gone."""
     library = None
     if sys.platform == "linux":
         import ctypes
@@ -155,6 +153,21 @@ def _dying_with(parent: int, mask: set[Any]) -> Any:
             library.prctl(PARENT_DEATH_SIGNAL, signal.SIGTERM)
             if os.getppid() != parent:
                 os._exit(1)
+        for number in PASSED_ON:  # a handler of Python's would swallow what comes before the command
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, signal.SIG_DFL)
+        for early in _pending_in(parent):
+            os.kill(os.getpid(), early)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
     return prepare
+
+
+def _pending_in(process: int) -> list[int]:
+    """Which signals of those that are passed on wait for a process (Linux; elsewhere none is known)."""
+    try:
+        with open(f"/proc/{process}/status", encoding="ascii", errors="replace") as status:
+            masks = [int(line.split()[1], 16) for line in status if line.startswith(("SigPnd:", "ShdPnd:"))]
+    except OSError:
+        return []
+    return [number for number in PASSED_ON if any(mask >> (number - 1) & 1 for mask in masks)]
