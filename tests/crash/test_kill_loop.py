@@ -126,9 +126,9 @@ def final_read(history: History, address: str) -> None:
 @pytest.mark.parametrize(
     ("cycles", "method"),
     [
-        (6, "auto"),
-        (6, "journal"),
-        (6, "file"),
+        (4, "auto"),
+        (4, "journal"),
+        (4, "file"),
         pytest.param(100, "auto", marks=pytest.mark.slow),
         pytest.param(50, "journal", marks=pytest.mark.slow),
         pytest.param(50, "file", marks=pytest.mark.slow),

@@ -91,7 +91,7 @@ def run(directory: pathlib.Path, engine: Engine, cycles: int, generator: random.
 
 @pytest.mark.crash
 @pytest.mark.timeout(1500)
-@pytest.mark.parametrize("cycles", [5, pytest.param(60, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("cycles", [3, pytest.param(60, marks=pytest.mark.slow)])
 def test_a_transactional_copy_is_exact_after_any_number_of_crashes(tmp_path: pathlib.Path, cycles: int) -> None:
     """Per partition the same values in the same order; nothing aborted was ever read; nothing is left open."""
     seed = 30_000 + cycles

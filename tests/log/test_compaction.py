@@ -265,7 +265,7 @@ def test_what_the_disk_refused_is_tried_again_later(hand: HandStore) -> None:
     assert len(newest(records(hand.partition))) == 6
 
 
-@pytest.mark.parametrize("seed", range(25))
+@pytest.mark.parametrize("seed", [*range(8), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(8, 25))])
 def test_whatever_happens_meanwhile_the_newest_of_every_key_is_there(seed: int) -> None:
     """Writes, restarts, power cuts before any change of the disk while segments are compacted and swapped."""
     random = Random(seed)

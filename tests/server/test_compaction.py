@@ -112,7 +112,7 @@ def test_a_running_engine_compacts_its_logs(tmp_path: pathlib.Path) -> None:
 
 
 @pytest.mark.crash
-@pytest.mark.parametrize("cycles", [6, pytest.param(40, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("cycles", [3, pytest.param(40, marks=pytest.mark.slow)])
 def test_the_newest_values_survive_kills_while_logs_are_compacted(tmp_path: pathlib.Path, cycles: int) -> None:
     """kill -9 of the engine at moments that a seed draws; the child that compacts ends with it."""
     generator = random.Random(cycles)
