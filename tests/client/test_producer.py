@@ -6,7 +6,9 @@ import itertools
 import signal
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
+from random import Random
 from typing import Any
 
 import pytest
@@ -22,6 +24,7 @@ from ev.wire.records import Columns, decode_batch, headers, read_header
 from support.engine import Engine
 from support.ports import free_port
 from support.scripted_broker import CLOSE, SILENT, Call, ScriptedCluster, refuse
+from support.waiting import wait_for
 
 
 def drain(producer: Producer) -> list[Delivery]:
@@ -97,6 +100,57 @@ def test_a_record_leaves_when_it_has_lingered() -> None:
         (delivery,) = producer.poll(10_000)
         assert delivery.error is None
         assert 0.14 < time.monotonic() - started < 5
+
+
+def test_records_that_come_one_by_one_wait_together_and_no_longer_than_alone() -> None:
+    """The first opens the batch, and all leave when it has lingered; they carry the time at which they came."""
+    with ScriptedCluster(topics={"t": 1}) as cluster, Producer(cluster.bootstrap, linger_ms=300) as producer:
+        producer.partitions("t")
+        began_s, began_ms = time.monotonic(), int(time.time() * 1000)
+        while time.monotonic() < began_s + 0.1:
+            producer.produce("t", b"x")
+        count = producer.buffered
+        assert count > 1_000, "more than are held together"
+        deliveries = producer.poll(10_000)
+        assert 0.29 < time.monotonic() - began_s < 5
+        deliveries += drain(producer)
+        assert sum(delivery.count for delivery in deliveries) == count == len(cluster.values("t", 0))
+        timestamps = [stamp for batch in cluster.logs["t", 0].batches for stamp in decode_batch(batch).timestamps]
+        assert began_ms - 1 <= min(timestamps) <= max(timestamps) <= began_ms + 290
+    with ScriptedCluster(topics={"t": 1}) as cluster, Producer(cluster.bootstrap, linger_ms=50) as producer:
+        producer.produce("t", b"x")
+        wait_for(lambda: producer.produce("t", b"x") is None and cluster.values("t", 0), "records to leave without poll()")
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_ways_to_produce_can_be_mixed(seed: int) -> None:
+    """One by one, in columns, with keys and without, large, empty and null, to a partition or any: each once, in the order of the calls."""
+    random = Random(seed)
+    with ScriptedCluster(topics={"t": 2, "u": 1}) as cluster:
+        expected: dict[tuple[str, int], list[bytes | None]] = {("t", 0): [], ("t", 1): [], ("u", 0): []}
+        tags: Counter[object] = Counter()
+        with Producer(cluster.bootstrap, batch_bytes=random.choice([3_000, 1_000_000]), linger_ms=random.choice([1, 60_000])) as producer:
+            for number in range(300):
+                topic, partition = random.choice([("t", 0), ("t", 1), ("u", 0)])
+                tag = random.choice([None, "a", "b"])
+                for _ in range(random.choice([1, 1, 5, 40])):
+                    value = random.choice([b"%d" % number, b"", None, b"x" * 1025, b"%d" % number])
+                    key = random.choice([None, b"k", b"", b"k" * 1025]) if random.random() < 0.2 else None
+                    named = [("h", b"v")] if random.random() < 0.05 else []
+                    producer.produce(topic, value, key, headers=named, partition=None if topic == "u" else partition, tag=tag)
+                    expected[topic, partition].append(value)
+                    tags[tag] += 1
+                if random.random() < 0.1:
+                    producer.produce_many(topic, lines(3), partition=partition, tag=tag)
+                    expected[topic, partition] += lines(3)
+                    tags[tag] += 3
+                if random.random() < 0.1:
+                    for delivery in producer.poll():
+                        tags[delivery.tag] -= delivery.count
+            for delivery in drain(producer):
+                tags[delivery.tag] -= delivery.count
+        assert {place: cluster.values(*place) for place in expected} == expected
+        assert not any(tags.values())
 
 
 def test_keys_go_where_java_sends_them() -> None:

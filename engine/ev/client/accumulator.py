@@ -8,7 +8,6 @@ from __future__ import annotations
 from _operator import add  # all of `operator` is more than a start needs
 from bisect import bisect_right
 from itertools import accumulate
-from time import time
 
 from ev.client.batch import RECORD_OVERHEAD
 from ev.client.outbox import Outbox
@@ -61,12 +60,14 @@ class Accumulator:
         sizes: list[int],
         tag: object,
         now_ms: int,
+        wall_ms: int,
     ) -> None:
-        """Take columns for one partition, or for those that the chooser names. `sizes` are those of `record_sizes`."""
+        """Take columns for one partition, or for those that the chooser names. `sizes` are those of `record_sizes`, and `wall_ms` (since
+        1970) is when records without timestamps came."""
         if partition is not None:
-            self._fill(self.outbox(topic, partition), None, values, keys, headers, timestamps, sizes, tag, now_ms)
+            self._fill(self.outbox(topic, partition), None, values, keys, headers, timestamps, sizes, tag, now_ms, wall_ms)
         elif chooser.ignores_keys(keys):
-            self._fill(None, (topic, chooser), values, keys, headers, timestamps, sizes, tag, now_ms)
+            self._fill(None, (topic, chooser), values, keys, headers, timestamps, sizes, tag, now_ms, wall_ms)
         else:
             for index, rows in _group(chooser.partitions(keys, len(values))).items():
                 self._fill(
@@ -79,6 +80,7 @@ class Accumulator:
                     [sizes[row] for row in rows],
                     tag,
                     now_ms,
+                    wall_ms,
                 )
 
     def carry(self, topic: str, partition: int, encoded: bytes, count: int, tag: object, now_ms: int) -> None:
@@ -102,9 +104,9 @@ class Accumulator:
         sizes: list[int],
         tag: object,
         now_ms: int,
+        wall_ms: int,
     ) -> None:
         """Pour columns into batches of one partition, or of the sticky one, which changes when a batch is full."""
-        wall_ms = int(time() * 1000) if timestamps is None else 0
         count = len(values)
         total = sum(sizes) + count * RECORD_OVERHEAD
         sums: list[int] | None = None

@@ -1,6 +1,7 @@
 """The producer: records in, batches out, every one of them acknowledged or reported.
 
-    produce, produce_many ──> Accumulator: an Outbox per partition ──> Sender: a request per broker ──> Delivery per batch, from poll()
+    produce ──> HeldRecords ──┐
+    produce_many ─────────────┴──> Accumulator: an Outbox per partition ──> Sender: a request per broker ──> Delivery per batch, from poll()
 
     from ev.client import Producer
 
@@ -18,9 +19,12 @@ is the fast way in: whole lists become batches without an object per record. Tra
 
 from __future__ import annotations
 
+from time import monotonic, time
+
 from ev.client.accumulator import Accumulator, record_sizes
 from ev.client.cluster import Cluster
 from ev.client.connection import REQUEST_TIMEOUT_MS
+from ev.client.held import SIZE_MAX, HeldRecords
 from ev.client.partitioner import PARTITIONERS, TopicPartitioner
 from ev.client.sender import Sender
 from ev.client.transport import open_transport
@@ -154,6 +158,8 @@ class Producer:
 
             self._transactions = Transactions(self.cluster, self._sender, state, self._step)
             self._send = self._transactions.send
+        self._held = HeldRecords(batch_bytes)
+        self._holds = linger_ms > 0 and transactional_id is None
         self._buffer_bytes = buffer_bytes
         self._metadata_timeout_ms = metadata_timeout_ms
         self._partitioner = partitioner
@@ -165,7 +171,7 @@ class Producer:
     @property
     def buffered(self) -> int:
         """Records that were taken and are neither acknowledged nor given up."""
-        return self._accumulator.buffered
+        return self._accumulator.buffered + len(self._held.values)
 
     @property
     def connected(self) -> bool:
@@ -207,6 +213,28 @@ class Producer:
         `timestamp_ms` counts from 1970. Raises UnknownTopicError when there is no such topic, KafkaError when there is no such partition or
         the record is larger than 100 MiB.
         """
+        held = self._held
+        if (
+            topic == held.topic
+            and value is not None
+            and len(value) <= SIZE_MAX
+            and timestamp_ms is None
+            and not headers
+            and partition == held.partition
+            and tag is held.tag
+            and (len(key) <= SIZE_MAX if held.keyed and key is not None else not held.keyed and key is None)
+        ):
+            values = held.values
+            values.append(value)
+            if key is not None:
+                held.keys.append(key)
+            if len(values) == 1:
+                held.begin(self._accumulator.linger_ms, self._accumulator.linger_at_ms)
+            elif len(values) >= held.count_max or monotonic() >= held.due_s:
+                self._wait_for_room()
+                self._pour()
+                self._go_on()
+            return
         self.produce_many(
             topic,
             (value,),
@@ -216,6 +244,8 @@ class Producer:
             partition=partition,
             tag=tag,
         )
+        if self._holds:
+            held.expect(topic, partition, tag, key is not None)
 
     def produce_many(
         self,
@@ -243,6 +273,7 @@ class Producer:
         for name, column in (("keys", keys), ("headers", headers), ("timestamps", timestamps)):
             if column is not None and not isinstance(column, int) and len(column) != count:
                 raise ValueError(f"{count} values, but {len(column)} {name}")
+        self._pour()
         self._wait_for_room()
         sizes = record_sizes(values, keys, headers)
         if sum(sizes) > RECORD_BYTES_MAX and max(sizes) > RECORD_BYTES_MAX:
@@ -250,7 +281,8 @@ class Producer:
         chooser = self._topic_partitioner(topic)
         if partition is not None:
             self._check_partition(topic, partition)
-        self._accumulator.add(topic, partition, chooser, values, keys, headers, timestamps, sizes, tag, self.cluster.now_ms())
+        wall_ms = int(time() * 1000) if timestamps is None else 0
+        self._accumulator.add(topic, partition, chooser, values, keys, headers, timestamps, sizes, tag, self.cluster.now_ms(), wall_ms)
         self._go_on()
 
     def carry(self, topic: str, partition: int, batch: FetchedBatch, *, tag: object = None) -> bool:
@@ -265,12 +297,24 @@ class Producer:
         encoded = batch.carried(0 if self._transactions is None else TRANSACTIONAL)
         if encoded is None:
             return False
+        self._pour()
         self._wait_for_room()
         self._topic_partitioner(topic)
         self._check_partition(topic, partition)
         self._accumulator.carry(topic, partition, encoded, batch.count, tag, self.cluster.now_ms())
         self._go_on()
         return True
+
+    def _pour(self) -> None:
+        """What came one by one goes into batches."""
+        held = self._held
+        if not held.values:
+            return
+        assert held.topic is not None
+        chooser = self._topic_partitioner(held.topic)
+        values, keys = held.take()
+        sizes = record_sizes(values, keys, None)
+        self._accumulator.add(held.topic, held.partition, chooser, values, keys, None, None, sizes, held.tag, held.began_ms, held.wall_ms)
 
     def _topic_partitioner(self, topic: str) -> TopicPartitioner:
         """Made when a topic is first used, which waits for its metadata; made anew when partitions were added."""
@@ -332,6 +376,7 @@ class Producer:
         if self._transactions is not None:
             self._transactions.close()
         left = self.flush(timeout_ms)
+        self._held.topic = None
         self._closed = True
         self.cluster.close()
         return left
@@ -415,6 +460,7 @@ class Producer:
 
     def _step(self, timeout_ms: int) -> None:
         """Send what may go, wait for at most that long for something to happen, and take it in."""
+        self._pour()
         now_ms = self.cluster.now_ms()
         sender = self._sender
         self._accumulator.close_open_batches(None if self._flushing or self._closed else now_ms)
