@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import repeat
+
 from ev.errors import CorruptBatchError
 from ev.wire.batch_header import MAGIC, as_new
 from ev.wire.records import check_crc, decode_batch, read_header
@@ -185,10 +187,37 @@ class FetchedBatch:
 
     def records(self) -> Iterator[Record]:
         """The same, one by one."""
+        return self._records(self.columns)
+
+    def records_between(self, begin: int, end: int) -> list[Record]:
+        """Those from one place in the columns to before another."""
         columns = self.columns
-        rows = zip(columns.offsets, columns.timestamps, columns.keys, columns.values, columns.headers, strict=True)
-        for offset, timestamp, key, value, headers in rows:
-            yield Record(self.topic, self.partition, offset, timestamp, key, value, headers, self.timestamp_type)
+        part = slice(begin, end)
+        return list(
+            self._records(
+                type(columns)(
+                    columns.base_offset,
+                    columns.offsets[part],
+                    columns.timestamps[part],
+                    columns.keys[part],
+                    columns.values[part],
+                    columns.headers[part],
+                )
+            )
+        )
+
+    def _records(self, columns: Columns) -> Iterator[Record]:
+        return map(
+            Record,
+            repeat(self.topic),
+            repeat(self.partition),
+            columns.offsets,
+            columns.timestamps,
+            columns.keys,
+            columns.values,
+            columns.headers,
+            repeat(self.timestamp_type),
+        )
 
     def __len__(self) -> int:
         return len(self.columns)

@@ -10,38 +10,43 @@ if TYPE_CHECKING:
 
 
 class Leftover:
-    """The next record is at the end of the list."""
+    """Records are made when they are taken: thousands that nobody has asked for yet would be work for the garbage collector."""
 
-    __slots__ = ("_records",)
+    __slots__ = ("_batch", "_place")
 
     def __init__(self) -> None:
-        self._records: list[Record] = []
+        self._batch: FetchedBatch | None = None
+        self._place = 0
 
     def __bool__(self) -> bool:
-        return bool(self._records)
+        return self._batch is not None
 
     @property
     def partition(self) -> TopicPartition | None:
         """Where they are from; None when there are none."""
-        return (self._records[-1].topic, self._records[-1].partition) if self._records else None
+        return None if self._batch is None else (self._batch.topic, self._batch.partition)
 
     def open(self, batch: FetchedBatch) -> None:
         """Raises CorruptBatchError, and has nothing then."""
-        records = list(batch.records())
-        records.reverse()
-        self._records = records
+        self._batch = None
+        self._place = 0
+        if len(batch.columns):
+            self._batch = batch
 
     def take(self, count: int) -> list[Record]:
         """The next ones, so many at the most."""
-        if count <= 0:
+        batch = self._batch
+        if count <= 0 or batch is None:
             return []
-        taken = self._records[: -count - 1 : -1]
-        del self._records[-count:]
-        return taken
+        begin = self._place
+        self._place = begin + count
+        if self._place >= len(batch):
+            self._batch = None
+        return batch.records_between(begin, begin + count)
 
     def next_offset(self, partition: TopicPartition) -> int | None:
         """The offset of the next one, when they are from there."""
-        return self._records[-1].offset if self._records and self.partition == partition else None
+        return self._batch.columns.offsets[self._place] if self._batch is not None and self.partition == partition else None
 
     def forget(self) -> None:
-        self._records = []
+        self._batch = None
