@@ -61,8 +61,12 @@ def keyed_parts(values: Sequence[bytes], keys: Sequence[bytes]) -> list[bytes]:
     key_sizes, value_sizes = list(map(len, keys)), list(map(len, values))
     key_heads = list(map(VARINTS.__getitem__, key_sizes))
     value_heads = list(map(VARINTS.__getitem__, value_sizes))
-    bodies = list(map(add, map(add, key_sizes, value_sizes), map(add, map(len, key_heads), map(len, value_heads))))
-    for (start, stop), record_heads in zip(OFFSET_CLASSES, KEYED_HEADS, strict=True):
+    bodies = list(map(add, key_sizes, value_sizes))
+    heads_size = _heads_size(key_sizes) + _heads_size(value_sizes)
+    if heads_size < 0:
+        bodies = list(map(add, bodies, map(add, map(len, key_heads), map(len, value_heads))))
+        heads_size = 0
+    for (start, stop), record_heads in zip(OFFSET_CLASSES, KEYED_HEADS[heads_size:], strict=False):
         if start >= count:
             break
         stop = min(stop, count)
@@ -78,6 +82,12 @@ def keyed_parts(values: Sequence[bytes], keys: Sequence[bytes]) -> list[bytes]:
     parts[0] = parts[0][1:]
     parts.append(b"\x00")
     return parts
+
+
+def _heads_size(sizes: list[int]) -> int:
+    """How many bytes the varint of each of these sizes takes, far below 0 when that is not the same for all."""
+    least, most = len(VARINTS[min(sizes)]), len(VARINTS[max(sizes)])
+    return least if least == most else -100
 
 
 RUN_MIN = 16

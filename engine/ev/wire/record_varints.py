@@ -97,7 +97,8 @@ VALUE_HEADS = _ValueHeads()
 OFFSET_CLASSES = ((0, 64), (64, 8192), (8192, 1 << 20), (1 << 20, 1 << 27))
 """Ranges of offset deltas whose varints take 1, 2, 3 and 4 bytes."""
 RECORD_HEADS = tuple(_RecordHeads(offset_size + 4) for offset_size in range(1, 5))
-KEYED_HEADS = tuple(_KeyedHeads(offset_size + 3) for offset_size in range(1, 5))
+KEYED_HEADS = tuple(_KeyedHeads(offset_size + 3) for offset_size in range(1, 5 + 10))
+"""The first four for sizes that include the varints of key and value; each of the others for one byte more that the size leaves out."""
 _OFFSETS_KEPT_MAX = 1 << 17
 _offsets: list[bytes] = []
 
