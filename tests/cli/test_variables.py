@@ -49,7 +49,9 @@ def test_a_variable_stands_for_an_option_that_is_not_given(one_engine: CommandLi
 )
 def test_a_variable_that_says_nothing_is_named(ev: CommandLine, arguments: tuple[str, ...], variable: str, value: str, said: str) -> None:
     """One line and exit status 2, and no engine is started."""
-    done = ev(*arguments, status=2, **{variable: value})
+    ev.variables[variable] = value
+    done = ev(*arguments, status=2)
+    del ev.variables[variable]
     assert variable in done.err
     assert said in done.err
     assert len(done.err.splitlines()) == 1
