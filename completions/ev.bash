@@ -470,8 +470,8 @@ _ev() {
             kinds="--topic=topics -o=table,wide,json,jsonl,tsv,csv,yaml,name --output=table,wide,json,jsonl,tsv,csv,yaml,name --data-dir=files -F=files --config-file=files --color=auto,always,never"
             places="anything+" from=2 ;;
         "server logs")
-            options="-f --follow -n --lines --data-dir --listen --insecure -F --config-file -q --quiet -v --verbose --color -h --help"
-            kinds="-n=anything --lines=anything --data-dir=files --listen=anything -F=files --config-file=files --color=auto,always,never"
+            options="-f --follow -n --lines --since --data-dir --listen --insecure -F --config-file -q --quiet -v --verbose --color -h --help"
+            kinds="-n=anything --lines=anything --since=anything --data-dir=files --listen=anything -F=files --config-file=files --color=auto,always,never"
             places="" from=2 ;;
         "undo "*)
             options="--list -y --yes --dry-run -o --output --json --no-headers -b --bootstrap-server -C --context --data-dir --listen --insecure -F --config-file -X --set --timeout -q --quiet -v --verbose --color -h --help"
@@ -494,8 +494,8 @@ _ev() {
             kinds="--color=auto,always,never"
             places="anything+" ;;
         "doctor "*)
-            options="-o --output --json --no-headers -b --bootstrap-server -C --context --data-dir --listen --insecure -F --config-file --timeout -q --quiet -v --verbose --color -h --help"
-            kinds="-o=table,wide,json,jsonl,tsv,csv,yaml,name --output=table,wide,json,jsonl,tsv,csv,yaml,name -b=anything --bootstrap-server=anything -C=contexts --context=contexts --data-dir=files --listen=anything -F=files --config-file=files --timeout=anything --color=auto,always,never"
+            options="-o --output --json --no-headers -b --bootstrap-server -C --context --data-dir --listen --insecure -F --config-file -X --set --timeout -q --quiet -v --verbose --color -h --help"
+            kinds="-o=table,wide,json,jsonl,tsv,csv,yaml,name --output=table,wide,json,jsonl,tsv,csv,yaml,name -b=anything --bootstrap-server=anything -C=contexts --context=contexts --data-dir=files --listen=anything -F=files --config-file=files -X=anything --set=anything --timeout=anything --color=auto,always,never"
             places="" ;;
         "explain "*)
             options="-o --output --json --no-headers -q --quiet -v --verbose --color -h --help"

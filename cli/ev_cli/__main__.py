@@ -139,8 +139,17 @@ def arranged(arguments: list[str]) -> tuple[list[str], list[str]]:
             break
         position += 1
     if not words:
-        leading = []  # without a command there is nothing that they could be about: what is left gets the root's help
+        leading = _about_colour(leading)  # nothing else could be about what is left, which gets the root's help
     return words, [*leading, *with_values(arguments[position:])]
+
+
+def _about_colour(options: list[str]) -> list[str]:
+    """--color and its value, as often as they stand there."""
+    return [
+        option
+        for place, option in enumerate(options)
+        if option.partition("=")[0] == "--color" or (place > 0 and options[place - 1] == "--color")
+    ]
 
 
 def with_values(arguments: list[str]) -> list[str]:
@@ -177,6 +186,8 @@ def parse(command: Command, arguments: list[str]) -> dict[str, Any] | None:
     """The options and arguments by name, or None when Typer has to look at them."""
     _, positional, options, defaults = command
     given = {name: [] if default == [] else default for name, default in defaults.items()}
+    said: set[str] = set()
+    given["said"] = said
     words: list[str] = []
     position = 0
     count = len(arguments)
@@ -198,6 +209,7 @@ def parse(command: Command, arguments: list[str]) -> dict[str, Any] | None:
         if option is None:
             return None
         target, kind, constant = option
+        said.add(target)
         if kind == "flag" or kind == "count":
             if equals:
                 return None

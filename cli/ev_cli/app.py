@@ -20,7 +20,7 @@ from ev_cli import output
 from ev_cli.ending import complain
 from ev_cli.failures import USAGE, Failure, UsageFailure
 from ev_cli.lazy import lazy_group
-from ev_cli.summaries import ALIASES, COMMANDS
+from ev_cli.summaries import ALIASES, COMMANDS, NOUNS
 
 app = typer.Typer(
     name="ev",
@@ -74,7 +74,11 @@ def run(arguments: list[str]) -> int:
         except Failure as failure:
             complain(failure, wants_json=_wants_json(options))
             return failure.code
-    arguments = _heed_colour(options) + arguments[len(options) :]
+    try:
+        arguments = _heed_colour(options) + arguments[len(options) :]
+    except Failure as failure:
+        complain(failure, wants_json=_wants_json(options))
+        return failure.code
     printed = Printed()
     with contextlib.redirect_stdout(printed):
         status = _run(arguments)
@@ -98,16 +102,17 @@ def _words(arguments: list[str]) -> list[str]:
 
 
 def _heed_colour(arguments: list[str]) -> list[str]:
-    """--color holds for help too, also at a noun, which takes no options: there it is heeded and left out."""
+    """--color holds for help too, also at a noun alone or at nothing, which take no options: there it is heeded and left out."""
     left: list[str] = []
-    is_help = "--help" in arguments or "-h" in arguments
+    words = _words(arguments)
+    is_help = "--help" in arguments or "-h" in arguments or not words or (words[0] in NOUNS and len(words) == 1)
     position = 0
     while position < len(arguments):
         name, equals, when = arguments[position].partition("=")
         taken = 1
         if name == "--color" and not equals:
             when, taken = "".join(arguments[position + 1 : position + 2]), 2
-        if is_help and name == "--color" and when in output.COLOURS:
+        if is_help and name == "--color":
             output.set_colour(when)
         else:
             left += arguments[position : position + taken]

@@ -77,7 +77,7 @@ def _set(options: Any, name: str, value: Any, option: Option, usual: Any, where:
     if not isinstance(value, fits) or (fits is int and isinstance(value, bool)):
         wanted = {bool: "true or false", int: "a number", list: "a list", str: "a text"}[fits]
         raise UsageFailure(f"{where} is {value!r}", f"write {wanted}")
-    if getattr(options, name) in (usual, None):
+    if name not in (options.said or ()) and getattr(options, name) in (usual, None):
         setattr(options, name, value)
 
 

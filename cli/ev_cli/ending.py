@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from ev_cli import output
-from ev_cli.failures import Failure, StdoutClosed, as_failure
+from ev_cli.failures import USAGE, Failure, StdoutClosed, UsageFailure, as_failure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,6 +27,9 @@ def end_of(error: BaseException, given: dict[str, Any]) -> int:
 
         output.say("".join(traceback.format_exception(error)).rstrip())
     failure = as_failure(error, _where(given))
+    for variable in given.get("variables", ()):
+        if failure.code == USAGE and os.environ[variable] and os.environ[variable] in failure.message:
+            failure = UsageFailure(failure.message, "; ".join([*filter(None, [failure.hint]), f"{variable} says so"]))
     complain(failure, wants_json=bool(given.get("json")) or given.get("output") in ("json", "jsonl"))
     return failure.code
 

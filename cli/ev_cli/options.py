@@ -11,6 +11,9 @@ from collections.abc import Callable
 from typing import Annotated, Any, get_args, get_origin
 
 import typer
+from typer._click.core import ParameterSource
+from typer._click.globals import get_current_context
+from typer.models import OptionInfo
 
 from ev_cli.running import run_action
 
@@ -48,7 +51,8 @@ ConfigFile = Annotated[
     str | None, typer.Option("--config-file", "-F", metavar="FILE", help="Another configuration file.", rich_help_panel=ENGINE)
 ]
 Property = Annotated[
-    list[str] | None, typer.Option("--set", "-X", metavar="NAME=VALUE", help="A property of the client.", rich_help_panel=ENGINE)
+    list[str] | None,
+    typer.Option("--set", "-X", metavar="NAME=VALUE", help="A property of the client; `-X list` shows them.", rich_help_panel=ENGINE),
 ]
 Timeout = Annotated[str | None, typer.Option("--timeout", metavar="TIME", help="Bound of one request (10s).", rich_help_panel=ENGINE)]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No remarks on stderr.", rich_help_panel=TALK)]
@@ -132,10 +136,13 @@ def declare(
         noun = declaration.__module__.rpartition(".")[2]
         words = noun if name == noun else f"{noun} {name}"
         lists = [parameter.name for parameter in parameters if is_list(parameter.annotation)]
+        options = [parameter.name for parameter in parameters if isinstance(get_args(parameter.annotation)[1], OptionInfo)]
 
         def command(**given: Any) -> None:
+            context = get_current_context()
+            said = {key for key in options if context.get_parameter_source(key) is ParameterSource.COMMANDLINE}
             given.update({key: list(given[key] or ()) for key in lists})  # Typer says None where the tables say []
-            raise typer.Exit(run_action(action, {**given, "command_name": words, "effect": effect}))
+            raise typer.Exit(run_action(action, {**given, "command_name": words, "effect": effect, "said": said}))
 
         command.__doc__ = declaration.__doc__
         command.__name__ = declaration.__name__

@@ -26,18 +26,6 @@ if TYPE_CHECKING:
     from ev_cli.reviving import Revival
     from ev_cli.session import Session
 
-PROPERTIES = {
-    "acks": ("acks", "str"),
-    "batch.size": ("batch_bytes", "int"),
-    "client.id": ("client_id", "str"),
-    "compression.type": ("compression", "str"),
-    "delivery.timeout.ms": ("delivery_timeout_ms", "int"),
-    "linger.ms": ("linger_ms", "int"),
-    "max.in.flight.requests.per.connection": ("in_flight", "int"),
-    "partitioner": ("partitioner", "str"),
-    "request.timeout.ms": ("request_timeout_ms", "int"),
-    "transaction.timeout.ms": ("transaction_timeout_ms", "int"),
-}
 STEP_MS = 500
 """How often it is looked whether the engine is still there while the last records wait."""
 BUFFER_BYTES = 16 << 20
@@ -326,7 +314,6 @@ class Sending:
                 settings["transaction_timeout_ms"] = TRANSACTION_TIMEOUT_MS
         settings["buffer_bytes"] = BUFFER_BYTES
         settings["metadata_timeout_ms"] = self._session.timeout_ms
-        settings.update(self._session.properties(PROPERTIES))
         return self._session.producer(**settings)
 
     def _find(self, topic: str) -> None:

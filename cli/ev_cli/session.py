@@ -82,6 +82,10 @@ class Session:
         if not local:
             protection.admit(self.target, options, effect or options.effect)
         self.timeout_ms = duration_ms(options.timeout, "--timeout") if options.timeout else 10_000
+        if options.set:
+            from ev_cli.properties import check
+
+            check(options)
         self._engine: LocalEngine | None = None
         self._address: str | None = None
         self._is_prepared = False
@@ -135,21 +139,13 @@ class Session:
                 told(password)
         return security
 
-    def properties(self, allowed: dict[str, tuple[str, str]]) -> dict[str, Any]:
-        """The -X client properties as keyword arguments; `allowed` maps Kafka's name to (keyword, type)."""
-        found: dict[str, Any] = {}
-        for item in self.options.set or ():
-            name, equals, value = item.partition("=")
-            if not equals or name not in allowed:
-                raise UsageFailure(
-                    f"-X {item!r} is no client property that this command takes", f"NAME=VALUE with NAME one of {', '.join(allowed)}"
-                )
-            keyword, kind = allowed[name]
-            try:
-                found[keyword] = int(value) if kind == "int" else value
-            except ValueError:
-                raise UsageFailure(f"-X {name} takes a number, not {value!r}") from None
-        return found
+    def properties(self, kind: str) -> dict[str, Any]:
+        """What -X says about a client of this kind (see ev_cli.properties), as its keyword arguments."""
+        if not self.options.set:
+            return {}
+        from ev_cli.properties import properties_of
+
+        return properties_of(self.options, kind)
 
     def verify(self, cluster_id: str | None) -> None:
         """What answers is the engine of the data directory, and not somebody who has its port by now."""
@@ -165,7 +161,7 @@ class Session:
         from ev.client.producer import Producer
 
         protection.admit(self.target, self.options, protection.WRITES)
-        return Producer(self.bootstrap, security=self.security, **settings)
+        return Producer(self.bootstrap, security=self.security, **{**settings, **self.properties("producer")})
 
     def consumer(self, **settings: Any) -> Consumer:
         """With a group it changes what the group has committed, and who its members are."""
@@ -173,15 +169,13 @@ class Session:
 
         if settings.get("group") is not None:
             protection.admit(self.target, self.options, protection.WRITES)
-        return Consumer(self.bootstrap, security=self.security, **settings)
+        return Consumer(self.bootstrap, security=self.security, **{**settings, **self.properties("consumer")})
 
     def admin(self) -> Admin:
         from ev_cli.remembered import Names, RememberingAdmin
 
-        timeout_ms = self.timeout_ms
-        return RememberingAdmin(
-            self.bootstrap, timeout_ms=timeout_ms, request_timeout_ms=timeout_ms, security=self.security, names=Names(self.target)
-        )
+        settings = {"timeout_ms": self.timeout_ms, "request_timeout_ms": self.timeout_ms, **self.properties("admin")}
+        return RememberingAdmin(self.bootstrap, security=self.security, names=Names(self.target), **settings)
 
     def talk(self, text: str) -> None:
         """A remark on stderr, unless -q."""

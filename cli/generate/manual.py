@@ -21,6 +21,12 @@ ENVIRONMENT = (
     ("EV_INSECURE", "1 lets the local engine listen where others reach it, as --insecure."),
     ("EV_CONFIG", "The configuration file."),
     ("EV_AUTOSTART", "0 forbids to start the local engine on first use."),
+    (
+        "EV_TIMEOUT, EV_OUTPUT, ...",
+        "Any option by its long name, in capitals with underscores, where it is not given: a text, a number, or 1 and 0 for what has no "
+        "value. It comes before what the project and the context say. Not so --yes, --json and what chooses the engine, nor the names "
+        "that a handler is told its record with, see ev-pipelines(7).",
+    ),
     ("EV_LOG_SEGMENT_BYTES, ...", "Any setting of the engine, in capitals with underscores, when it is started."),
     ("NO_COLOR", "No colour, wherever stdout goes."),
     ("FORCE_COLOR, CLICOLOR_FORCE", "Colour, even where stdout is no terminal."),

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from support.apache_kafka import Kafka
 from support.command_line import CommandLine
 
 
@@ -20,17 +19,6 @@ def ev(tmp_path: pathlib.Path) -> Iterator[CommandLine]:
     command_line.close()
 
 
-@pytest.fixture(scope="module", params=["ev", pytest.param("kafka", marks=[pytest.mark.java, pytest.mark.slow])])
-def anywhere(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
-    """The command line on a local engine, and on Apache Kafka: the same commands, and the same they say. Tests share the cluster."""
-    command_line = CommandLine(tmp_path_factory.mktemp("anywhere"))
-    if request.param == "kafka":
-        kafka: Kafka = request.getfixturevalue("apache")
-        command_line.variables["EV_BOOTSTRAP"] = kafka.bootstrap
-    yield command_line
-    command_line.close()
-
-
 @pytest.fixture(scope="session")
 def one_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
     """The command line with an engine that runs for all tests that only add to it."""
@@ -38,12 +26,6 @@ def one_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine
     command_line("up", "-q")
     yield command_line
     command_line.close()
-
-
-@pytest.fixture
-def name() -> str:
-    """A topic's or group's name that no other test has."""
-    return f"t-{uuid.uuid4().hex[:12]}"
 
 
 @pytest.fixture(params=["ev", pytest.param("apache", marks=pytest.mark.java)])

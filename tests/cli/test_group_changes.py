@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import pathlib
+from collections.abc import Callable
 
 import pytest
 
 from support.command_line import CommandLine
 from support.waiting import wait_for
 
+pytestmark = pytest.mark.parametrize("either", ["ev", pytest.param("apache", marks=[pytest.mark.java, pytest.mark.slow])], indirect=True)
+
 
 @pytest.fixture
-def group(anywhere: CommandLine, name: str) -> str:
+def group(either: CommandLine, fresh: Callable[[str], str]) -> str:
     """A group that has read 4 of the 10 records of partition 0 of a topic of the same name, and nothing of partition 1."""
-    anywhere("topic", "create", name, "-p", "2", "--wait")
-    anywhere("produce", name, "-p", "0", data=b"".join(b"%d\n" % number for number in range(10)))
-    assert anywhere("consume", name, "-g", name, "-n", "4").out == b"0\n1\n2\n3\n"
+    name = fresh("g")
+    either("topic", "create", name, "-p", "2", "--wait")
+    either("produce", name, "-p", "0", data=b"".join(b"%d\n" % number for number in range(10)))
+    assert either("consume", name, "-g", name, "-n", "4").out == b"0\n1\n2\n3\n"
     return name
 
 
@@ -24,9 +28,9 @@ def committed(ev: CommandLine, group: str) -> dict[int, int]:
     return {row["partition"]: row["committed"] for row in ev.json("group", "describe", group)["lag"] if row["committed"] is not None}
 
 
-def test_a_group_is_moved(anywhere: CommandLine, group: str) -> None:
+def test_a_group_is_moved(either: CommandLine, group: str) -> None:
     """To an end, an offset, on and back, to a time; only after a yes, within what is there, and never while it has members."""
-    ev = anywhere
+    ev = either
     shown = ev("group", "seek", group, "--to", "start")
     assert "nothing was changed: add -y" in shown.err
     assert shown.lines[0].split("\t")[:4] == [group, "0", "4", "0"]
@@ -50,9 +54,9 @@ def test_a_group_is_moved(anywhere: CommandLine, group: str) -> None:
         reader.kill()
 
 
-def test_undo_takes_a_seek_back(anywhere: CommandLine, group: str) -> None:
+def test_undo_takes_a_seek_back(either: CommandLine, group: str) -> None:
     """Once; it says what it does, and refuses when the group has moved since. What was forgotten or deleted comes back too."""
-    ev = anywhere
+    ev = either
     before = committed(ev, group)
     assert "takes it back" in ev("group", "seek", group, "--to", "end", "-y").err
     shown = ev.json("undo", "--dry-run")
@@ -77,9 +81,9 @@ def test_undo_takes_a_seek_back(anywhere: CommandLine, group: str) -> None:
     ev("undo", "999999", "-y", status=3)
 
 
-def test_offsets_travel_in_files_and_from_group_to_group(anywhere: CommandLine, group: str, tmp_path: pathlib.Path) -> None:
+def test_offsets_travel_in_files_and_from_group_to_group(either: CommandLine, group: str, tmp_path: pathlib.Path) -> None:
     """--export prints what --to-file reads; a clone stands where its model stands; new topics have to be asked for."""
-    ev = anywhere
+    ev = either
     exported = ev("group", "seek", group, "--export").out
     assert f"{group}\t0\t4\n".encode() in exported
     file = tmp_path / "offsets"
@@ -99,9 +103,9 @@ def test_offsets_travel_in_files_and_from_group_to_group(anywhere: CommandLine, 
     assert "line 2 of" in ev("group", "seek", group, "--to-file", str(file), "-y", status=1).err
 
 
-def test_lag_by_group_topic_member_and_partition(anywhere: CommandLine, group: str) -> None:
+def test_lag_by_group_topic_member_and_partition(either: CommandLine, group: str) -> None:
     """Exit status 6 above --max; partitions without a commit count when they are asked for."""
-    ev = anywhere
+    ev = either
     (row,) = ev.json("group", "lag", group)
     assert (row["state"], row["lag"]) == ("Empty", 6)
     ev("group", "lag", group, "--max", "6")
@@ -115,9 +119,9 @@ def test_lag_by_group_topic_member_and_partition(anywhere: CommandLine, group: s
     ev("group", "lag", "--by", "nonsense", status=2)
 
 
-def test_waiting_for_a_group(anywhere: CommandLine, group: str) -> None:
+def test_waiting_for_a_group(either: CommandLine, group: str) -> None:
     """Until it has read everything, or is in a state; exit status 6 when the time is over."""
-    ev = anywhere
+    ev = either
     assert "has a lag of 6" in ev("group", "wait", group, "--lag", "0", "--for", "10ms", status=6).err
     ev("group", "wait", group, "--lag", "6", "--state", "empty")
     waiting = ev.start("group", "wait", group, "--lag", "0", "--for", "30s")
@@ -127,9 +131,9 @@ def test_waiting_for_a_group(anywhere: CommandLine, group: str) -> None:
     ev("group", "wait", group, status=2)
 
 
-def test_a_member_is_taken_out(anywhere: CommandLine, group: str) -> None:
+def test_a_member_is_taken_out(either: CommandLine, group: str) -> None:
     """By its client id, and after a yes."""
-    ev = anywhere
+    ev = either
     reader = ev.start("consume", group, "-g", group, "-X", "client.id=worker", "--instance-id", "first")
     try:
         wait_for(lambda: ev.json("group", "describe", group)["members"], "the reader to be a member")
@@ -142,13 +146,13 @@ def test_a_member_is_taken_out(anywhere: CommandLine, group: str) -> None:
         reader.kill()
 
 
-def test_it_is_shown_again_and_again(anywhere: CommandLine, group: str) -> None:
+def test_it_is_shown_again_and_again(either: CommandLine, group: str) -> None:
     """--watch into a pipe: one round after the other, until Ctrl-C; a time may follow."""
-    running = anywhere.start("group", "lag", group, "--watch", "100ms", "-o", "jsonl")
+    running = either.start("group", "lag", group, "--watch", "100ms", "-o", "jsonl")
     try:
         running.wait_for(b'"lag": 6}\n')
-        anywhere("group", "seek", group, "--to", "end", "-y", "-q")
+        either("group", "seek", group, "--to", "end", "-y", "-q")
         running.wait_for(b'"lag": 0}\n')
     finally:
         running.kill()
-    assert "too often" in anywhere("group", "list", "--watch=1ms", status=2).err
+    assert "too often" in either("group", "list", "--watch=1ms", status=2).err

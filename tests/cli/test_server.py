@@ -287,6 +287,24 @@ def test_the_log_is_shown_and_followed(ev: CommandLine) -> None:
     assert follower.end().status == 130
 
 
+def test_the_log_from_a_time_on(ev: CommandLine) -> None:
+    """Over the files that were turned away, too; what has no time belongs to the line before it."""
+    ev.data_dir.mkdir(0o700)
+    log, older, oldest = (ev.data_dir / f"server.log{ending}" for ending in ("", ".1", ".2"))
+    oldest.write_text("2026-01-01T00:00:00.000Z INFO a\n")
+    os.utime(oldest, (1_767_225_600, 1_767_225_600))
+    older.write_text("2026-02-01T00:00:00.000Z INFO b\n2026-03-01T00:00:00.500Z ERROR c\nTraceback\n")
+    log.write_text('{"time":"2026-04-01T00:00:00.000Z","level":"INFO"}\n{"level":"WARNING"}\n2027-01-01T00:00:00.000Z INFO e\n')
+    march = older.read_text().partition("\n")[2] + log.read_text()
+    assert ev("server", "logs", "--since", "2026-03-01T00:00:00.500Z").out.decode() == march
+    assert ev("server", "logs", "--since", "2026-02-20", "-n", "2").lines == march.splitlines()[-2:]
+    assert ev("server", "logs", "--since", "2026-04-01T00:00:00.001Z").out == log.read_bytes().splitlines(keepends=True)[-1]
+    assert ev("server", "logs", "--since", "2027-01-02").out == b""
+    assert ev("server", "logs", "-n", "1").out == log.read_bytes().splitlines(keepends=True)[-1]
+    assert "no point in time" in ev("server", "logs", "--since", "soon", status=2).err
+    assert "-1" in ev("server", "logs", "-n", "-1", status=2).err
+
+
 def test_several_listeners_with_an_address_for_each(ev: CommandLine) -> None:
     """Commas separate them; each listener tells its clients its own address."""
     with socket.create_server(("127.0.0.1", 0)) as first, socket.create_server(("127.0.0.1", 0)) as second:

@@ -4,27 +4,31 @@ from __future__ import annotations
 
 import json
 import pathlib
+from collections.abc import Callable
 
 import pytest
 
 from support.command_line import CommandLine
 
+pytestmark = pytest.mark.parametrize("either", ["ev", pytest.param("apache", marks=[pytest.mark.java, pytest.mark.slow])], indirect=True)
+
 
 @pytest.fixture
-def topic(anywhere: CommandLine, name: str) -> str:
+def topic(either: CommandLine, fresh: Callable[[str], str]) -> str:
     """A topic of two partitions; ten records in the first of them, with keys, an hour apart."""
-    anywhere("topic", "create", name, "-p", "2", "-c", "retention.ms=-1", "--wait")
+    name = fresh("t")
+    either("topic", "create", name, "-p", "2", "-c", "retention.ms=-1", "--wait")
     lines = [
         json.dumps({"key": f"k{number % 3}", "value": "x" * number, "timestamp": 1_700_000_000_000 + number * 3_600_000})
         for number in range(10)
     ]
-    anywhere("produce", name, "-J", "-p", "0", data="\n".join(lines).encode())
+    either("produce", name, "-J", "-p", "0", data="\n".join(lines).encode())
     return name
 
 
-def test_settings_are_altered_and_taken_back(anywhere: CommandLine, topic: str) -> None:
+def test_settings_are_altered_and_taken_back(either: CommandLine, topic: str) -> None:
     """--dry-run is the plan; undo puts back what was there, and refuses when somebody has altered it since."""
-    ev = anywhere
+    ev = either
     plan = ev.json("topic", "alter", topic, "-p", "+1", "-c", "retention.ms=1000", "--append", "cleanup.policy=compact", "--dry-run")
     assert [(row["what"], row["before"], row["after"]) for row in plan] == [
         ("partitions", 2, 3),
@@ -42,9 +46,9 @@ def test_settings_are_altered_and_taken_back(anywhere: CommandLine, topic: str) 
     assert not any("no.such.setting" in json.dumps(row) for row in ev.json("undo", "--list"))
 
 
-def test_a_topic_like_another(anywhere: CommandLine, topic: str) -> None:
+def test_a_topic_like_another(either: CommandLine, topic: str) -> None:
     """With its partitions and settings; options come on top. A clone is the same."""
-    ev = anywhere
+    ev = either
     ev("topic", "create", f"{topic}-like", "--like", topic, "-c", "max.message.bytes=2000", "--wait")
     described = ev.json("topic", "describe", f"{topic}-like")
     assert (len(described["partitions"]), described["config"]) == (2, {"max.message.bytes": "2000", "retention.ms": "-1"})
@@ -53,9 +57,9 @@ def test_a_topic_like_another(anywhere: CommandLine, topic: str) -> None:
     assert "'" + topic + "'" in ev("topic", "clone", topic[:-1], "x", status=3).err
 
 
-def test_topics_are_what_a_file_declares(anywhere: CommandLine, topic: str, tmp_path: pathlib.Path) -> None:
+def test_topics_are_what_a_file_declares(either: CommandLine, topic: str, tmp_path: pathlib.Path) -> None:
     """Pending changes are exit 6; then they are made, and nothing is pending any more. What cannot be made so is said."""
-    ev = anywhere
+    ev = either
     file = tmp_path / "topics.toml"
     file.write_text(
         f'[topics."{topic}"]\npartitions = 3\nconfig.retention.ms = 5000\n'
@@ -87,9 +91,9 @@ def test_topics_are_what_a_file_declares(anywhere: CommandLine, topic: str, tmp_
     assert "'parts'" in ev("topic", "apply", str(file), status=1).err
 
 
-def test_records_are_counted(anywhere: CommandLine, topic: str) -> None:
+def test_records_are_counted(either: CommandLine, topic: str) -> None:
     """By offsets or by reading; apart by partition, key or hour; between two times."""
-    ev = anywhere
+    ev = either
     assert ev("topic", "count", topic).out == f"{topic}\t10\n".encode()
     assert ev("topic", "count", topic, "--exact", "--by", "partition").lines == [f"{topic}\t0\t10", f"{topic}\t1\t0"]
     assert [(row["key"], row["records"]) for row in ev.json("topic", "count", topic, "--by", "key")] == [("k0", 4), ("k1", 3), ("k2", 3)]
@@ -100,18 +104,18 @@ def test_records_are_counted(anywhere: CommandLine, topic: str) -> None:
     assert [row["offset"] for row in ev.json("topic", "offsets", topic)] == [10, 0]
 
 
-def test_records_are_described(anywhere: CommandLine, topic: str) -> None:
+def test_records_are_described(either: CommandLine, topic: str) -> None:
     """Sizes, keys, times, spread."""
-    found = anywhere.json("topic", "analyze", topic)
+    found = either.json("topic", "analyze", topic)
     assert (found["records"], found["bytes"], found["distinct_keys"], found["tombstones"], found["skew"]) == (10, 65, 3, 0, 2.0)
     assert (found["sizes"]["p50"], found["sizes"]["max"]) == (6, 11)
     assert found["last_timestamp"] - found["first_timestamp"] == 9 * 3_600_000
-    assert "keys     3 different" in anywhere("topic", "analyze", topic, "-o", "table").out.decode()
+    assert "keys     3 different" in either("topic", "analyze", topic, "-o", "table").out.decode()
 
 
-def test_records_are_deleted_after_a_warning(anywhere: CommandLine, topic: str) -> None:
+def test_records_are_deleted_after_a_warning(either: CommandLine, topic: str) -> None:
     """It says beforehand that nothing brings them back."""
-    ev = anywhere
+    ev = either
     assert "nothing brings them back" in ev("topic", "trim", topic, "-o", "3", status=2).err
     (row, _) = ev.json("topic", "trim", topic, "-o", "@1700010800000", "--dry-run")
     assert (row["new_start"], row["records"]) == (3, 3)
@@ -124,9 +128,9 @@ def test_records_are_deleted_after_a_warning(anywhere: CommandLine, topic: str) 
     assert "nothing to delete" in ev("topic", "empty", topic, "-y").err
 
 
-def test_a_topic_in_a_file_and_back(anywhere: CommandLine, topic: str, tmp_path: pathlib.Path) -> None:
+def test_a_topic_in_a_file_and_back(either: CommandLine, topic: str, tmp_path: pathlib.Path) -> None:
     """Keys, values, nulls, headers, timestamps and settings; part of the time too. A damaged file loads nothing."""
-    ev = anywhere
+    ev = either
     strange = '{"key":null,"value":null,"headers":[["h",null],["h","2"]],"timestamp":5}\n'
     ev("produce", topic, "-J", "-p", "1", data=(strange + '{"key_b64":"/w==","value_b64":"AP8=","timestamp":6}\n').encode())
     file = tmp_path / "all.evdump"
@@ -151,18 +155,18 @@ def test_a_topic_in_a_file_and_back(anywhere: CommandLine, topic: str, tmp_path:
     ev("topic", "describe", f"{topic}-never", status=3)
 
 
-def test_what_ails_is_found(anywhere: CommandLine, topic: str) -> None:
+def test_what_ails_is_found(either: CommandLine, topic: str) -> None:
     """Filters show only partitions that have it: here none."""
-    assert anywhere("topic", "describe", "--under-replicated", "--unavailable", "--json").out == b"[]\n"
-    described = anywhere.json("topic", "list", topic)[0]
+    assert either("topic", "describe", "--under-replicated", "--unavailable", "--json").out == b"[]\n"
+    described = either.json("topic", "list", topic)[0]
     assert (described["records"], described["retention_ms"]) == (10, -1)
     assert described["size"] > 65
-    assert anywhere("topic", "list", topic, "--sort", "size", "-o", "name").lines == [topic]
+    assert either("topic", "list", topic, "--sort", "size", "-o", "name").lines == [topic]
 
 
-def test_settings_and_quotas_are_taken_back(anywhere: CommandLine, topic: str) -> None:
+def test_settings_and_quotas_are_taken_back(either: CommandLine, topic: str) -> None:
     """What ev config and ev quota change, as what ev topic alter does."""
-    ev = anywhere
+    ev = either
     ev("config", "set", f"topic/{topic}", "retention.ms=7", "-q")
     ev("undo", "-y")
     assert ev.json("topic", "describe", topic)["config"] == {"retention.ms": "-1"}

@@ -34,16 +34,6 @@ PARTITIONS_MAX = 100_000
 """How many -p may name at once: a slip of the finger is not worth the memory."""
 ASSIGNORS = ("range", "roundrobin", "sticky", "cooperative-sticky")
 BROKER_ASSIGNORS = ("uniform", "range")
-PROPERTIES = {
-    "client.id": ("client_id", "str"),
-    "fetch.max.bytes": ("fetch_max_bytes", "int"),
-    "fetch.max.wait.ms": ("max_wait_ms", "int"),
-    "fetch.min.bytes": ("fetch_min_bytes", "int"),
-    "group.protocol": ("group_protocol", "str"),
-    "group.remote.assignor": ("group_remote_assignor", "str"),
-    "max.partition.fetch.bytes": ("partition_max_bytes", "int"),
-    "session.timeout.ms": ("session_timeout_ms", "int"),
-}
 
 TAIL = 10
 """How many records `ev tail` begins with, unless -n wants another number of them."""
@@ -110,7 +100,7 @@ def consumer_settings(options: Any, session: Session) -> dict[str, Any]:
         settings["group"] = options.group
         if options.instance_id is not None:
             settings["group_instance_id"] = options.instance_id
-    settings.update(session.properties(PROPERTIES))
+    settings.update(session.properties("consumer"))
     if options.group is not None and options.balancer is not None:
         broker_assigns = settings.get("group_protocol") == "consumer"
         known = BROKER_ASSIGNORS if broker_assigns else ASSIGNORS

@@ -10,8 +10,10 @@ from ev_cli import findings, output
 from ev_cli.failures import DONE, UNMET, Failure, as_failure
 from ev_cli.findings import FAULT, OK, SKIPPED, Finding
 from ev_cli.local_engine import LocalEngine, user_name
+from ev_cli.properties import check
 from ev_cli.protection import READS
 from ev_cli.session import Session
+from ev_cli.times import duration_ms
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,6 +29,11 @@ FILES_LOOKED_AT_MAX = 10_000
 
 
 def diagnose(options: Any) -> int:
+    """What the command line says wrong is no finding: it ends the command like any other."""
+    if options.timeout:
+        duration_ms(options.timeout, "--timeout")
+    if options.set:
+        check(options)
     table = output.Table(("check", "state", "message", "remedy"))
     table.rows += [finding._asdict() for finding in _everything(options)]
     faults = sum(row["state"] == FAULT for row in table.rows)
@@ -47,10 +54,10 @@ def _everything(options: Any) -> Iterator[Finding]:
         yield from of_machine(engine)
         found = None if _is_foreign(engine) else engine.running()
         if found is not None:
-            yield from of_cluster(str(found["address"]), None, session.timeout_ms)
+            yield from of_cluster(str(found["address"]), None, session.timeout_ms, session.properties("admin"))
     else:
         assert session.target.bootstrap is not None
-        yield from _told(lambda: of_cluster(session.bootstrap, session.security, session.timeout_ms))
+        yield from _told(lambda: of_cluster(session.bootstrap, session.security, session.timeout_ms, session.properties("admin")))
     yield from of_completions()
 
 
@@ -208,7 +215,7 @@ def of_completions() -> Iterator[Finding]:
 # -- a cluster -------------------------------------------------------------------------------------------------------------------
 
 
-def of_cluster(bootstrap: str, security: Security | None, timeout_ms: int) -> Iterator[Finding]:
+def of_cluster(bootstrap: str, security: Security | None, timeout_ms: int, properties: dict[str, Any]) -> Iterator[Finding]:
     from ev.client.admin import Admin
     from ev.errors import AuthenticationError, EvError, SettingError, UnsupportedApiError
 
@@ -226,7 +233,8 @@ def of_cluster(bootstrap: str, security: Security | None, timeout_ms: int) -> It
     if not answering:
         return
     try:
-        with Admin(",".join(answering), timeout_ms=timeout_ms, request_timeout_ms=timeout_ms, security=security) as admin:
+        settings = {"timeout_ms": timeout_ms, "request_timeout_ms": timeout_ms, **properties}
+        with Admin(",".join(answering), security=security, **settings) as admin:
             brokers = admin.cluster().brokers
             yield Finding(
                 "login", OK, "you are let in" if security is not None and security.sasl is not None else "nobody asks who you are"

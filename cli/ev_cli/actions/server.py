@@ -6,8 +6,9 @@ import os
 import time
 
 from ev_cli import output
-from ev_cli.failures import DONE, UNMET, Failure, Interrupted
+from ev_cli.failures import DONE, UNMET, Failure, Interrupted, UsageFailure
 from ev_cli.session import Session
+from ev_cli.times import timestamp_ms
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from ev_cli.local_engine import LocalEngine
 
 FOLLOW_MS = 200
+LINES = 100
 
 
 def _engine(options: Any) -> LocalEngine:
@@ -140,6 +142,11 @@ def _bytes_below(folder: str) -> int:
 
 
 def server_logs(options: Any) -> int:
+    from ev_cli.server_log import last_lines, lines_since
+
+    if options.lines is not None and options.lines < 0:
+        raise UsageFailure(f"-n {options.lines} is no number of lines", "write 0 or more")
+    since = None if options.since is None else timestamp_ms(options.since, int(time.time() * 1000))
     engine = _engine(options)
     path = (engine.running() or {}).get("log_file") or engine.log_file
     output.need_stdout()
@@ -148,25 +155,14 @@ def server_logs(options: Any) -> int:
     except FileNotFoundError:
         raise Failure(f"there is no log {path}", "an engine that `ev server run` runs logs to its stderr") from None
     with file:
-        output.write(_last_lines(file, options.lines))
+        if since is None:
+            output.write(last_lines(file, LINES if options.lines is None else options.lines))
+        else:
+            for piece in lines_since(path, file, since, options.lines):
+                output.write(piece)
         if options.follow:
             _follow(path, file.tell())
     return DONE
-
-
-def _last_lines(file: Any, count: int) -> bytes:
-    if count <= 0:
-        file.seek(0, os.SEEK_END)
-        return b""
-    end = file.seek(0, os.SEEK_END)
-    size = 0
-    data = b""
-    while size < end and data.count(b"\n") <= count:
-        size = min(end, size * 2 or 65536)
-        file.seek(end - size)
-        data = file.read(size)
-    lines: list[bytes] = data.splitlines(keepends=True)
-    return b"".join(lines[-count:])
 
 
 def _follow(path: str, position: int) -> None:

@@ -10,7 +10,7 @@ from ev_cli.protection import LOCAL
 app = typer.Typer(add_completion=False)
 
 
-@declare(app, "doctor", "doctor:diagnose", effect=LOCAL, tabular=True, without=("set",))
+@declare(app, "doctor", "doctor:diagnose", effect=LOCAL, tabular=True)
 def doctor() -> None:
     """Look for what is wrong with the engine, its machine, or the way to a cluster; exit status 6 when there is something.
 

@@ -17,7 +17,10 @@ Advertise = Annotated[
     str | None, typer.Option("--advertise", metavar="[NAME://]HOST:PORT", help="The address that clients are told, one for each --listen.")
 ]
 EngineSettings = Annotated[
-    list[str] | None, typer.Option("--set", "-X", metavar="NAME=VALUE", help="A setting of the engine, like log.segment.bytes=1048576.")
+    list[str] | None,
+    typer.Option(
+        "--set", "-X", metavar="NAME=VALUE", help="A setting of the engine, like log.segment.bytes=1048576; `-X list` shows them."
+    ),
 ]
 Seeds = Annotated[
     list[str] | None, typer.Option("--seed", metavar="TOPIC[:PARTITIONS]", help="Create this topic, unless it is there; several times.")
@@ -147,9 +150,16 @@ def import_server(
 @declare(app, "logs", "server:server_logs", effect=LOCAL, without=NOT_HERE)
 def server_logs(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as it grows.")] = False,
-    lines: Annotated[int, typer.Option("--lines", "-n", metavar="N", help="How many of the last lines.")] = 100,
+    lines: Annotated[
+        int | None, typer.Option("--lines", "-n", metavar="N", help="How many of the last lines (100, or all there are with --since).")
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option("--since", metavar="TIME", help="From this time: -1h, today, 2026-01-31T12:00. Older files are read too.")
+    ] = None,
 ) -> None:
     """Show the log of the self-started engine.
 
     ev server logs -n 20
+
+    ev server logs --since -10m
     """

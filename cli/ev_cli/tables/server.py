@@ -343,6 +343,7 @@ TABLE: dict[str, Command] = {
             "-f": ("follow", "flag", True),
             "--lines": ("lines", "int", None),
             "-n": ("lines", "int", None),
+            "--since": ("since", "text", None),
             "--data-dir": ("data_dir", "text", None),
             "--listen": ("listen", "text", None),
             "--insecure": ("insecure", "flag", True),
@@ -356,7 +357,8 @@ TABLE: dict[str, Command] = {
         },
         {
             "follow": False,
-            "lines": 100,
+            "lines": None,
+            "since": None,
             "data_dir": None,
             "listen": None,
             "insecure": False,
