@@ -249,6 +249,13 @@ class LocalEngine:
             time.sleep(0.02)
         return None
 
+    def check(self) -> None:
+        """Raise UsageFailure or SettingError when it could not be started as it is told to, before anything is made."""
+        from ev.settings import Settings
+
+        self.command(log_file=None)
+        Settings.from_mapping(self.settings())
+
     def command(self, *, log_file: str | None, ready_fd: int | None = None) -> list[str]:
         """The daemon's command line. Every path in it is absolute."""
         from ev_cli.beside import command_of
@@ -259,6 +266,10 @@ class LocalEngine:
         if self.insecure:
             arguments.append("--insecure")
         advertise = self.options.advertise or self._configured("advertise")
+        if advertise:
+            from ev_cli.session import with_ports
+
+            with_ports(str(advertise))  # says what is no address
         for address in str(advertise).split(",") if advertise else ():
             arguments += ["--advertise", address]
         for name, value in self.settings().items():

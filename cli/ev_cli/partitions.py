@@ -31,6 +31,21 @@ def named_partitions(texts: Iterable[str], topics: Mapping[str, TopicDescription
     return list(found)
 
 
+def check_named(texts: Iterable[str]) -> None:
+    """Raise UsageFailure for what could not name partitions, whatever topics there are."""
+    for text in texts:
+        _, colon, numbers = text.partition(":")
+        if colon:
+            _numbers(numbers, text)
+
+
+def check_brokers(texts: Iterable[str]) -> None:
+    """Raise UsageFailure for what could not be the id of a broker."""
+    for text in texts:
+        if not text.isdecimal():
+            raise UsageFailure(f"{text!r} is no id of a broker", "`ev cluster brokers` shows them")
+
+
 def _numbers(numbers: str, text: str) -> list[int]:
     """`0,2-5` as numbers."""
     found: list[int] = []
@@ -48,8 +63,7 @@ def partition_text(partition: Partition) -> str:
 
 def broker_id(text: str, there: Iterable[int], session: Session) -> int:
     """The id of a broker that is there."""
-    if not text.isdecimal():
-        raise UsageFailure(f"{text!r} is no id of a broker", "`ev cluster brokers` shows them")
+    check_brokers([text])
     if int(text) not in there:
         raise Failure(f"no broker {text} on {session.where}", f"there are {', '.join(map(str, there))}", code=NOT_FOUND)
     return int(text)

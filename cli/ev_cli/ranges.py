@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 
 from ev_cli.failures import UNREACHABLE, Failure
-from ev_cli.times import timestamp_ms
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,14 +22,13 @@ READ_COMMITTED = "read_committed"
 PARTITION_BYTES = 2 << 20
 
 
-def ranges_of(admin: Admin, places: Iterable[Partition], since: str | None = None, until: str | None = None) -> Ranges:
+def ranges_of(admin: Admin, places: Iterable[Partition], since: int | None = None, until: int | None = None) -> Ranges:
     """The offsets between two points in time, the second one excluded; without them all that there is and that is committed."""
     wanted = list(places)
-    now_ms = int(time.time() * 1000)
     starts = _found(admin, wanted, "earliest")
     ends = _found(admin, wanted, "latest")
-    begins = starts if since is None else _found(admin, wanted, timestamp_ms(since, now_ms))
-    stops = ends if until is None else _found(admin, wanted, timestamp_ms(until, now_ms))
+    begins = starts if since is None else _found(admin, wanted, since)
+    stops = ends if until is None else _found(admin, wanted, until)
     found = {}
     for place in wanted:
         end = ends[place]

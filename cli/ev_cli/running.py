@@ -58,6 +58,10 @@ def run_once(action: str, given: dict[str, Any]) -> int:
             from ev_cli import output
 
             output.set_colour(given["color"])
+        if given.get("output"):
+            from ev_cli import output
+
+            output.output_format(options)
         if "list" in (given.get("set") or given.get("settings") or ()):
             from ev_cli.properties import show
 
@@ -67,6 +71,11 @@ def run_once(action: str, given: dict[str, Any]) -> int:
 
             target_of(options)  # the defaults of the context hold from here on
             given["target_decided"] = options.target_decided  # --watch asks for a password once
+        for name, value in given.items():
+            if value.__class__ is int and value < 0:
+                from ev_cli.variables import refuse_negative
+
+                refuse_negative(name, value, given)
         status: int = getattr(module, function_name)(options)
     except Exception as error:  # noqa: BLE001 - a person gets one line, never a traceback
         from ev_cli.ending import end_of

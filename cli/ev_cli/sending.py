@@ -396,7 +396,7 @@ def _timestamp(options: Any) -> int | None:
     if is_field(options.timestamp):
         return None
 
-    return timestamp_ms(options.timestamp, int(time.time() * 1000))
+    return timestamp_ms(options.timestamp, int(time.time() * 1000), flag="--timestamp")
 
 
 def _report_format(text: str | None) -> bytes | None:

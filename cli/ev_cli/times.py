@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from ev_cli.failures import UsageFailure
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 _UNIT_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 
 
@@ -59,7 +63,17 @@ def moment_ms(value: object, now_ms: int) -> int:
     return int(value) // 1_000_000
 
 
-def timestamp_ms(text: str, now_ms: int, *, utc: bool = False) -> int:
+def moments_of(options: Any, now_ms: int) -> tuple[int | None, int | None]:
+    """What --since and --until say."""
+    utc = bool(options.utc)
+    since, until = options.since, options.until
+    return (
+        None if since is None else timestamp_ms(since, now_ms, flag="--since", utc=utc),
+        None if until is None else timestamp_ms(until, now_ms, flag="--until", utc=utc),
+    )
+
+
+def timestamp_ms(text: str, now_ms: int, *, flag: str = "", utc: bool = False) -> int:
     """A point in time: 9-10 digits of seconds, 13 of ms, 19 of ns, a date, RFC 3339, `-1h` or `2d12h` (before now), `now`, `today`.
 
     What has no zone is local time, or UTC when that is asked for.
@@ -67,7 +81,7 @@ def timestamp_ms(text: str, now_ms: int, *, utc: bool = False) -> int:
     if text == "now":
         return now_ms
     if text.isdecimal():
-        return _epoch_ms(text, utc=utc)
+        return _epoch_ms(text, flag, utc=utc)
     ago = _duration_ms(text[1:]) if text.startswith("-") else span_ms(text)
     if ago is not None:
         return now_ms - ago
@@ -81,7 +95,7 @@ def timestamp_ms(text: str, now_ms: int, *, utc: bool = False) -> int:
         moment = datetime.fromisoformat(text)
     except ValueError:
         raise UsageFailure(
-            f"{text!r} is no point in time",
+            f"{flag + ' ' if flag else ''}{text!r} is no point in time",
             "write seconds or ms since 1970, 2026-01-31, 2026-01-31T12:00:00Z, -1h, now or today",
         ) from None
     if moment.tzinfo is None:
@@ -89,15 +103,16 @@ def timestamp_ms(text: str, now_ms: int, *, utc: bool = False) -> int:
     return round(moment.timestamp() * 1000)
 
 
-def _epoch_ms(digits: str, *, utc: bool) -> int:
+def _epoch_ms(digits: str, flag: str, *, utc: bool) -> int:
     scale = {9: 1000, 10: 1000, 13: 1}
     if len(digits) in scale:
         return int(digits) * scale[len(digits)]
     if len(digits) == 19:
         return int(digits) // 1_000_000
     if len(digits) == 8:  # 20260131, a date
-        return timestamp_ms(f"{digits[:4]}-{digits[4:6]}-{digits[6:]}", 0, utc=utc)
-    raise UsageFailure(f"{digits!r} is no point in time", "seconds have 9 or 10 digits, milliseconds 13, nanoseconds 19")
+        return timestamp_ms(f"{digits[:4]}-{digits[4:6]}-{digits[6:]}", 0, flag=flag, utc=utc)
+    where = f"{flag} " if flag else ""
+    raise UsageFailure(f"{where}{digits!r} is no point in time", "seconds have 9 or 10 digits, milliseconds 13, nanoseconds 19")
 
 
 def local_text(timestamp: int, *, utc: bool = False) -> str:

@@ -35,6 +35,15 @@ def apply(given: dict[str, Any], variables: Iterable[str]) -> None:
             given.setdefault("variables", []).append(variable)
 
 
+def refuse_negative(name: str, value: int, given: dict[str, Any]) -> None:
+    """No option counts below zero."""
+    from ev_cli.__main__ import table_of
+
+    noun, _, verb = given["command_name"].partition(" ")
+    spellings = [spelling for spelling, option in (table_of(noun) or {})[verb][2].items() if option[0] == name]
+    raise UsageFailure(f"{max(spellings, key=len)} {value} is less than nothing", "write a number from 0 on")
+
+
 def options_of(command_name: str) -> dict[str, Option]:
     """The options of a command that a variable may set, by its name."""
     from ev_cli.__main__ import HANDLER, table_of

@@ -248,7 +248,7 @@ def test_settings_come_from_configuration_environment_and_flags(ev: CommandLine)
     assert len(described["partitions"]) == 4
     assert described["config"]["segment.bytes"] == "3145728"
     ev("down")
-    done = ev("up", "--set", "num.partitions=many", status=1)
+    done = ev("up", "--set", "num.partitions=many", status=2)
     assert "num.partitions" in done.err
     assert len(done.err.splitlines()) == 1
 

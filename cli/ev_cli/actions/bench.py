@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
+from ev.client.fetched import COMPRESSIONS
 from ev_cli import measuring, output
 from ev_cli.failures import DONE, FAILED, NOT_FOUND, Failure, UsageFailure, as_failure, no_such
 from ev_cli.latency import Latencies
@@ -13,6 +14,7 @@ from ev_cli.naming import confirm, nearest
 from ev_cli.progress import Progress
 from ev_cli.session import Session
 from ev_cli.sizes import number_of
+from ev_cli.times import duration_ms
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,8 +42,6 @@ def bench_produce(options: Any) -> int:
     if options.compression is not None:
         settings["compression"] = options.compression
     if options.linger is not None:
-        from ev_cli.times import duration_ms
-
         settings["linger_ms"] = duration_ms(options.linger, "--linger")
     session.producer(**settings).cluster.close()  # a setting that is wrong is said once, and before anything is done
     shares = _shares(options, count)
@@ -103,14 +103,24 @@ def _begin(options: Any, usual: int) -> tuple[Session, int]:
         raise UsageFailure(f"--clients takes a number from 1 to {CLIENTS_MAX}")
     if options.acks is not None and options.acks not in ("all", "-1", "0", "1"):
         raise UsageFailure(f"--acks {options.acks} is unknown", "all, 1 or 0")
+    if options.compression is not None and options.compression not in COMPRESSIONS:
+        raise UsageFailure(f"-z {options.compression} is no codec", f"one of {', '.join(COMPRESSIONS)}")
+    if options.linger is not None:
+        duration_ms(options.linger, "--linger")
+    _rate(options)
     return Session(options), count
+
+
+def _rate(options: Any) -> float | None:
+    rate = None if options.rate is None else number_of(options.rate.removesuffix("/s"), "--rate")
+    if rate is not None and rate <= 0:
+        raise UsageFailure("--rate takes a number above 0")
+    return rate
 
 
 def _shares(options: Any, count: int) -> list[Share]:
     clients = min(options.clients, count)
-    rate = None if options.rate is None else number_of(options.rate.removesuffix("/s"), "--rate")
-    if rate is not None and rate <= 0:
-        raise UsageFailure("--rate takes a number above 0")
+    rate = _rate(options)
     each = [count // clients + (number < count % clients) for number in range(clients)]
     return [Share(options.topic, some, options.size, None if rate is None else rate / clients) for some in each]
 

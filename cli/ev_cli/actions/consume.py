@@ -16,7 +16,7 @@ from ev_cli.positions import END, START, STORED, TIME, Position, parse_range
 from ev_cli.renderers import renderer_of
 from ev_cli.selection import selection_of
 from ev_cli.session import Session
-from ev_cli.times import duration_ms, timestamp_ms
+from ev_cli.times import duration_ms, moments_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -127,10 +127,11 @@ class Wanted:
         for text in options.offset or ():  # kcat gives its s@ and e@ one by one
             begin, end = parse_range(text, now_ms, utc=utc)
             self.begin, self.end = begin or self.begin, end or self.end
-        if options.since is not None:
-            self.begin = Position(TIME, timestamp_ms(options.since, now_ms, utc=utc))
-        if options.until is not None:
-            self.end = Position(TIME, timestamp_ms(options.until, now_ms, utc=utc))
+        since, until = moments_of(options, now_ms)
+        if since is not None:
+            self.begin = Position(TIME, since)
+        if until is not None:
+            self.end = Position(TIME, until)
         if options.from_beginning:
             self.begin = Position(START)
         if options.exit_at_end and self.end is None:
@@ -139,6 +140,7 @@ class Wanted:
         self.is_ordered = _is_ordered(options)
         _check_order(options, self)
         self.idle_ms = None if options.idle is None else duration_ms(options.idle, "--idle")
+        sinks.max_stall_ms(options)  # which is looked at only when something stalls
         self.duration_ms = None if options.duration is None else duration_ms(options.duration, "--for")
         self.count: int | None = options.count
         if self.count is not None and self.count < 0:

@@ -12,6 +12,7 @@ from ev_cli.ending import complain
 from ev_cli.failures import DONE, FAILED, NOT_FOUND, Failure, UsageFailure, as_failure, heavier
 from ev_cli.naming import confirm
 from ev_cli.session import config_path, no_context, resolve
+from ev_cli.times import duration_ms
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class Configuration:
     def check(self, name: str) -> None:
         """Raise UsageFailure when something in a context does not fit."""
         context = Context(name, self.contexts[name], self.path, looked_at=True)
-        if name != LOCAL_NAME:
+        if name != LOCAL_NAME or "bootstrap" in self.contexts[name]:
             from ev_cli.session import with_ports
 
             with_ports(context.bootstrap())
@@ -158,6 +159,8 @@ def _because(options: Any, chosen_by: str | None) -> str:
 
 
 def check_contexts(options: Any) -> int:
+    if options.timeout:
+        duration_ms(options.timeout, "--timeout")  # once, and not for every context
     configuration = Configuration(options)
     names = configuration.names if options.every else options.names or [configuration.current]
     for name in names:

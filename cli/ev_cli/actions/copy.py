@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 
+from ev.client.fetched import COMPRESSIONS
 from ev.errors import ErrorCode, KafkaError
 from ev_cli import output
 from ev_cli.carriers import Carrier, ExactCarrier, Piece, Waiter, taken_over
@@ -82,6 +83,8 @@ class Plan:
         self.topics = [topic for _, topic in sources]
         self.topic = target[1]
         self.begin, self.end = _range(options)
+        if options.compression is not None and options.compression not in COMPRESSIONS:
+            raise UsageFailure(f"-z {options.compression} is no codec", f"one of {', '.join(COMPRESSIONS)}")
         self.selection = selection_of(options, int(time.time() * 1000))
         if options.count is not None and options.count < 1:
             raise UsageFailure("-n takes a number of records from 1 on")
@@ -208,9 +211,9 @@ def _range(options: Any) -> tuple[Position | None, Position | None]:
     now_ms = int(time.time() * 1000)
     begin, end = (None, None) if options.offset is None else parse_range(options.offset, now_ms)
     if options.since is not None:
-        begin = Position(TIME, timestamp_ms(options.since, now_ms))
+        begin = Position(TIME, timestamp_ms(options.since, now_ms, flag="--since"))
     if options.until is not None:
-        end = Position(TIME, timestamp_ms(options.until, now_ms))
+        end = Position(TIME, timestamp_ms(options.until, now_ms, flag="--until"))
     return begin, Position(END) if options.exit_at_end and end is None else end
 
 

@@ -12,7 +12,7 @@ from ev_cli.findings import FAULT, OK, SKIPPED, Finding
 from ev_cli.local_engine import LocalEngine, user_name
 from ev_cli.properties import check
 from ev_cli.protection import READS
-from ev_cli.session import Session
+from ev_cli.session import Session, with_ports
 from ev_cli.times import duration_ms
 
 TYPE_CHECKING = False
@@ -30,6 +30,8 @@ FILES_LOOKED_AT_MAX = 10_000
 
 def diagnose(options: Any) -> int:
     """What the command line says wrong is no finding: it ends the command like any other."""
+    for addresses in filter(None, (options.bootstrap, options.listen)):
+        with_ports(addresses)
     if options.timeout:
         duration_ms(options.timeout, "--timeout")
     if options.set:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from ev_cli import output
-from ev_cli.actions.group_lag import lags, owners
+from ev_cli.actions.group_lag import check_state, lags, owners
 from ev_cli.actions.several import sections_of
-from ev_cli.failures import DONE
+from ev_cli.failures import DONE, UsageFailure
 from ev_cli.naming import chosen, matching
 from ev_cli.session import Session
 
@@ -17,10 +17,14 @@ if TYPE_CHECKING:
 
 CLASSIC = "classic"
 """What brokers that know no types have."""
+TYPES = (CLASSIC, "consumer", "share", "streams")
 SECTIONS = ("summary", "lag", "members")
 
 
 def list_groups(options: Any) -> int:
+    check_state(options.state)
+    if options.type is not None and options.type.lower() not in TYPES:
+        raise UsageFailure(f"--type {options.type} is unknown", f"one of {', '.join(TYPES)}")
     session = Session(options)
     table = output.Table(("group", "state", "type", "members", "lag"))
     with session.admin() as admin:

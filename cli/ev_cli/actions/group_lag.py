@@ -29,6 +29,7 @@ COLUMNS = {
     "partition": ("group", "topic", "partition", "committed", "end", "lag", "member"),
 }
 POLL_MS = 500
+STATES = ("PreparingRebalance", "CompletingRebalance", "Stable", "Dead", "Empty", "Assigning", "Reconciling", "NotReady")
 
 
 def show_lag(options: Any) -> int:
@@ -150,11 +151,18 @@ def _add_unread(admin: Admin, committed: dict[str, dict[Partition, int | None]],
                 offsets.setdefault((topic, partition.index), None)
 
 
+def check_state(text: str | None) -> None:
+    """No group would ever be in a state that is misspelled."""
+    if text is not None and text.lower() not in [state.lower() for state in STATES]:
+        raise UsageFailure(f"--state {text} is unknown", f"one of {', '.join(STATES)}")
+
+
 def wait_for_group(options: Any) -> int:
     """Until the group is in the state, and no more behind than it may be."""
     session = Session(options)
     if options.lag is None and options.state is None:
         raise UsageFailure("it is not said what to wait for", "give --lag N or --state STATE")
+    check_state(options.state)
     limit_ms = None if options.duration is None else duration_ms(options.duration, "--for")
     started = time.monotonic()
     told = ""

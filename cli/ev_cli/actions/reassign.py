@@ -7,7 +7,7 @@ import time
 from ev_cli import output
 from ev_cli.failures import DONE, Failure, Interrupted, UsageFailure, as_failure, heavier
 from ev_cli.interrupts import Interrupts
-from ev_cli.partitions import broker_id, named_partitions, partition_text
+from ev_cli.partitions import broker_id, check_brokers, check_named, named_partitions, partition_text
 from ev_cli.placing import placed
 from ev_cli.plans import Plan
 from ev_cli.session import Session
@@ -51,6 +51,8 @@ def plan_reassignment(options: Any) -> int:
     session = Session(options)
     if options.replicas is not None and options.replicas < 1:
         raise UsageFailure("--replication-factor takes a number from 1 on")
+    check_brokers(text for item in (options.brokers or "", *options.away_from) for text in item.split(",") if text)
+    check_named(options.partitions)
     with session.admin() as admin:
         brokers = {broker.node_id: broker.rack for broker in admin.cluster().brokers}
         wanted = [broker_id(text, brokers, session) for text in (options.brokers or "").split(",") if text] or sorted(brokers)

@@ -10,6 +10,7 @@ group, as Kafka's kafka-consumer-groups.sh --export writes them for several grou
 
 from __future__ import annotations
 
+from ev_cli.actions.several import topic_partitions
 from ev_cli.failures import Failure, UsageFailure
 from ev_cli.positions import END, OFFSET, START, STORED, TIME, Position, parse_range
 
@@ -32,6 +33,7 @@ class Seek:
         self.group: str | None = options.to_group
         self.file: str | None = options.to_file
         self.topics: list[str] = options.topic
+        topic_partitions(self.topics)
         self.new_topics: bool = options.new_topics
         self.to: Position | None = None
         self.shift: int | None = None

@@ -26,6 +26,10 @@ def _engine(options: Any) -> LocalEngine:
 
 def run_server(options: Any) -> int:
     """Become the daemon: nothing of the command line stays in memory, signals and exit status are its own."""
+    from ev_cli.seeding import seed_from_beside, seeds_of
+
+    seeds = seeds_of(options.seeds)
+    _engine(options).check()
     _engine(options).refuse_exposed()
     if options.ephemeral:
         import tempfile
@@ -38,10 +42,8 @@ def run_server(options: Any) -> int:
     command = engine.command(log_file=None)
     if options.ephemeral:
         command.append("--ephemeral")
-    if options.seeds:
-        from ev_cli.seeding import seed_from_beside, seeds_of
-
-        seed_from_beside(engine, seeds_of(options.seeds))
+    if seeds:
+        seed_from_beside(engine, seeds)
     os.execve(command[0], command, {**os.environ, **engine.environment()})
 
 
@@ -50,11 +52,14 @@ def start_server(options: Any) -> int:
 
     seeds = seeds_of(options.seeds)
     engine = _engine(options)
+    engine.check()
     address, started = engine.start(by_itself=False)
     seed(address, seeds)
     if not options.quiet:
         verb = "started" if started else "already runs"
         output.say(f"ev: the local engine {verb} at {address}, data in {engine.data_dir}")
+        if not started and (options.settings or options.advertise):
+            output.say("ev: it goes on as it was started: `ev server restart` with these options changes that")
     return DONE
 
 
@@ -68,6 +73,7 @@ def stop_server(options: Any) -> int:
 
 def restart_server(options: Any) -> int:
     """Stop the engine, which answers what it was asked before, and start it where it was, unless it is told another place."""
+    _engine(options).check()  # while it still runs
     found = _engine(options).running() or {}
     _keep_place(options, found)
     _engine(options).refuse_exposed()
@@ -146,7 +152,7 @@ def server_logs(options: Any) -> int:
 
     if options.lines is not None and options.lines < 0:
         raise UsageFailure(f"-n {options.lines} is no number of lines", "write 0 or more")
-    since = None if options.since is None else timestamp_ms(options.since, int(time.time() * 1000))
+    since = None if options.since is None else timestamp_ms(options.since, int(time.time() * 1000), flag="--since")
     engine = _engine(options)
     path = (engine.running() or {}).get("log_file") or engine.log_file
     output.need_stdout()

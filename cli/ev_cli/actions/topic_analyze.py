@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
+
 from ev_cli import output
 from ev_cli.actions.topic_offsets import places_of
 from ev_cli.failures import DONE
 from ev_cli.progress import Progress
 from ev_cli.ranges import ranges_of, read, size_of
 from ev_cli.session import Session
-from ev_cli.times import local_text
+from ev_cli.times import local_text, moments_of
 from ev_cli.units import duration_text, size_text
 
 TYPE_CHECKING = False
@@ -136,9 +138,10 @@ def percentiles(counts: dict[int, int]) -> dict[str, int | None]:
 
 def analyze(options: Any) -> int:
     session = Session(options)
+    since, until = moments_of(options, int(time.time() * 1000))
     with session.admin() as admin:
         places = places_of(admin, options.topics, session)
-        ranges = ranges_of(admin, places, options.since, options.until)
+        ranges = ranges_of(admin, places, since, until)
     seen = {name: Analysis(name, [index for topic, index in places if topic == name]) for name in options.topics}
     with Progress(options, "analyzing", total=size_of(ranges), unit="records") as progress:
         for batch, wanted in read(session, ranges):

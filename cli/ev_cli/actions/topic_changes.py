@@ -146,6 +146,8 @@ def alter_topics(options: Any) -> int:
     has_changes = bool(sets or options.unset or append or subtract)
     if options.partitions is None and not has_changes:
         raise UsageFailure("nothing to alter", "give -p, -c, --unset, --append or --subtract")
+    if options.partitions is not None:
+        _count(options.partitions, 0)  # before anybody is asked
     with session.admin() as admin:
         known = {topic.name: topic for topic in admin.topics(internal=True)}
         names = chosen(options.topics, known, "topic", session.where, regex=False)

@@ -14,6 +14,7 @@ from ev_cli.inverses import place_text
 from ev_cli.progress import Progress
 from ev_cli.ranges import ranges_of, read, size_of
 from ev_cli.session import Session
+from ev_cli.times import moments_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,9 +40,10 @@ def dump(options: Any) -> int:
         raise UsageFailure(f"-z {compression} is no compression of dumps", " or ".join(COMPRESSIONS))
     if path == "-" and output.is_terminal(1):
         raise UsageFailure("a dump is nothing for a terminal", "-O FILE, or a pipe")
+    since, until = moments_of(options, int(time.time() * 1000))
     with session.admin() as admin:
         places = places_of(admin, options.topics, session)
-        ranges = ranges_of(admin, places, options.since, options.until)
+        ranges = ranges_of(admin, places, since, until)
         header = _header(admin, options.topics, ranges)
     if path != "-" and os.path.exists(path):
         raise Failure(f"{path} is there already", "give another name, or remove it")

@@ -12,7 +12,7 @@ from ev_cli.positions import END, START
 from ev_cli.progress import Progress
 from ev_cli.ranges import ranges_of, read, size_of
 from ev_cli.session import Session
-from ev_cli.times import timestamp_ms
+from ev_cli.times import moments_of, timestamp_ms
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -92,9 +92,10 @@ def count(options: Any) -> int:
     by = options.by or "topic"
     if by not in BY:
         raise UsageFailure(f"--by {by} is unknown", f"one of {', '.join(BY)}")
+    since, until = moments_of(options, int(time.time() * 1000))
     with session.admin() as admin:
         places = places_of(admin, options.topics, session)
-        ranges = ranges_of(admin, places, options.since, options.until)
+        ranges = ranges_of(admin, places, since, until)
     is_read = by in ("key", "hour") or options.exact
     output.show(_counted(by, ranges, options, session) if is_read else _subtracted(by, ranges), options)
     return DONE

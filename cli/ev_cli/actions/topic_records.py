@@ -31,9 +31,10 @@ def trim(options: Any) -> int:
     if (options.offset is None) == (options.file is None):
         raise UsageFailure("it is not said up to where to trim", "give -o OFFSET, -o @TIME or --file FILE")
     numbers = None if options.partitions is None else partition_numbers(options.partitions, f"-p {options.partitions!r}")
+    place = None if options.offset is None else _position(options.offset)
     with session.admin() as admin:
         places = places_of(admin, [options.topic], session, numbers)
-        if options.file is not None:
+        if place is None:
             asked = {place: offset for place, offset in read_offsets(options.file).items() if place[0] == options.topic}
             if not asked:
                 raise Failure(f"{options.file} holds no offsets of {options.topic!r}", "write TOPIC PARTITION OFFSET, one partition a line")
@@ -42,7 +43,7 @@ def trim(options: Any) -> int:
                 raise Failure(f"there is no partition {place_text(unknown[0])}", f"{options.file} names it", code=3)
             wanted = asked
         else:
-            wanted = _before(admin, _position(options.offset), places)
+            wanted = _before(admin, place, places)
         return _delete(admin, wanted, "trim", options, session)
 
 

@@ -6,6 +6,7 @@ It is a reading of the partitions in which the key belongs, up to where they end
 from __future__ import annotations
 
 import os
+import time
 
 from ev_cli import output
 from ev_cli.actions.consume import read
@@ -13,7 +14,7 @@ from ev_cli.failures import UNMET, Failure
 from ev_cli.formats import Renderer
 from ev_cli.output import safe, safe_bytes
 from ev_cli.session import Session
-from ev_cli.times import local_text, span_text
+from ev_cli.times import local_text, moments_of, span_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def trace(options: Any) -> int:
     options.order = "time"
     options.unannounced = True
     options.exit_at_end = not options.follow
+    moments_of(options, int(time.time() * 1000))  # before all topics are asked for
     if not options.topics:
         options.topics = _all_topics(options)
     form = _form(options)

@@ -12,7 +12,7 @@ import time
 from ev_cli import output
 from ev_cli.failures import DONE, NOT_FOUND, Failure, UsageFailure, as_failure, heavier
 from ev_cli.naming import matching, nearest
-from ev_cli.partitions import named_partitions, partition_text
+from ev_cli.partitions import check_named, named_partitions, partition_text
 from ev_cli.plans import Plan
 from ev_cli.session import Session
 from ev_cli.times import duration_ms
@@ -34,6 +34,7 @@ HANGING_COLUMNS = ("partition", "producer_id", "producer_epoch", "first_offset",
 
 def list_transactions(options: Any) -> int:
     session = Session(options)
+    _check_hanging(options)
     if options.hanging:
         with session.admin() as admin:
             hanging = _hanging(admin, options, session)
@@ -139,6 +140,15 @@ def _hanging_row(partition: Partition, producer: ActiveProducer) -> dict[str, An
     }
 
 
+def _check_hanging(options: Any) -> None:
+    """What only --hanging asks for, before anybody is asked."""
+    check_named(options.topics)
+    if options.older_than is not None:
+        duration_ms(options.older_than, "--older-than")
+    if not options.hanging and (options.topics or options.older_than is not None):
+        raise UsageFailure("-t and --older-than are about transactions that hang", "add --hanging")
+
+
 def _hanging(admin: Admin, options: Any, session: Session) -> list[tuple[Partition, ActiveProducer]]:
     """What hangs in the topics that were named, or in all."""
     from ev.client.coordinated import HANGING_AFTER_MS, knows
@@ -163,6 +173,7 @@ def _hanging(admin: Admin, options: Any, session: Session) -> list[tuple[Partiti
 def abort_transactions(options: Any) -> int:
     if bool(options.ids) == bool(options.hanging):
         raise UsageFailure("it is not said what to abort", "give transactional ids, or --hanging")
+    _check_hanging(options)
     session = Session(options)
     with session.admin() as admin:
         return _abort_hanging(admin, options, session) if options.hanging else _abort_ids(admin, options, session)

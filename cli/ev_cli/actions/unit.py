@@ -10,7 +10,7 @@ import sys
 import ev
 from ev_cli import output
 from ev_cli.failures import DONE, UsageFailure
-from ev_cli.session import DEFAULT_PORT, Session
+from ev_cli.session import DEFAULT_PORT, Session, with_ports
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -66,6 +66,8 @@ volumes:
 
 def print_unit(options: Any) -> int:
     engine = Session(options, local=True).engine
+    if options.advertise:
+        with_ports(options.advertise)  # says what is no address
     kinds = {"systemd": systemd, "launchd": launchd, "compose": compose}
     if options.kind not in kinds:
         raise UsageFailure(f"there is no unit for {options.kind!r}", f"one of {', '.join(kinds)}")
