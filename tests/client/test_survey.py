@@ -56,9 +56,8 @@ def test_offsets_and_directories_with_what_is_missing(bootstrap: str, admin: Adm
     """Both ends of what is there, an error for what is not, and nothing is waited for."""
     topic = fresh("topic")
     admin.create_topics([NewTopic(topic, 2, 1)])
-    cluster, topics = wait_for(
-        lambda: (lambda found: found if topic in {row.name for row in found[1]} else None)(admin.survey_topics()), "the topic"
-    )
+    wait_for(lambda: topic in {row.name for row in admin.survey_topics()[1]}, "the topic")
+    cluster, topics = admin.survey_topics()
     assert cluster.brokers
     assert any(row.internal for row in topics) or not any(row.name.startswith("__") for row in topics)
     with Producer(bootstrap) as producer:

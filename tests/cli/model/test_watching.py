@@ -113,7 +113,8 @@ def test_what_happens_is_told(engine: Engine) -> None:
 def test_the_figures_are_those_of_ev_group_describe(ev: CommandLine) -> None:
     """At the same moment: state, members, what is committed, the ends and the lag; without a record, with some, and after a trim."""
     ev("topic", "create", "orders", "-p", "3")
-    ev("produce", "orders", data=b"".join(b"%d\n" % number for number in range(100)))
+    for partition in ("0", "1"):
+        ev("produce", "orders", "-p", partition, data=b"".join(b"%d\n" % number for number in range(50)))
     ev("consume", "orders", "-e", "-g", "billing", "-n", "60")
     ev("topic", "trim", "orders", "-p", "0", "-o", "20", "-y")
     described = ev.json("group", "describe", "billing")
