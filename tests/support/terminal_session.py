@@ -61,6 +61,11 @@ class TerminalSession:
             return False
         return True
 
+    def drain(self) -> None:
+        """Read what was written until now."""
+        while self.read(0.1):
+            pass
+
     def wait_for(self, text: str, *, after: int = 0, timeout_s: float = 30) -> int:
         """Until the text was written behind the first `after` bytes; how many bytes there are then."""
         deadline = time.monotonic() + timeout_s

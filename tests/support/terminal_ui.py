@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import os
 import pathlib
+import re
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
+
+from textual.app import App
+from textual.pilot import Pilot
 
 from ev_cli.model.snapshot import BrokerRow, Connection, GroupRow, Snapshot, TopicRow
 from ev_cli.running import Options
@@ -87,7 +92,35 @@ def app_of(session_options: Options | None = None, *, model: SaidModel | None = 
     return EvApp(Session(chosen), chosen, settings, model_of=model_of)
 
 
-def text_of(app: EvApp) -> str:
+def run_app(
+    steps: Callable[[EvApp, Pilot[int]], Awaitable[None]],
+    size: tuple[int, int] = (120, 40),
+    *,
+    model: SaidModel | None = None,
+    given: Options | None = None,
+    configuration: dict[str, Any] | None = None,
+) -> None:
+    """Run the application, and the steps in it once it has something to draw. Without a `model` it is that of the engine in `given`."""
+
+    async def run() -> None:
+        app = app_of(given, model=model, configuration=configuration)
+        async with app.run_test(size=size, notifications=True) as pilot:
+            await until(pilot, lambda: app.snapshot is not None and (model is not None or app.snapshot.is_complete))
+            await pilot.pause()
+            await steps(app, pilot)
+
+    asyncio.run(run())
+
+
+async def until(pilot: Pilot[int], condition: Callable[[], object], timeout_s: float = 15) -> None:
+    """Let the application go on until the condition holds."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, f"it does not come:\n{text_of(pilot.app)}"
+        await pilot.pause(0.05)
+
+
+def text_of(app: App[Any]) -> str:
     """What is on the screen, line by line, without colours."""
     height = app.size.height
     strips = app.screen._compositor.render_strips()
@@ -95,11 +128,14 @@ def text_of(app: EvApp) -> str:
     return "\n".join(lines) + "\n"
 
 
-def check_screen(app: EvApp, name: str, *, masks: tuple[tuple[str, str], ...] = ()) -> None:
-    """Compare with tests/tui/screens/NAME.txt, or write it where EV_UPDATE_SCREENS=1. `masks` are (text, what stands for it)."""
+def check_screen(app: EvApp, name: str, *, clock: bool = False, masks: tuple[tuple[str, str], ...] = ()) -> None:
+    """Compare with tests/tui/screens/NAME.txt, or write it where EV_UPDATE_SCREENS=1.
+
+    `masks` are (regular expression, what stands for it); `clock` masks times of day.
+    """
     shown = text_of(app)
-    for text, mask in masks:
-        shown = shown.replace(text, mask)
+    for pattern, mask in (*masks, *([(r"\d\d:\d\d:\d\d", "HH:MM:SS")] if clock else [])):
+        shown = re.sub(pattern, mask, shown)
     path = SCREENS / f"{name}.txt"
     if UPDATE:
         path.write_text(shown)

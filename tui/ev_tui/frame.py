@@ -63,24 +63,31 @@ def bar_pieces(snapshot: Snapshot | None, standing: Standing, now: float, width:
     right: list[Piece] = []
     alerts = 0 if snapshot is None else sum(alert.is_loud for alert in snapshot.alerts)
     if alerts:
-        right.append((f"⚠{alerts} " if width < NARROW else f"⚠{alerts} alert{'' if alerts == 1 else 's'}  ", "warn"))
-    if width < NARROW:
-        right.append((f"{standing.title} ", "dim"))
-        return left, right
-    if snapshot is not None and snapshot.connection.state != "connecting":
-        if snapshot.knows_topics:
-            left.append((f"  {counted(len(snapshot.topics), 'topic')}", "dim"))
-        if snapshot.knows_groups:
-            left.append((f"  {counted(len(snapshot.groups), 'group')}", "dim"))
-        if snapshot.records_in is not None:
-            moving = f"   in {per_second(snapshot.records_in)} rec/s"
-            if snapshot.bytes_in is not None:
-                moving += f" {bytes_per_second(snapshot.bytes_in)}"
-            if snapshot.records_out is not None:
-                moving += f"  out {per_second(snapshot.records_out)} rec/s"
-            left.append((f"{moving}  ({snapshot.records_in.window_s:.0f}s)", ""))
-    right.append((f"{standing.clock} ", "dim"))
+        right.append((f"⚠{alerts} " if width < NARROW else f"⚠{counted(alerts, 'alert')}  ", "warn"))
+    right.append((f"{standing.title} " if width < NARROW else f"{standing.clock} ", "dim"))
+    room = width - sum(width_of(text) for text, _ in [*left, *right])
+    for piece in amount_pieces(snapshot):
+        room -= width_of(piece[0])
+        if room < 0:
+            break
+        left.append(piece)
     return left, right
+
+
+def amount_pieces(snapshot: Snapshot | None) -> list[Piece]:
+    """How much there is and what moves, what matters most first."""
+    if snapshot is None or snapshot.connection.state == "connecting":
+        return []
+    pieces: list[Piece] = []
+    if snapshot.records_in is not None:
+        out = "" if snapshot.records_out is None else f"  out {per_second(snapshot.records_out)}"
+        stored = "" if snapshot.bytes_in is None else f" {bytes_per_second(snapshot.bytes_in)}"
+        pieces.append((f"  in {per_second(snapshot.records_in)}{out} rec/s{stored} ({snapshot.records_in.window_s:.0f}s)", ""))
+    if snapshot.knows_topics:
+        pieces.append((f"  {counted(len(snapshot.topics), 'topic')}", "dim"))
+    if snapshot.knows_groups:
+        pieces.append((f"  {counted(len(snapshot.groups), 'group')}", "dim"))
+    return pieces
 
 
 def health_pieces(snapshot: Snapshot | None, now: float) -> list[Piece]:
@@ -132,7 +139,7 @@ class ContextBar(Line):
         name = name if width_of(name) <= room else f"{name[: room - 1]}…"
         head = Segment(f" {name} ", looks[""] + style)
         rest = width - width_of(head.text)
-        left, right = bar_pieces(app.snapshot, standing, time.monotonic(), width)
+        left, right = bar_pieces(app.snapshot, standing, time.monotonic(), rest)
         segments = [Segment(safe(text), looks[tone]) for text, tone in left]
         ends = [Segment(safe(text), looks[tone]) for text, tone in right]
         wanted = sum(width_of(segment.text) for segment in ends)

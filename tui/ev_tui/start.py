@@ -13,8 +13,6 @@ from ev_tui.settings import settings_of
 if TYPE_CHECKING:
     from ev_cli.session import Session
 
-TERMINATED = 143
-
 
 def run(session: Session, options: Any) -> int:
     """Show the interface until it is left; the exit status."""
@@ -40,8 +38,8 @@ def run(session: Session, options: Any) -> int:
     finally:
         guard.restore()
         aside.close()
-    if guard.ended_by is not None:
-        return TERMINATED
+    if guard.status is not None:
+        return guard.status
     if isinstance(app.crash, Exception):
         raise _as_failure(app.crash) from app.crash
     if app.crash is not None:

@@ -34,7 +34,8 @@ LEAVE = b"".join(
 )
 PATIENCE_S = 3.0
 """How long a signal waits for the interface to end by itself."""
-SIGNALS = (signal.SIGTERM, signal.SIGHUP)
+SIGNALS = {signal.SIGTERM: 143, signal.SIGHUP: 143, signal.SIGINT: 130}
+"""Signals that end the interface, and the exit status then."""
 KEPT_LINES = 200
 
 
@@ -61,7 +62,8 @@ class Guard:
 
     def __init__(self) -> None:
         self._before = _attributes()
-        self.ended_by: int | None = None
+        self.status: int | None = None
+        """The exit status, once a signal has come."""
 
     def restore(self) -> None:
         if self._before is not None:
@@ -76,14 +78,14 @@ class Guard:
 
     @contextlib.contextmanager
     def signals(self, leave: Callable[[], None]) -> Iterator[None]:
-        """While this holds, SIGTERM and SIGHUP call `leave`; what then still runs after a while is ended the hard way."""
+        """While this holds, the signals call `leave`; what then still runs after a while is ended the hard way."""
 
         def heard(number: int, _frame: Any) -> None:
-            if self.ended_by is None:
+            if self.status is None:
                 timer = threading.Timer(PATIENCE_S, self._end_hard)
                 timer.daemon = True
                 timer.start()
-            self.ended_by = number
+            self.status = SIGNALS[signal.Signals(number)]
             leave()
 
         before = {number: signal.signal(number, heard) for number in SIGNALS}
@@ -95,7 +97,7 @@ class Guard:
 
     def _end_hard(self) -> None:
         self.restore()
-        os._exit(143)
+        os._exit(self.status or 143)
 
 
 def _attributes() -> list[Any] | None:
