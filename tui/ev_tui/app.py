@@ -369,8 +369,9 @@ class EvApp(App[int]):
         ):
             if value:
                 words += [flag, value]
-        if not words and self.session.target.chosen_by is not None:
-            words = ["-C", self.session.target.name]
+        target = self.session.target
+        if not words and not target.is_local:
+            words = ["-C", target.name] if target.place else ["-b", target.bootstrap or target.name]
         return words
 
     @property
@@ -414,7 +415,14 @@ class EvApp(App[int]):
 
         if effect != READS and self.options.readonly:
             raise Failure("this is only for looking (--readonly)", "start `ev tui` without it")
-        return Session(Options({**vars(self.options), "effect": effect}))
+        target = self.session.target
+        given = {**vars(self.options), "effect": effect, "yes": True}  # the dialogs have asked by then
+        if target.protected:
+            given["context"] = target.name  # for its name, too
+        options = Options(given)
+        asked = (options.bootstrap, options.context, options.data_dir, options.listen, options.config_file)
+        options.target_decided = (asked, target)  # type: ignore[attr-defined]
+        return Session(options)
 
     def may(self, effect: str) -> bool:
         """Whether a change is allowed here; when not, the person is told why. Ask before a dialog is opened."""
