@@ -13,12 +13,14 @@ from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from textual import events
 from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.screen import ModalScreen
 from textual.worker import Worker
 
 from ev_cli.failures import Failure, as_failure
+from ev_cli.naming import nearest
 from ev_cli.protection import READS
 from ev_cli.running import Options
 from ev_tui.frame import NARROW, SHORT, ContextBar, Standing
@@ -106,6 +108,7 @@ class EvApp(App[int]):
         self._pages: OrderedDict[str, Page] = OrderedDict()
         self._clusters = 0
         """How many clusters were looked at before this one: the screens of each are its own."""
+        self._first: str | None = options.name
         self._shown_at = 0.0
         self._second = 0
         self._wanted: dict[str, Any] = {}
@@ -168,6 +171,20 @@ class EvApp(App[int]):
             self.log_of_commands.remark(text)
             self.tell(text.removeprefix("ev: "))
 
+    async def on_event(self, event: events.Event) -> None:
+        """Keys do what they are bound to at once and in their order.
+
+        Textual would put each into the queue of the widget that has the focus, so that of `/pay`, typed quickly, the `p` could reach the
+        table before the `/` has opened the filter. Where text is typed, all keys go through the one queue of that widget.
+        """
+        if isinstance(event, events.Key) and not event.is_forwarded:
+            focused = self.focused
+            if focused is None or not focused.check_consume_key("a", "a"):
+                self.app_focus = True
+                if await self._check_bindings(event.key, priority=True) or await self._check_bindings(event.key):
+                    return
+        await super().on_event(event)
+
     def leave_from_signal(self) -> None:
         """Called by a signal's handler, between two steps of whatever runs."""
         loop = self._loop
@@ -210,11 +227,25 @@ class EvApp(App[int]):
                 self.snapshot = newest
                 if newest.is_complete != was_complete:
                     self._shown_at = 0.0
+                    self._open_first(newest)
             if page is not None and self.screen is page and now - self._shown_at >= page.EVERY_S - TICK_S / 2:
                 self._show(page, now)
         if int(now) != self._second:
             self._second = int(now)
             self._refresh_bar()
+
+    def _open_first(self, snapshot: Snapshot) -> None:
+        """What the command line named, once it is known what there is."""
+        name, self._first = self._first, None
+        if name is None:
+            return
+        if name in snapshot.topics:
+            self.go("topic", name)
+        elif name in snapshot.groups:
+            self.go("group", name)
+        else:
+            near = nearest(name, [*snapshot.topics, *snapshot.groups])
+            self.tell(f"no topic or group {name!r}" + (f": did you mean {near!r}?" if near else ""), "warning")
 
     def _show(self, page: Page, now: float) -> None:
         snapshot = self.snapshot

@@ -93,7 +93,6 @@ class FilterLine(Input):
 
     DEFAULT_CSS = """
     FilterLine { display: none; height: 1; border: none; padding: 0 1; background: $surface; }
-    FilterLine.-open { display: block; }
     FilterLine:focus { border: none; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -105,13 +104,16 @@ class FilterLine(Input):
         super().__init__(placeholder="filter: a part of the name, !part, or a regular expression", select_on_focus=False)
 
     def open(self) -> None:
-        self.add_class("-open")
-        self.focus()
+        self.display = True
+        self.screen.set_focus(self)  # at once: what is typed next belongs here
+
+    def close(self) -> None:
+        self.value = ""
+        self.display = False
 
     def action_clear(self) -> None:
-        self.value = ""
-        self.remove_class("-open")
-        self.screen.focus_next()
+        self.close()
+        self.post_message(self.Submitted(self, ""))
 
     def action_done(self) -> None:
         self.post_message(self.Submitted(self, self.value))
@@ -179,8 +181,8 @@ class ListPage(Page):
         line = self.query_one(FilterLine)
         if not line.value and not self.list.filter_text:
             return False
-        line.action_clear()
-        self.list.focus()
+        line.close()
+        self.set_focus(self.list)
         return True
 
     def on_input_changed(self, event: Input.Changed) -> None:
@@ -191,8 +193,8 @@ class ListPage(Page):
     def on_input_submitted(self, event: Input.Submitted) -> None:
         if isinstance(event.input, FilterLine):
             if not event.value:
-                event.input.remove_class("-open")
-            self.list.focus()
+                event.input.display = False
+            self.set_focus(self.list)
 
     def filter_changed(self) -> None:
         self.command_changed()

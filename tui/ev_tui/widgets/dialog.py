@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar, cast
 
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
@@ -60,6 +61,14 @@ class Dialog(ModalScreen[Result], Generic[Result]):
 
     def action_cancel(self) -> None:
         self.dismiss(None)
+
+    def on_key(self, event: events.Key) -> None:
+        """What was typed before the line to type in had the focus."""
+        if event.is_printable and event.character is not None and self.focused is None:
+            for line in self.query(Input).results():
+                line.insert_text_at_cursor(event.character)
+                event.stop()
+                return
 
 
 def _title(text: str) -> str:
