@@ -32,6 +32,7 @@ class SaidModel:
         self.paused = False
         self.wanted: dict[str, Any] = {}
         self.refreshed = 0
+        self.crashed: BaseException | None = None
 
     def put(self, **parts: Any) -> None:
         self.snapshot = dataclasses.replace(self.snapshot, version=self.snapshot.version + 1, **parts)
@@ -67,8 +68,10 @@ def nothing_yet() -> Snapshot:
 
 def topic(name: str, **parts: Any) -> TopicRow:
     """A topic with one partition and nothing in it, unless said otherwise."""
-    row = TopicRow(name, bytes(16), False, 1, 1, 0, 0, 0, 0, None, None, (None,) * 60, (), None, None, None, None, None)
-    return dataclasses.replace(row, **parts)
+    values: dict[str, Any] = {field.name: None for field in dataclasses.fields(TopicRow)}
+    values |= {"name": name, "topic_id": bytes(16), "internal": False, "partitions": 1, "replication_factor": 1, "under_replicated": 0}
+    values |= {"leaderless": 0, "records": 0, "size_bytes": 0, "history": (None,) * 60, "groups": (), **parts}
+    return TopicRow(**values)
 
 
 def group(name: str, **parts: Any) -> GroupRow:
@@ -88,7 +91,7 @@ def app_of(session_options: Options | None = None, *, model: SaidModel | None = 
     """The application; with a `model` it connects to nothing."""
     chosen = session_options or options(bootstrap="127.0.0.1:1")
     settings: Settings = settings_of(configuration or {})
-    model_of: Callable[[Session], Any] | None = None if model is None else (lambda _session: model)
+    model_of: Callable[[Session, Any], Any] | None = None if model is None else (lambda _session, _alerts: model)
     return EvApp(Session(chosen), chosen, settings, model_of=model_of)
 
 

@@ -23,6 +23,7 @@ from ev_cli.failures import Failure, as_failure
 from ev_cli.naming import nearest
 from ev_cli.protection import READS
 from ev_cli.running import Options
+from ev_cli.session import Session, config_path
 from ev_tui.frame import NARROW, SHORT, ContextBar, Standing
 from ev_tui.harmless import Harmless, safe
 from ev_tui.page import Page
@@ -34,9 +35,9 @@ if TYPE_CHECKING:
 
     from textual.driver import Driver
 
+    from ev_cli.model.alert_files import Alerts
     from ev_cli.model.poller import ClusterModel
     from ev_cli.model.snapshot import Snapshot
-    from ev_cli.session import Session
     from ev_tui.command_log import CommandLog
     from ev_tui.settings import Settings
     from ev_tui.terminal import Aside
@@ -87,7 +88,7 @@ class EvApp(App[int]):
         settings: Settings,
         *,
         aside: Aside | None = None,
-        model_of: Callable[[Session], ClusterModel] | None = None,
+        model_of: Callable[[Session, Alerts], ClusterModel] | None = None,
     ) -> None:
         # With NO_COLOR, Textual makes greys of colours unless it is told to leave them to the terminal: then it sends none at all.
         super().__init__(ansi_color=True if os.environ.get("NO_COLOR") is not None else None)
@@ -101,6 +102,7 @@ class EvApp(App[int]):
         self.snapshot: Snapshot | None = None
         self.crash: BaseException | None = None
         self.frozen_at: float | None = None
+        self.alerts: Alerts | None = None
         self._commands: CommandLog | None = None
         self._trail: list[Place] = []
         self._here = -1
@@ -160,7 +162,10 @@ class EvApp(App[int]):
             self.tell(warning, "warning")
 
     def _connect(self) -> None:
-        self.model = self._model_of(self.session)
+        from ev_cli.model.alert_files import Alerts, rules_path
+
+        self.alerts = Alerts(rules_path(config_path(self.options)))
+        self.model = self._model_of(self.session, self.alerts)
         self.model.start()
         self._wants_are_new = True
 
@@ -212,6 +217,8 @@ class EvApp(App[int]):
         model = self.model
         if model is None:
             return
+        if model.crashed is not None:
+            raise model.crashed
         page = self.page
         if self._wants_are_new and page is not None:
             self._wants_are_new = False
@@ -442,8 +449,6 @@ class EvApp(App[int]):
 
     def session_for(self, effect: str) -> Session:
         """A session in which the context lets one do this (protection.WRITES, protection.DESTROYS); a Failure says why not."""
-        from ev_cli.session import Session
-
         if effect != READS and self.options.readonly:
             raise Failure("this is only for looking (--readonly)", "start `ev tui` without it")
         target = self.session.target
@@ -561,8 +566,6 @@ class EvApp(App[int]):
 
     def use_context(self, name: str) -> None:
         """Another cluster, by its context: every screen begins anew."""
-        from ev_cli.session import Session
-
         elsewhere = dict.fromkeys(("bootstrap", "data_dir", "listen", "target_decided"))
         options = Options({**vars(self.options), **elsewhere, "context": name, "effect": READS})
         try:
@@ -586,9 +589,9 @@ class EvApp(App[int]):
             page.remove()
 
 
-def model_of_session(session: Session) -> ClusterModel:
+def model_of_session(session: Session, alerts: Alerts) -> ClusterModel:
     """The model of the session's cluster. It is imported when the first picture stands."""
     from ev_cli.model.connecting import connector
     from ev_cli.model.poller import ClusterModel
 
-    return ClusterModel(connector(session), is_local=session.target.is_local)
+    return ClusterModel(connector(session), is_local=session.target.is_local, alerts=alerts)
