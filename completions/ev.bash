@@ -345,6 +345,10 @@ _ev() {
             options="--interval -n --count -o --output --json --no-headers --watch -b --bootstrap-server -C --context --data-dir --listen --insecure -F --config-file -X --set --timeout -q --quiet -v --verbose --color -h --help"
             kinds="--interval=anything -n=anything --count=anything -o=table,wide,json,jsonl,tsv,csv,yaml,name --output=table,wide,json,jsonl,tsv,csv,yaml,name --watch=anything -b=anything --bootstrap-server=anything -C=contexts --context=contexts --data-dir=files --listen=anything -F=files --config-file=files -X=anything --set=anything --timeout=anything --color=auto,always,never"
             places="" ;;
+        "tui "*)
+            options="--readonly --theme --no-mouse -b --bootstrap-server -C --context --data-dir --listen --insecure -F --config-file -X --set --timeout -q --quiet -v --verbose --color -h --help"
+            kinds="--theme=anything -b=anything --bootstrap-server=anything -C=contexts --context=contexts --data-dir=files --listen=anything -F=files --config-file=files -X=anything --set=anything --timeout=anything --color=auto,always,never"
+            places="topics" ;;
         "bench produce")
             options="-n --count --size --rate --acks --batch-size --linger -z --compression --clients --create -y --yes -o --output --json --no-headers -b --bootstrap-server -C --context --data-dir --listen --insecure -F --config-file -X --set --timeout -q --quiet -v --verbose --color -h --help"
             kinds="-n=anything --count=anything --size=anything --rate=anything --acks=all,1,0 --batch-size=anything --linger=anything -z=none,gzip,snappy,lz4,zstd --compression=none,gzip,snappy,lz4,zstd --clients=anything --create=anything -o=table,wide,json,jsonl,tsv,csv,yaml,name --output=table,wide,json,jsonl,tsv,csv,yaml,name -b=anything --bootstrap-server=anything -C=contexts --context=contexts --data-dir=files --listen=anything -F=files --config-file=files -X=anything --set=anything --timeout=anything --color=auto,always,never"
@@ -534,7 +538,7 @@ _ev() {
         "server "*)
             verbs="run start stop restart exec unit status verify backup restore import logs" options="-h --help --help-json" ;;
         *)
-            verbs="produce consume tail get trace redrive copy topic topics group groups cluster config quota quotas txn txns reassign token tokens log top bench acl acls user users context contexts server undo up down completion man doctor explain version" options="-V --version -h --help --help-json" ;;
+            verbs="produce consume tail get trace redrive copy topic topics group groups cluster config quota quotas txn txns reassign token tokens log top tui bench acl acls user users context contexts server undo up down completion man doctor explain version" options="-V --version -h --help --help-json" ;;
     esac
     for word in $kinds; do
         if [[ "${word%%=*}" == "$previous" ]]; then

@@ -1,6 +1,6 @@
 """Fixtures that every test may use, and the rule of what is skipped on a machine that lacks a program.
 
-A test that needs more than Python carries a marker (kcat, java, go, node, root, strace) and is skipped with a line that says what is
+A test that needs more than Python carries a marker (kcat, java, go, node, root, strace, tmux) and is skipped with a line that says what is
 missing and how to get it. Continuous integration sets EV_TESTS_REQUIRED=1: there nothing may be skipped, and EV_TESTS_EXPECTED=N makes a
 run with fewer than N passed tests a failure, so that a test cannot vanish unseen.
 """
@@ -30,7 +30,7 @@ def missing(marker: str) -> str:
     match marker:
         case "kcat":
             return "" if shutil.which("kcat") else "kcat is missing (Debian: apt-get install kcat)"
-        case "zsh" | "fish":
+        case "zsh" | "fish" | "tmux":
             return "" if shutil.which(marker) else f"{marker} is missing (Debian: apt-get install {marker})"
         case "java":
             absent = [name for name in ("java", "javac", "mvn") if shutil.which(name) is None]

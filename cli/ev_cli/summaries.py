@@ -20,6 +20,7 @@ COMMANDS = {
     "token": "List, create, renew and expire delegation tokens of a cluster.",
     "log": "Read the files of a data directory, of ev or of Apache Kafka, without an engine.",
     "top": "Brokers, topics with their rates, groups with their lag, at a glance.",
+    "tui": "Watch an engine and work with it on the whole terminal.",
     "bench": "Measure how fast records go in, come out, and go all the way.",
     "acl": "List, add and remove the rights of principals.",
     "user": "List, add, alter and remove users, who authenticate with a password.",

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 
 import pytest
 
-from ev.client.results import Broker, ClusterDescription, TopicDescription, TopicPartitionDescription
 from ev_cli.latency import Latencies
-from ev_cli.overview import between
 from support.command_line import CommandLine
 
 Fresh = Callable[[str], str]
@@ -102,25 +99,3 @@ def test_the_whole_at_a_glance(either: CommandLine, fresh: Fresh) -> None:
     assert "BROKER" in table
     assert "GROUP" in table
     assert len(either.json("top", "--interval", "100ms", "-n", "1")["topics"]) == 1
-
-
-def test_rates_are_those_between_two_moments() -> None:
-    """Of each topic and of each leader; the busiest come first."""
-
-    class At:
-        def __init__(self, at: float, ends: dict[tuple[str, int], int]) -> None:
-            self.at, self.ends, self.time_ms = at, ends, 0
-            self.cluster = ClusterDescription("id", 1, [Broker(1, "h", 9, None), Broker(2, "h", 9, None)])
-            self.topics = [
-                TopicDescription(name, bytes(16), False, [TopicPartitionDescription(0, leader, 0, [leader], [leader], [])])
-                for name, leader in (("calm", 1), ("busy", 2))
-            ]
-            self.starts = dict.fromkeys(ends, 0)
-            self.sizes: dict[tuple[str, int], int] = {}
-            self.stored: dict[int, int] = {}
-            self.groups: list[dict[str, object]] = []
-
-    found = between(At(10.0, {("calm", 0): 5, ("busy", 0): 0}), At(12.0, {("calm", 0): 6, ("busy", 0): 100}))  # type: ignore[arg-type]
-    assert [(row["topic"], row["records_per_s"]) for row in found["topics"]] == [("busy", 50.0), ("calm", 0.5)]
-    assert [(row["broker"], row["records_per_s"]) for row in found["brokers"]] == [(1, 0.5), (2, 50.0)]
-    assert json.dumps(found)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import time
-
 from ev_cli import output
 from ev_cli.failures import DONE, UsageFailure
-from ev_cli.overview import Moment, between
+from ev_cli.model.overview import Glance
 from ev_cli.session import Session
 from ev_cli.times import duration_ms
 
@@ -29,10 +27,9 @@ def top(options: Any) -> int:
         raise UsageFailure("-n takes a number of rows")
     session = Session(options)
     with session.admin() as admin:
-        first = Moment(admin, with_groups=False)
-        session.verify(first.cluster.cluster_id)
-        time.sleep(max(0.0, first.at + every_ms / 1000 - time.monotonic()))
-        found = between(first, Moment(admin, with_groups=True))
+        glance = Glance(admin)
+        session.verify(glance.cluster_id)
+        found = glance.again(every_ms / 1000)
     for name in ("topics", "groups"):
         found[name] = found[name][: options.count]
     if form in ("json", "jsonl", "yaml"):

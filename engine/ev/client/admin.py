@@ -50,12 +50,12 @@ from ev.client.results import (
     FoundOffset,
     GroupDescription,
     GroupListing,
-    MemberDescription,
     Outcome,
     TopicDescription,
     TopicPartitionDescription,
 )
 from ev.client.routing import ask_controller, ask_coordinator, ask_leaders
+from ev.client.survey import SurveyQuestions, classic_description, consumer_description
 from ev.client.users import ITERATIONS, MECHANISMS, UserDescription, upsertion, user_description
 from ev.errors import ErrorCode, KafkaError, UnsupportedApiError
 
@@ -68,8 +68,6 @@ if TYPE_CHECKING:
     from ev.client.acls import AclFilter
     from ev.client.results import Acl, NewTopic
     from ev.wire.messages.k03_metadata import MetadataResponse, MetadataResponseTopic
-    from ev.wire.messages.k15_describe_groups import DescribedGroup, DescribedGroupMember
-    from ev.wire.messages.k69_consumer_group_describe import DescribedGroup as DescribedConsumerGroup
 
     TopicPartition = tuple[str, int]
     K = TypeVar("K")
@@ -78,14 +76,13 @@ MAX_TIMESTAMP = -3
 TIMESTAMPS = {"earliest": EARLIEST, "latest": LATEST, "max-timestamp": MAX_TIMESTAMP}
 RESOURCE_TYPES = {"topic": 2, "broker": 4, "broker-logger": 8, "client-metrics": 16, "group": 32}
 OPERATIONS = {"set": 0, "delete": 1, "append": 2, "subtract": 3}
-CONSUMER_PROTOCOL = "consumer"
 
 
 def error_of(code: int, message: str | None = None) -> KafkaError | None:
     return KafkaError(code, message) if code else None
 
 
-class Admin(BrokerQuestions, ReplicaQuestions, QuotaQuestions, TokenQuestions, TransactionQuestions):
+class Admin(BrokerQuestions, ReplicaQuestions, QuotaQuestions, TokenQuestions, TransactionQuestions, SurveyQuestions):
     """Not safe for threads. Other options are those of `ev.client.cluster.Cluster`.
 
     `timeout_ms` bounds every call, `request_timeout_ms` each of its requests. An address at which nothing answers is reported at once
@@ -170,6 +167,16 @@ class Admin(BrokerQuestions, ReplicaQuestions, QuotaQuestions, TokenQuestions, T
         """All topics by name; those that the cluster keeps for itself only when asked for."""
         found = [topic_description(row) for row in self._metadata(None).topics]
         return sorted((topic for topic in found if internal or not topic.internal), key=lambda topic: topic.name)
+
+    def survey_topics(self) -> tuple[ClusterDescription, list[TopicDescription]]:
+        """The brokers, and all topics by name, internal ones too; what is asked next goes to the leaders that are named here."""
+        from ev.wire.messages.k03_metadata import MetadataRequest  # noqa: PLC0415
+
+        response = self._cluster.call(MetadataRequest(topics=None, allow_auto_topic_creation=False), timeout_ms=self.timeout_ms)
+        self._cluster.learn(response)
+        brokers = sorted((Broker(row.node_id, row.host, row.port, row.rack) for row in response.brokers), key=lambda row: row.node_id)
+        topics = sorted((topic_description(row) for row in response.topics), key=lambda topic: topic.name)
+        return ClusterDescription(response.cluster_id, response.controller_id, brokers), topics
 
     def describe_topics(self, names: Iterable[str]) -> list[TopicDescription]:
         """Each with its partitions; UNKNOWN_TOPIC_OR_PARTITION as the error of one that does not exist. Never creates a topic."""
@@ -464,16 +471,10 @@ class Admin(BrokerQuestions, ReplicaQuestions, QuotaQuestions, TokenQuestions, T
         from ev.wire.messages.k15_describe_groups import DescribeGroupsRequest  # noqa: PLC0415
 
         response = self._ask_coordinator(group, DescribeGroupsRequest(groups=[group]), lambda answer: answer.groups[0].error_code)
-        row: DescribedGroup = response.groups[0]
-        coordinator = self._cluster.coordinator(group, timeout_ms=self.timeout_ms)
-        unknown = row.error_code == ErrorCode.GROUP_ID_NOT_FOUND or row.group_state == "Dead"
-        if unknown:
-            return self._describe_consumer_group(group, coordinator) or GroupDescription(
-                group, "Dead", "", "", [], coordinator, KafkaError(ErrorCode.GROUP_ID_NOT_FOUND, row.error_message)
-            )
-        members = [member_description(member, row.protocol_type) for member in row.members]
-        error = error_of(row.error_code, row.error_message)
-        return GroupDescription(group, row.group_state, row.protocol_type, row.protocol_data, members, coordinator, error)
+        described = classic_description(response.groups[0], self._cluster.coordinator(group, timeout_ms=self.timeout_ms))
+        if described.state != "Dead":
+            return described
+        return self._describe_consumer_group(group, described.coordinator) or described
 
     def _describe_consumer_group(self, group: str, coordinator: int) -> GroupDescription | None:
         """The same for a group of the newer protocol (KIP-848), which the older question does not see. None when it is not one either."""
@@ -484,21 +485,8 @@ class Admin(BrokerQuestions, ReplicaQuestions, QuotaQuestions, TokenQuestions, T
             response = self._ask_coordinator(group, request, lambda answer: answer.groups[0].error_code)
         except UnsupportedApiError:
             return None
-        row: DescribedConsumerGroup = response.groups[0]
-        if row.error_code:
-            return None
-        members = [
-            MemberDescription(
-                member.member_id,
-                member.instance_id,
-                member.client_id,
-                member.client_host,
-                list(member.subscribed_topic_names),
-                [(topic.topic_name, index) for topic in member.assignment.topic_partitions for index in topic.partitions],
-            )
-            for member in row.members
-        ]
-        return GroupDescription(group, row.group_state, CONSUMER_PROTOCOL, row.assignor_name, members, coordinator)
+        row = response.groups[0]
+        return None if row.error_code else consumer_description(row, coordinator)
 
 
 def in_order(names: Iterable[K], rows: Mapping[Any, Any]) -> list[tuple[K, Any]]:
@@ -548,15 +536,3 @@ def config_entries(rows: Iterable[Any]) -> dict[str, ConfigEntry]:
         )
         for row in sorted(rows, key=lambda row: row.name)
     }
-
-
-def member_description(member: DescribedGroupMember, protocol_type: str) -> MemberDescription:
-    """What a member has, as far as it speaks the protocol of consumers (Connect's workers, for one, do not)."""
-    from ev.client.assignors import decode_assignment, decode_subscription  # noqa: PLC0415
-
-    topics: list[str] = []
-    partitions: list[TopicPartition] = []
-    if protocol_type == CONSUMER_PROTOCOL:
-        topics = decode_subscription(member.member_metadata).topics if member.member_metadata else []
-        partitions = decode_assignment(member.member_assignment)
-    return MemberDescription(member.member_id, member.group_instance_id, member.client_id, member.client_host, topics, partitions)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ev.client.transport import OpenTransport
     from ev.errors import EvError
     from ev.wire.codec import Message
+    from ev.wire.messages.k03_metadata import MetadataResponse
     from ev.wire.messages.k10_find_coordinator import FindCoordinatorResponse
 
     T = TypeVar("T")
@@ -396,6 +397,10 @@ class Cluster:
         )
         self._apply(self.call(request, node_id, timeout_ms=timeout_ms), everything=asked is None)
         return self.metadata
+
+    def learn(self, response: MetadataResponse) -> None:
+        """Take in what somebody else has asked about all topics."""
+        self._apply(response, everything=True)
 
     def ask_others(self, name: str, *, create: bool = False) -> None:
         """Who has not heard of a topic may only be late to hear of its creation: some other brokers are asked, too."""

@@ -1,0 +1,94 @@
+"""From `ev tui` in a shell to the shell again, in a terminal that can be asked what it shows and how it is set."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import shlex
+import subprocess
+import uuid
+from collections.abc import Iterator
+
+import pytest
+
+from support.command_line import MODULE, CommandLine
+from support.waiting import wait_for
+
+pytestmark = pytest.mark.tmux
+
+MODES = (
+    "#{alternate_on} #{cursor_flag} #{mouse_any_flag}#{mouse_button_flag}#{mouse_standard_flag} #{wrap_flag} #{insert_flag} #{keypad_flag}"
+)
+
+
+class Tmux:
+    """A server of tmux with one window of a given size, in which a shell runs."""
+
+    def __init__(self, directory: pathlib.Path, variables: dict[str, str], size: tuple[int, int]) -> None:
+        self.socket = directory / f"tmux-{uuid.uuid4().hex[:8]}"
+        self.variables = {**variables, "TERM": "xterm-256color", "PATH": os.environ["PATH"]}
+        columns, rows = map(str, size)
+        settings = directory / "tmux.conf"
+        settings.write_text("set -g default-terminal screen-256color\n")
+        self("-f", str(settings), "new-session", "-d", "-x", columns, "-y", rows, "bash --norc --noprofile -i")
+
+    def __call__(self, *words: str) -> str:
+        done = subprocess.run(["tmux", "-S", str(self.socket), *words], env=self.variables, capture_output=True, text=True, timeout=20)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def type(self, text: str, *keys: str) -> None:
+        if text:
+            self("send-keys", "-l", text)
+        if keys:
+            self("send-keys", *keys)
+
+    @property
+    def screen(self) -> str:
+        return self("capture-pane", "-p")
+
+    @property
+    def modes(self) -> str:
+        return self("display-message", "-p", MODES).strip()
+
+    def wait_for(self, text: str) -> None:
+        wait_for(lambda: text in self.screen, f"{text!r} on the screen")
+
+
+@pytest.fixture
+def tmux(one_engine: CommandLine, tmp_path: pathlib.Path) -> Iterator[Tmux]:
+    server = Tmux(tmp_path, one_engine.variables, (110, 30))
+    yield server
+    server("kill-server")
+
+
+def test_a_morning_in_a_terminal(one_engine: CommandLine, tmux: Tmux) -> None:
+    """Start, look, filter, help, to the shell and back with fg, quit; TERM is screen-256color, and afterwards every mode is what it was."""
+    one_engine("produce", "morning", data=b"one\ntwo\n")
+    tmux.type("PS1='ready> '; clear", "Enter")
+    wait_for(lambda: tmux.screen.startswith("ready>"), "the shell")
+    before = tmux.modes
+    tmux.type(f'ev() {{ {shlex.join(MODULE)} "$@"; }}; clear; echo $TERM', "Enter")
+    tmux.wait_for("screen-256color")
+    tmux.type("ev tui", "Enter")
+    tmux.wait_for("morning")
+    assert tmux.modes != before
+    tmux.type("2")
+    tmux.type("/morning", "Enter")
+    tmux.wait_for("-r '(?i).*(?:morning).*'")
+    tmux.type("?")
+    tmux.wait_for("THIS SCREEN")
+    tmux.type("", "Escape")
+    wait_for(lambda: "THIS SCREEN" not in tmux.screen, "help to close")
+    tmux.type("", "C-z")
+    tmux.wait_for("Stopped")
+    assert tmux.modes == before
+    tmux.type("fg", "Enter")
+    tmux.wait_for("morning")
+    tmux("resize-window", "-x", "60", "-y", "15")
+    wait_for(lambda: "RF" not in tmux.screen and "morning" in tmux.screen, "the narrow form")
+    tmux.type("", "C-c")
+    tmux.wait_for("ready>")
+    tmux.type("echo status=$?", "Enter")
+    tmux.wait_for("status=0")
+    assert tmux.modes == before

@@ -1,0 +1,28 @@
+"""The screens that the test with hostile bytes goes through: add a line for each screen, and for each dialog that shows text of others.
+
+`keys` are pressed when the screen stands; `shows` is whether hostile text is on it then (a screen that shows none proves nothing).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from support.hostile import HOSTILE
+
+
+@dataclass(frozen=True)
+class Visit:
+    name: str
+    about: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
+    shows: bool = True
+
+
+VISITS = (
+    Visit("topics"),
+    Visit("topics", keys=("s", "s", "m", "slash", "E", "V", "enter", "Y", "y")),
+    Visit("topics", keys=("colon", "E", "V", "I", "L")),
+    Visit("topics", keys=("at",), shows=False),
+)
+ABOUT = HOSTILE
+"""A name for screens that are about something: Visit("topic", (ABOUT,))."""

@@ -1,0 +1,1 @@
+"""One file a screen; ev_tui.pages has the list."""

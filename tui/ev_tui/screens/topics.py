@@ -1,0 +1,121 @@
+"""Topics: what comes in, what is kept, who is behind."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from textual.binding import Binding, BindingType
+
+from ev_tui import amounts
+from ev_tui.page import ListPage
+from ev_tui.widgets.line_table import Column, LineTable, Row
+
+if TYPE_CHECKING:
+    from ev_cli.model.rates import Rate
+    from ev_cli.model.snapshot import Snapshot, TopicRow
+
+SPARK = 10
+
+
+class TopicsPage(ListPage):
+    """Every topic in a row."""
+
+    NAME = "topics"
+    TITLE = "Topics"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("t", "tail", "tail", id="topics.tail"),
+        Binding("H", "internal", "internal ones", show=False, id="topics.internal"),
+    ]
+
+    def __init__(self, about: tuple[str, ...] = ()) -> None:
+        super().__init__(about)
+        self.with_internal = False
+
+    def table(self) -> LineTable:
+        return LineTable(COLUMNS, sort=RATE, empty="no topics yet: `n` makes one, `p` sends a record, `:` finds everything else")
+
+    def rows(self, snapshot: Snapshot) -> list[Row]:
+        return [row_of(topic) for topic in snapshot.topics.values() if self.with_internal or not topic.internal]
+
+    def heading(self, snapshot: Snapshot) -> str:
+        hidden = 0 if self.with_internal else sum(topic.internal for topic in snapshot.topics.values())
+        return f"TOPICS {len(self.list.rows):,}" + (f" · {hidden} internal hidden (H)" if hidden else "")
+
+    def wants(self) -> dict[str, Any]:
+        return {"topics": self.list.visible_keys}
+
+    def command(self) -> Sequence[str]:
+        words = ["topic", "list", "-o", "wide"]
+        if self.with_internal:
+            words.append("--internal")
+        column = self.list.sort_column
+        if column in SORTS:
+            words += ["--sort", SORTS[column]]
+        return [*words, *filter_words(self.list.filter_text)]
+
+    def action_internal(self) -> None:
+        self.with_internal = not self.with_internal
+        if self.ev.snapshot is not None:
+            self.show(self.ev.snapshot)
+
+    def action_tail(self) -> None:
+        """The marked topics, or the one under the cursor."""
+        if self.list.chosen_keys:
+            self.ev.go("tail", *map(str, self.list.chosen_keys))
+
+    def open_row(self, key: Any) -> None:
+        self.ev.go("topic", str(key))
+
+
+def filter_words(text: str) -> list[str]:
+    """The filter of a list for `ev … list`, whose expressions are about the whole name."""
+    if not text:
+        return []
+    flags = "" if any(character.isupper() for character in text) else "(?i)"
+    if text.startswith("!"):
+        return ["-r", f"{flags}(?!.*(?:{text[1:]})).*"] if len(text) > 1 else []
+    return ["-r", f"{flags}.*(?:{text}).*"]
+
+
+def row_of(topic: TopicRow) -> Row:
+    """The values of the columns, in their order."""
+    return (
+        topic.name,
+        topic.partitions,
+        topic.replication_factor,
+        -1 if topic.leaderless else topic.under_replicated,
+        topic.records,
+        topic.size_bytes,
+        topic.rate,
+        topic.history,
+        len(topic.groups),
+        topic.max_lag,
+    )
+
+
+def _health(value: int) -> str:
+    return "ok" if value == 0 else "none" if value < 0 else f"-{value}"
+
+
+def _by_rate(rate: Rate) -> float:
+    return rate.per_s
+
+
+COLUMNS = (
+    Column("NAME", 22, grow=True, keep=0),
+    Column("PARTS", 5, amounts.full, right=True, keep=6),
+    Column("RF", 3, amounts.full, right=True, keep=9),
+    Column("ISR", 4, _health, keep=7, tone=lambda value: "good" if value == 0 else "bad"),
+    Column("RECORDS", 8, amounts.short, right=True, keep=3, descending=True),
+    Column("SIZE", 8, amounts.size, right=True, keep=4, descending=True),
+    Column("REC/S", 7, amounts.per_second, right=True, keep=1, order=_by_rate, descending=True),
+    Column(
+        "10 MIN", SPARK, lambda values: amounts.sparkline(values, SPARK), keep=5, tone=lambda _: "accent", order=lambda values: values[-1]
+    ),
+    Column("GROUPS", 6, amounts.full, right=True, keep=8, descending=True),
+    Column("MAX LAG", 8, amounts.short, right=True, keep=2, descending=True, tone=lambda lag: "warn" if lag else None),
+)
+RATE = 6
+SORTS = {4: "records", 5: "size"}
+"""Columns that `ev topic list` sorts by, too."""
