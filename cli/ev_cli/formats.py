@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     Column = Callable[["FetchedBatch"], Iterable[Any]]
 
 VERBS = "vskKtTpodhHVSRieaxy[|]"
+_OF_SHARE_GROUPS = {"D": "how often a share group has delivered a record", "A": "until when a share group lets its reader have it"}
+"""kcl's verbs for a kind of group that ev is no member of; what it writes for any other is 0, as if that meant something."""
 _ESCAPES = {"n": b"\n", "t": b"\t", "r": b"\r", "0": b"\0", "\\": b"\\", "a": b"\a", "e": b"\x1b"}
 
 
@@ -74,6 +76,11 @@ def lex(text: str, *, verbs: bool = True, known: str = VERBS) -> list[bytes | Ve
             if letter in ("%", "{", "}"):
                 literal += letter.encode()
                 continue
+            if known is VERBS and letter in _OF_SHARE_GROUPS:
+                raise UsageFailure(
+                    f"%{letter} is {_OF_SHARE_GROUPS[letter]}, and ev reads by no share group",
+                    "leave it out; a handler behind -- finds its attempts in EV_ATTEMPT",
+                )
             if not letter or letter not in known:
                 raise UsageFailure(
                     f"%{letter} in the format is unknown", f"there are {' '.join('%' + verb for verb in known)} and %% for a percent sign"

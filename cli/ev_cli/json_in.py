@@ -23,19 +23,28 @@ TIMES = ("timestamp", "ts")
 
 
 class JsonShaper(Shaper):
-    """`time_field` names the field with the time, in the envelope or in a value that is an object."""
+    """`time_field` names the field with the time, in the envelope or in a value that is an object.
+
+    Of a key or value whose serializer takes JSON, and only of such a one, the JSON itself goes into the column.
+    """
 
     def __init__(self, time_field: str | None = None) -> None:
         self._time_field = time_field
+        self._of_key = self._of_value = part
+
+    def leave_json(self, *, key: bool, value: bool) -> None:
+        self._of_key = json_of if key else part
+        self._of_value = json_of if value else part
 
     def shape(self, records: list[bytes]) -> Columns:
-        rows = _objects_of(records)
+        rows = objects_of(records)
         field = self._time_field
+        of_key, of_value = self._of_key, self._of_value
         return Columns(
-            [_part(row, "value") if "value" in row or "value_b64" in row else _part(row, "payload") for row in rows],
-            [_part(row, "key") for row in rows],
-            [_headers(row.get("headers")) for row in rows],
-            [_time(row) for row in rows] if field is None else [_time_in(row, field) for row in rows],
+            [of_value(row, "value") if "value" in row or "value_b64" in row else of_value(row, "payload") for row in rows],
+            [of_key(row, "key") for row in rows],
+            [headers_of(row.get("headers")) for row in rows],
+            [time_of(row) for row in rows] if field is None else [_time_in(row, field) for row in rows],
         )
 
 
@@ -76,7 +85,7 @@ def object_of(record: bytes) -> dict[str, Any]:
     return row
 
 
-def _objects_of(records: list[bytes]) -> list[dict[str, Any]]:
+def objects_of(records: list[bytes]) -> list[dict[str, Any]]:
     """Lines that are nothing but an object are parsed without the detours of json.loads, which take as long as the parsing."""
     import json
 
@@ -92,13 +101,24 @@ def _objects_of(records: list[bytes]) -> list[dict[str, Any]]:
     return rows
 
 
-def _part(row: dict[str, Any], name: str) -> bytes | None:
+def part(row: dict[str, Any], name: str) -> bytes | None:
+    """A key or value as bytes."""
     value = row.get(name)
     if type(value) is str:
         return value.encode("utf-8", "surrogatepass")
     if value is None and type(encoded := row.get(f"{name}_b64")) is str:
         return _base64(encoded)
     return bytes_of(value)
+
+
+def json_of(row: dict[str, Any], name: str) -> bytes | None:
+    """A key or value as the JSON that it is."""
+    value = row.get(name)
+    if value is not None:
+        return _dumped(value)
+    if row.get(f"{name}_b64") is not None:
+        raise Malformed(f"{name}_b64 holds bytes, and the schema makes them of JSON", "without the schema they are sent as they are")
+    return None
 
 
 def bytes_of(value: Any) -> bytes | None:
@@ -109,6 +129,10 @@ def bytes_of(value: Any) -> bytes | None:
         return value.encode("utf-8", "surrogatepass")
     if isinstance(value, dict) and len(value) == 1 and isinstance(value.get("b64"), str):
         return _base64(value["b64"])
+    return _dumped(value)
+
+
+def _dumped(value: Any) -> bytes:
     import json
 
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
@@ -123,7 +147,7 @@ def _base64(text: str) -> bytes:
         raise Malformed(f"no base64: {error} in {text[:80]!r}") from None
 
 
-def _headers(found: Any) -> Headers:
+def headers_of(found: Any) -> Headers:
     """A list of pairs, a flat list, a list of objects, or an object."""
     if not found:
         return ()
@@ -139,7 +163,7 @@ def _headers(found: Any) -> Headers:
     raise Malformed(f"headers are a list of pairs, not {str(found)[:80]}", '[["name", "value"], …]')
 
 
-def _time(row: dict[str, Any]) -> int | None:
+def time_of(row: dict[str, Any]) -> int | None:
     """Whole milliseconds in all envelopes but kaf's, which writes a text; the record's own time when there is none."""
     found = row.get("timestamp", row.get("ts"))
     if isinstance(found, int) and not isinstance(found, bool):
@@ -149,7 +173,7 @@ def _time(row: dict[str, Any]) -> int | None:
 
 def _time_in(row: dict[str, Any], field: str) -> int | None:
     if field in row:
-        return _time(row) if field in TIMES else _moment(row[field])
+        return time_of(row) if field in TIMES else _moment(row[field])
     value = row.get("value", row.get("payload"))
     if isinstance(value, str):
         value = object_of(value.encode("utf-8", "surrogatepass"))

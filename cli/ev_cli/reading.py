@@ -94,6 +94,7 @@ class Reading:
         self.left: int | None = options.count
         """How many records are still wanted; None for all."""
         self.size_max = options.max_message_bytes or RECORD_BYTES_MAX
+        self._form: str = "json" if options.json_records else options.format or "value"
         # Mistakes in -f and -D shall show before anything is read.
         self.parts(Source("-", whole=False))
 
@@ -116,6 +117,7 @@ class Reading:
 
     def parts(self, source: Source) -> tuple[Splitter, Shaper]:
         splitter, shaper = self._splitter_and_shaper()
+        self._inmost = shaper
         if source.whole:
             splitter = WholeSplitter(self.size_max)
         options = self._options
@@ -127,14 +129,14 @@ class Reading:
             shaper = NullShaper(shaper, b"")
         if options.null is not None:
             shaper = NullShaper(shaper, os.fsencode(options.null))
-        if options.serde:
-            shaper = self._serializers(shaper)
+        if options.serde or options.schema or options.key_schema or options.proto:
+            shaper = self._serialized(shaper)
         return splitter, shaper
 
     def _splitter_and_shaper(self) -> tuple[Splitter, Shaper]:
         """Plain lines need nothing but `lines`; what was asked for beyond them is imported when it was."""
         options = self._options
-        form = "json" if options.json_records else options.format or "value"
+        form = self._form
         asked = (options.delimiter, options.key_delimiter, options.timestamp)
         if form == "value" and asked == (None, None, None):
             return LineSplitter(b"\0" if options.zero else b"\n", self.size_max), Shaper()
@@ -160,10 +162,18 @@ class Reading:
 
         return TemplateShaper(shaper, self._options.key, [header(text) for text in self._options.headers])
 
-    def _serializers(self, shaper: Shaper) -> Shaper:
-        from ev_cli.serializers import SerdeShaper, serializers
+    def _serialized(self, shaper: Shaper) -> Shaper:
+        """With -s and schemas; one that makes its bytes of JSON has to get the JSON itself."""
+        from ev_cli.serializers import SerdeShaper, serializers_of
 
-        return SerdeShaper(shaper, *serializers(self._options.serde))
+        key, value = serializers_of(self._options)
+        key_cell, value_cell = getattr(key, "of_cell", None), getattr(value, "of_cell", None)
+        inmost: Any = self._inmost
+        if self._form == "json":
+            inmost.leave_json(key=key_cell is not None, value=value_cell is not None)
+        elif self._form in ("csv", "tsv") and value_cell is not None:
+            inmost.read_cells(value_cell)
+        return SerdeShaper(shaper, key, value)
 
 
 def _some(delimiter: bytes, option: str) -> bytes:

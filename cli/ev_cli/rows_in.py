@@ -13,6 +13,7 @@ from ev_cli.lines import Columns, LineSplitter, Malformed, Shaper
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import Any
 
     Headers = Sequence[tuple[str, bytes | None]]
 
@@ -76,6 +77,11 @@ class RowShaper(Shaper):
         self.names: list[str] = []
         self._time_field = time_field or "timestamp"
         self._has_time_field = time_field is not None
+        self._of_cell: Callable[[str, str], Any] | None = None
+
+    def read_cells(self, of_cell: Callable[[str, str], Any]) -> None:
+        """In a whole row a cell is not its text, but what this makes of its column's name and its text."""
+        self._of_cell = of_cell
 
     def name(self, row: bytes) -> None:
         """Take the names of the columns."""
@@ -122,9 +128,10 @@ class RowShaper(Shaper):
     def _object(self, row: list[str]) -> bytes:
         import json
 
-        return json.dumps(dict(zip(self.names, row, strict=True)), ensure_ascii=False, separators=(",", ":")).encode(
-            "utf-8", "surrogateescape"
-        )
+        cells: dict[str, Any] = dict(zip(self.names, row, strict=True))
+        if self._of_cell is not None:
+            cells = {name: self._of_cell(name, text) for name, text in cells.items()}
+        return json.dumps(cells, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogateescape")
 
     def _cells(self, row: bytes) -> list[str]:
         text = row.decode("utf-8", "surrogateescape")

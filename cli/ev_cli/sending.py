@@ -369,11 +369,11 @@ def _fixed_key(options: Any) -> bytes | None:
     if options.key is None or options.template:
         return None
     key = os.fsencode(options.key)
-    if not options.serde:
+    if not (options.serde or options.key_schema):
         return key
-    from ev_cli.serializers import serializers
+    from ev_cli.serializers import serializers_of
 
-    serialize = serializers(options.serde)[0]
+    serialize = serializers_of(options)[0]
     try:
         return key if serialize is None else serialize(key)
     except Failure as failure:

@@ -9,6 +9,7 @@ import struct
 
 from ev_cli.failures import Failure, UsageFailure
 from ev_cli.formats import Renderer
+from ev_cli.sides import named, schema_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,55 +55,10 @@ class Serde:
 
 
 def serdes_of(options: Any) -> tuple[Serde | None, Serde | None]:
-    """(that of the key, that of the value) by -s, where one name alone is the value's; None where the bytes are shown as they are.
-
-    A schema file says by itself that the value, or the key, is Avro or Protobuf.
-    """
-    named = {"key": "avro" if options.key_schema else "string", "value": _by_schema(options)}
-    for text in options.serde or ():
-        for part in _parts(text):
-            side, equals, name = part.partition("=")
-            if not equals:
-                side, name = "value", part
-            if side not in named:
-                raise UsageFailure(f"-s {part!r} is for neither key nor value", "-s key=string,value=i32be")
-            named[side] = name
-    return _opened("key", named["key"], options), _opened("value", named["value"], options)
-
-
-def _by_schema(options: Any) -> str:
-    if options.schema and options.proto:
-        raise UsageFailure("--schema and --proto are two schemas of the value", "give one of them")
-    return "avro" if options.schema else "protobuf" if options.proto else "string"
-
-
-def _opened(side: str, name: str, options: Any) -> Serde | None:
-    if name == "avro":
-        from ev_cli.schemas import avro
-
-        flag = "--key-schema" if side == "key" else "--schema"
-        path = options.key_schema if side == "key" else options.schema
-        if path is None:
-            raise UsageFailure(f"-s {side}=avro needs a schema", f"{flag} FILE.avsc")
-        return avro(flag, path)
-    if name == "protobuf":
-        from ev_cli.schemas import protobuf
-
-        if options.proto is None:
-            raise UsageFailure(f"-s {side}=protobuf needs a schema", "--proto FILE.proto, and --message NAME where it has several")
-        return protobuf(options.proto, options.message)
-    return serde_of(name)
-
-
-def _parts(text: str) -> list[str]:
-    """The text at its commas; one inside a packed format does not count."""
-    parts: list[str] = []
-    for part in text.split(","):
-        if parts and "=" not in part and "unpack:" in parts[-1]:
-            parts[-1] += f",{part}"
-        else:
-            parts.append(part)
-    return parts
+    """(that of the key, that of the value) by -s and the schema files; None where the bytes are shown as they are."""
+    names = named(options)
+    key, value = (schema_of(side, names[side], options) or serde_of(names[side]) for side in ("key", "value"))
+    return key, value
 
 
 def serde_of(name: str) -> Serde | None:

@@ -4,6 +4,7 @@ string                        as it is
 json                          as it is, and it must be JSON
 hex, base64                   the bytes that it stands for
 i8 i16be … u64le f32be f64le  a number in so many bits
+avro, protobuf                JSON, by a schema file: see `schemas`
 unpack:FMT                    several numbers, with spaces or commas between them, by letters as Python's struct has them:
                               > < byte order; b B h H i I q Q numbers; f d floats; c one byte; x a zero byte; s the rest as text
 """
@@ -14,42 +15,38 @@ import os
 
 from ev_cli.failures import UsageFailure
 from ev_cli.lines import Columns, Malformed, Shaper
+from ev_cli.sides import named, schema_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
+    from typing import Any
 
     Serializer = Callable[[bytes], bytes]
 
-NAMES = ("string", "json", "hex", "base64", "i8 i16be i32be i64be u8 … u64be f32be f64be (or le)", "unpack:FMT")
+NAMES = (
+    "string",
+    "json",
+    "hex",
+    "base64",
+    "i8 i16be i32be i64be u8 … u64be f32be f64be (or le)",
+    "unpack:FMT",
+    "avro (--schema)",
+    "protobuf (--proto)",
+)
 _LETTERS = {"i8": "b", "i16": "h", "i32": "i", "i64": "q", "u8": "B", "u16": "H", "u32": "I", "u64": "Q", "f32": "f", "f64": "d"}
-_REGISTRY = ("avro", "protobuf", "jsonschema")
 
 
-def serializers(texts: Sequence[str]) -> tuple[Serializer | None, Serializer | None]:
-    """Those of key and value; -s may be given twice, and one name alone is the value's."""
-    found: dict[str, Serializer | None] = {"key": None, "value": None}
-    for text in texts:
-        for part in _parts(text):
-            side, equals, name = part.partition("=")
-            if not equals:
-                side, name = "value", part
-            if side not in found:
-                raise UsageFailure(f"-s {part!r} is for neither key nor value", "-s key=NAME,value=NAME")
-            found[side] = serializer(name)
-    return found["key"], found["value"]
+def serializers_of(options: Any) -> tuple[Serializer | None, Serializer | None]:
+    """(that of the key, that of the value) by -s and the schema files; None where the text is what goes into the record."""
+    names = named(options)
+    key, value = (_opened(side, names[side], options) for side in ("key", "value"))
+    return key, value
 
 
-def _parts(text: str) -> list[str]:
-    """At commas, but for those of a format that is unpacked."""
-    parts: list[str] = []
-    for part in text.split(","):
-        begins = part.startswith(("key=", "value=")) or not parts
-        if begins:
-            parts.append(part)
-        else:
-            parts[-1] += f",{part}"
-    return parts
+def _opened(side: str, name: str, options: Any) -> Serializer | None:
+    schema = schema_of(side, name, options)
+    return serializer(name) if schema is None else schema.serializer()
 
 
 def serializer(name: str) -> Serializer | None:
@@ -60,8 +57,6 @@ def serializer(name: str) -> Serializer | None:
         return {"json": _json, "hex": _hex, "base64": _base64}[name]
     if name.startswith("unpack:"):
         return _packer(name.removeprefix("unpack:"))
-    if name.partition(":")[0] in _REGISTRY:
-        raise UsageFailure(f"-s {name} needs a schema, which this version does not read", f"one of {', '.join(NAMES)}")
     order = {"be": ">", "le": "<"}.get(name[-2:])
     letter = _LETTERS.get(name if order is None else name[:-2])
     if letter is None or (order is None and letter not in "bB"):
@@ -84,7 +79,10 @@ class SerdeShaper(Shaper):
             columns.values = [None if item is None else value(item) for item in columns.values]
         if self._key is not None and columns.keys is not None:
             key = self._key
-            columns.keys = [None if item is None else key(item) for item in columns.keys]
+            try:
+                columns.keys = [None if item is None else key(item) for item in columns.keys]
+            except Malformed as error:
+                raise Malformed(f"the key: {error.message}", error.hint) from None
         return columns
 
 

@@ -125,6 +125,14 @@ def test_what_is_no_format_is_a_usage_error(form: str) -> None:
         written(form, [b"v"])
 
 
+@pytest.mark.parametrize("verb", ["%D", "%A", "%A{strftime[%F]}"])
+def test_what_only_share_groups_have_is_refused(verb: str) -> None:
+    """Rather than written as a number that means nothing; the line says where attempts are found."""
+    with pytest.raises(UsageFailure, match="share group") as caught:
+        lex(f"%v {verb}\\n")
+    assert "EV_ATTEMPT" in caught.value.line()
+
+
 def test_delimiters_may_be_escaped() -> None:
     """As in kcat: \\n \\t \\0 \\xNN."""
     assert unescape("\\n\\t\\0\\x1f|\\q") == b"\n\t\0\x1f|\\q"

@@ -89,9 +89,9 @@ def test_text_becomes_bytes(ev: CommandLine, serde: str, line: bytes, key: bytes
 
 
 def test_what_is_no_number_is_told_with_its_place(ev: CommandLine) -> None:
-    """And a serde that needs a registry is said to be missing."""
+    """And so is a serde that has no schema."""
     assert "line 2, byte 2: '300' is no u8" in ev("produce", "t", "-s", "u8", data=b"1\n300\n2\n", status=1).err
-    assert ev("produce", "t", "-s", "avro", data=b"", status=2).err.startswith("ev: -s avro needs a schema")
+    assert ev("produce", "t", "-s", "avro", data=b"", status=2).err.startswith("ev: -s value=avro needs a schema")
     assert "-k: " in ev("produce", "t", "-k", "x", "-s", "key=i32be", data=b"", status=2).err
 
 

@@ -94,9 +94,23 @@ def produce(
             "--serde",
             "-s",
             metavar="key=NAME,value=NAME",
-            help="From text to bytes: string, json, hex, base64, i32be and the like, unpack:FMT; NAME alone is the value's.",
+            help="From text to bytes: string, json, hex, base64, i32be and the like, unpack:FMT, avro, protobuf; NAME alone: the value.",
             rich_help_panel=RECORDS,
         ),
+    ] = None,
+    schema: Annotated[
+        str | None,
+        typer.Option("--schema", metavar="FILE", help="The value is JSON, sent as Avro by this schema.", rich_help_panel=RECORDS),
+    ] = None,
+    key_schema: Annotated[
+        str | None, typer.Option("--key-schema", metavar="FILE", help="The same for the key.", rich_help_panel=RECORDS)
+    ] = None,
+    proto: Annotated[
+        str | None,
+        typer.Option("--proto", metavar="FILE", help="The value is JSON, sent as Protobuf by this .proto file.", rich_help_panel=RECORDS),
+    ] = None,
+    message: Annotated[
+        str | None, typer.Option("--message", metavar="NAME", help="Which message of --proto.", rich_help_panel=RECORDS)
     ] = None,
     template: Annotated[
         bool,
@@ -198,6 +212,10 @@ def produce(
     ev consume payments -e -J | ev produce copy -J
 
     printf 'key,value\\nann,1\\n' | ev produce users -f csv
+
+    JSON becomes Avro or Protobuf by a schema file (pip install 'ev[schemas]'), and what consume shows by the same file comes back.
+
+    ev produce orders --schema order.avsc --value '{"id": 7, "note": "new"}'
 
     ev produce load --value '{"n": %i, "user": %r{1..100}}' --template --repeat 10 --rate 100/s
     """
