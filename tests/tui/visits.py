@@ -9,6 +9,9 @@ from dataclasses import dataclass
 
 from support.hostile import HOSTILE
 
+ABOUT = HOSTILE
+"""A name for screens that are about something: Visit("topic", (ABOUT,))."""
+
 
 @dataclass(frozen=True)
 class Visit:
@@ -23,6 +26,8 @@ VISITS = (
     Visit("topics", keys=("s", "s", "m", "slash", "E", "V", "enter", "Y", "y")),
     Visit("topics", keys=("colon", "E", "V", "I", "L")),
     Visit("topics", keys=("at",), shows=False),
+    Visit("tail"),
+    Visit("tail", (ABOUT,)),
+    Visit("record", (ABOUT, "0", "1")),
+    Visit("search", (ABOUT,)),
 )
-ABOUT = HOSTILE
-"""A name for screens that are about something: Visit("topic", (ABOUT,))."""

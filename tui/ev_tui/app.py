@@ -154,8 +154,10 @@ class EvApp(App[int]):
         from ev_tui.keys import ids_of, keymap_of
         from ev_tui.pages import BUILT
         from ev_tui.widgets.line_table import LineTable
+        from ev_tui.widgets.tail import Tail
+        from ev_tui.widgets.text_lines import TextLines
 
-        known = ids_of([EvApp, LineTable, *(entry.load() for entry in BUILT)])
+        known = ids_of([EvApp, LineTable, Tail, TextLines, *(entry.load() for entry in BUILT)])
         keymap, warnings = keymap_of(settings.keymap, settings.keys, known)
         self.set_keymap(keymap)
         for warning in warnings:

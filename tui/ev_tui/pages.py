@@ -46,7 +46,7 @@ PAGES = (
     Entry("overview", "Overview", key="1"),
     Entry("topics", "Topics", "ev_tui.screens.topics:TopicsPage", "2"),
     Entry("groups", "Groups", key="3"),
-    Entry("tail", "Tail", key="4"),
+    Entry("tail", "Tail", "ev_tui.screens.tail:TailPage", "4"),
     Entry("schemas", "Schemas", key="5"),
     Entry("connect", "Connect", key="6"),
     Entry("streams", "Streams", key="7"),
@@ -56,8 +56,8 @@ PAGES = (
     Entry("contexts", "Contexts", key="C"),
     Entry("topic", "Topic"),
     Entry("group", "Group"),
-    Entry("record", "Record"),
-    Entry("search", "Search"),
+    Entry("record", "Record", "ev_tui.screens.record:RecordPage"),
+    Entry("search", "Search", "ev_tui.screens.search:SearchPage"),
     Entry("reset", "Reset"),
 )
 BY_NAME = {entry.name: entry for entry in PAGES}
