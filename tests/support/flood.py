@@ -97,6 +97,9 @@ class FloodConsumer:
     def end_offsets(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
         return dict.fromkeys(partitions, 0)
 
+    def offsets_for_times(self, timestamps: Mapping[Partition, int]) -> dict[Partition, None]:
+        return dict.fromkeys(timestamps)
+
     def position(self, partition: Partition, timeout_ms: int | None = None) -> int:
         return 0
 

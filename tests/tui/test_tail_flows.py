@@ -9,6 +9,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 import pytest
+from textual import events
 from textual.pilot import Pilot
 from textual.widgets import Input
 
@@ -94,7 +95,7 @@ def test_a_tail_follows_filters_and_pauses(one_engine: CommandLine, topic: str) 
         seen = [row.offset for row in page.tail._rows]
         numbered(one_engine, topic, 100, 139)
         await until(pilot, lambda: len(values_of(page)) == 48)
-        await until(pilot, lambda: "paused: 31 new below" in text_of(app))
+        await until(pilot, lambda: "paused: 32 new below" in text_of(app))
         assert [row.offset for row in page.tail._rows][: len(seen)] == seen
         await pilot.press("f")
         await until(pilot, lambda: '{"n":138}' in text_of(app))
@@ -132,6 +133,60 @@ def test_a_tail_goes_to_a_time_and_to_offsets(one_engine: CommandLine, topic: st
         await until(pilot, lambda: "'nonsense' is no offset" in text_of(app))
         await pilot.press("escape", "G")
         assert page.tail.following
+
+    run(one_engine, steps)
+
+
+def test_a_tail_goes_from_bar_to_bar_and_into_a_file(one_engine: CommandLine, topic: str, tmp_path: pathlib.Path) -> None:
+    """A bar for each minute that has records; what is read is written as ev reads it back, and over nothing that is there."""
+    now_ms = int(time.time() * 1000)
+    for minutes, first in ((30, 0), (10, 10), (0, 20)):
+        numbered(one_engine, topic, first, first + 2, "--timestamp", str(now_ms - minutes * 60_000))
+    path = tmp_path / "records.jsonl"
+
+    async def steps(app: EvApp, pilot: Pilot[int]) -> None:
+        app.go("tail", topic)
+        page = tail_of(app)
+        await until(pilot, lambda: page.slider.volume is not None and len(values_of(page)) == 9)
+        assert "~9 records" in text_of(app)
+        await pilot.press("less_than_sign")
+        await until(pilot, lambda: len(values_of(page)) == 6)
+        await pilot.press("full_stop")
+        await until(pilot, lambda: len(values_of(page)) == 3)
+        assert " --since 20" in app.command_text
+        await pilot.press("x")
+        await until(pilot, lambda: isinstance(app.focused, Input))
+        app.focused.value = str(path)  # type: ignore[union-attr]
+        await pilot.press("enter")
+        await until(pilot, lambda: path.exists() and path.read_bytes().count(b"\n") == 3)
+        one_engine("produce", topic, "-J", str(path))
+        await until(pilot, lambda: len(values_of(page)) == 6)
+        await pilot.press("x")
+        await until(pilot, lambda: isinstance(app.focused, Input))
+        app.focused.value = str(path)  # type: ignore[union-attr]
+        await pilot.press("enter")
+        await until(pilot, lambda: "there already" in text_of(app))
+
+    run(one_engine, steps)
+
+
+def test_the_mouse_moves_the_window_and_opens_records(one_engine: CommandLine, topic: str) -> None:
+    """The wheel ends following; a click chooses, two open."""
+    numbered(one_engine, topic, 1, 60, "-p", "0")
+
+    async def steps(app: EvApp, pilot: Pilot[int]) -> None:
+        app.go("tail", topic)
+        page = tail_of(app)
+        await until(pilot, lambda: '{"n":60}' in text_of(app))
+        top = page.tail.top
+        page.tail.post_message(events.MouseScrollUp(page.tail, 5, 5, 0, -1, 0, False, False, False))
+        await until(pilot, lambda: page.tail.top == top - 3)
+        assert not page.tail.following
+        await pilot.click(page.tail, offset=(20, 3))
+        await until(pilot, lambda: page.tail.cursor == page.tail.top + 2)
+        await pilot.click(page.tail, offset=(20, 3), times=2)
+        await until(pilot, lambda: isinstance(app.page, RecordPage))
+        assert app.page.place == (topic, 0, top - 3 + 2)  # type: ignore[union-attr]
 
     run(one_engine, steps)
 

@@ -44,6 +44,7 @@ class SearchPage(Page):
         Binding("T", f"ask('{SINCE}')", "since", id="search.since"),
         Binding("S", "stop", "stop, go on", id="search.stop"),
         Binding("y", "copy", "copy", id="search.copy"),
+        Binding("x", "export", "export", id="search.export"),
         Binding("t", "tail", "tail", show=False, id="search.tail"),
     ]
     DEFAULT_CSS = """
@@ -109,6 +110,8 @@ class SearchPage(Page):
         if self.job is not None:
             progress = self.job.progress()
             figures = self.job.figures(time.monotonic())
+            if figures.waits and not self.job.is_held:
+                problem = problem or "no room for more hits: G lets the oldest ones go and reads on"
             problem = problem or ("" if progress.state == DONE else figures.problem)
             self.query_one("#progress", Said).say(*progress_pieces(progress, figures.matched, figures.forgotten, self.size.width))
             empty = "nothing was found" if progress.state == DONE else "nothing was found yet"
@@ -194,6 +197,11 @@ class SearchPage(Page):
             from ev_tui.screens.copying import CopyMenu
 
             self.app.push_screen(CopyMenu(row))
+
+    def action_export(self) -> None:
+        from ev_tui.screens.exporting import export
+
+        export(self.ev, self.ring, self.about[0], [word for word in self.command() if word != "--exit-at-end"])
 
     def action_tail(self) -> None:
         self.ev.go("tail", *self.about)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -16,21 +17,27 @@ from ev_cli.protection import READS
 from ev_cli.times import timestamp_ms
 from ev_cli.where import places_where
 from ev_tui import amounts
+from ev_tui.frame import NARROW, SHORT
 from ev_tui.page import Page
 from ev_tui.records import handed, saved_filters
 from ev_tui.records.forms import topic_words
 from ev_tui.records.reader import COMMITTED, UNCOMMITTED, Reader
 from ev_tui.records.ring import Ring
 from ev_tui.records.sayings import figure_pieces, state_pieces
+from ev_tui.records.volume import Soundings
 from ev_tui.widgets.line import Piece, Said
 from ev_tui.widgets.line_table import Column, LineTable
+from ev_tui.widgets.slider import Slider
 from ev_tui.widgets.tail import Tail
 
 if TYPE_CHECKING:
+    from ev_cli.failures import Failure
     from ev_cli.model.rates import Rate
     from ev_cli.model.snapshot import Snapshot
+    from ev_tui.records.volume import Volume
 
 SAY_S = 0.5
+SOUND_S = 10.0
 AWAY_S = 10.0
 """After so long away, a tail that followed begins anew at the end, and says so."""
 FILTER, SINCE, OFFSET = "filter", "time", "offset"
@@ -53,12 +60,18 @@ class TailPage(Page):
         Binding("O", "ask('offset')", "offset", id="records.offset"),
         Binding("u", "isolation", "committed only, or all", show=False, id="records.isolation"),
         Binding("d", "diff", "diff", id="records.diff"),
+        Binding("comma", "earlier(1)", "a bar back in time", show=False, id="records.earlier"),
+        Binding("full_stop", "earlier(-1)", "a bar on in time", show=False, id="records.later"),
+        Binding("less_than_sign", "earlier(10)", "ten bars back", show=False, id="records.much_earlier"),
+        Binding("greater_than_sign", "earlier(-10)", "ten bars on", show=False, id="records.much_later"),
         Binding("y", "copy", "copy", id="records.copy"),
+        Binding("x", "export", "export", show=False, id="records.export"),
         Binding("p", "produce", "produce", id="records.produce"),
         Binding("s", "search", "search", id="records.search"),
     ]
     DEFAULT_CSS = """
     TailPage #figures, TailPage #where { background: $surface; }
+    TailPage.-short Slider, TailPage.-narrow Slider { display: none; }
     TailPage #question { display: none; height: 1; border: none; padding: 0 1; background: $surface; }
     TailPage #question.-open { display: block; }
     TailPage #question:focus { border: none; }
@@ -70,6 +83,7 @@ class TailPage(Page):
         self.ring = Ring()
         self.reader: Reader | None = None
         self.tail = Tail(self.ring, has_topic=len(self.topics) > 1)
+        self.slider = Slider()
         self.where = ""
         self.begin_words: list[str] = []
         """The options of `ev tail` that say where it begins."""
@@ -78,6 +92,8 @@ class TailPage(Page):
         self._trouble = ""
         self._note = ""
         self._left_at: float | None = None
+        self._soundings: Soundings | None = None
+        self._is_sounding = False
 
     # -- the frame's ---------------------------------------------------------------------------------------------------------------
 
@@ -85,6 +101,7 @@ class TailPage(Page):
         yield Said((f" TAIL {', '.join(self.topics)}", "accent"), id="figures")
         yield Said(id="where")
         if self.about:
+            yield self.slider
             yield self.tail
         else:
             yield LineTable(TOPIC_COLUMNS, empty="no topics yet", sort=1)
@@ -130,12 +147,17 @@ class TailPage(Page):
             self.ev.session_for(READS), self.topics, self.ring, partitions=self.partitions, isolation=self.isolation, where=self.where
         )
         self.reader.start()
+        self._soundings = Soundings(self.ev.session_for(READS), self.topics, self.partitions)
         self.set_interval(SAY_S, self.say)
+        self.set_interval(SOUND_S, self._sound)
+        self.call_after_refresh(self._sound)
         self.say()
 
     def on_unmount(self) -> None:
         if self.reader is not None:
             self.reader.stop(1.0)
+        if self._soundings is not None:
+            threading.Thread(target=self._soundings.close, daemon=True).start()
 
     def on_screen_suspend(self) -> None:
         """Nobody looks: nothing is read."""
@@ -155,6 +177,42 @@ class TailPage(Page):
             reader.seek(None)
             self._note = f"begun anew at the end: nobody looked for {amounts.span(away_s)}"
 
+    # -- over time -------------------------------------------------------------------------------------------------------------------
+
+    def _sound(self) -> None:
+        """Ask how many records there are over time, where there is room to show it."""
+        soundings = self._soundings
+        if soundings is None or self._is_sounding or not self.is_current or self.size.width < NARROW or self.size.height < SHORT:
+            return
+        self._is_sounding = True
+
+        def done(volume: Volume | None) -> None:
+            self._is_sounding = False
+            self.slider.say(volume, self._cursor_ms)
+
+        def failed(failure: Failure) -> None:
+            self._is_sounding = False  # who reads says what is wrong
+
+        self.ev.run_in_thread(lambda: soundings.take(int(time.time() * 1000)), done, failed)
+
+    @property
+    def _cursor_ms(self) -> int | None:
+        row = self.tail.current
+        return None if row is None else row.timestamp
+
+    def action_earlier(self, bars: int) -> None:
+        """Read on from the beginning of another bar."""
+        volume = self.slider.volume
+        if volume is None:
+            self.ev.tell("it is not known yet how many records there are over time: T goes to a time", "warning")
+            return
+        here = volume.end_ms if self.tail.following or self._cursor_ms is None else self._cursor_ms
+        moment = volume.moved(here, -bars)
+        if moment >= volume.end_ms:
+            self.go_to(None)
+            return
+        self.go_to(Position(TIME, moment), ["--since", time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(moment / 1000))])
+
     # -- which topic -----------------------------------------------------------------------------------------------------------------
 
     def on_line_table_opened(self, event: LineTable.Opened) -> None:
@@ -171,6 +229,7 @@ class TailPage(Page):
         left, right = figure_pieces(self.topics, figures, self.ring.records_max, self.isolation, self.size.width, following=tail.following)
         self.query_one("#figures", Said).say(*left, right=tuple(right))
         self._say_where()
+        self.slider.say(self.slider.volume, self._cursor_ms)
         new_below = None if tail.following else tail.new_below
         state = state_pieces(figures, new_below=new_below, byte_rows=tail.byte_rows, trouble=self._trouble, note=self._note)
         self.query_one("#state", Said).say(*state)
@@ -314,6 +373,13 @@ class TailPage(Page):
         from ev_tui.screens.copying import CopyMenu
 
         self.app.push_screen(CopyMenu(row))
+
+    def action_export(self) -> None:
+        """What is in the ring, into a file."""
+        from ev_tui.screens.exporting import export
+
+        if self.about:
+            export(self.ev, self.ring, self.topics[0], self.command())
 
     def action_produce(self) -> None:
         from ev_tui.screens.produce import produce
