@@ -93,6 +93,8 @@ def exit_code(error: BaseException) -> int:
         return error.code
     if isinstance(error, errors.KafkaError):
         return exit_code_of(error.code)
+    if isinstance(error, errors.TransactionError) and error.reason is not None:
+        return exit_code(error.reason)
     if isinstance(error, errors.UnknownTopicError | errors.UnknownGroupError):
         return NOT_FOUND
     if isinstance(error, errors.UnreachableError | errors.TimedOutError):
