@@ -141,5 +141,5 @@ def as_failure(error: BaseException, where: str = "") -> Failure:
 def no_such(noun: str, name: str, nearest: str | None, where: str = "") -> Failure:
     """The failure of a name that is not there."""
     at = f" on {where}" if where else ""
-    hint = f"did you mean {nearest!r}?" if nearest else f"`ev {noun} list` shows what is there"
+    hint = f"did you mean {nearest!r}?" if nearest else f"`ev {noun.partition(' ')[0]} list` shows what is there"
     return Failure(f"no {noun} {name!r}{at}", hint, code=NOT_FOUND)
