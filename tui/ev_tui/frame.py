@@ -154,8 +154,16 @@ class CommandLine(Line):
     CommandLine { background: $surface; color: $text-muted; }
     """
 
+    shown = ""
+
+    def look(self) -> None:
+        """Draw it again if it is another."""
+        if self.shown != cast("EvApp", self.app).command_text:
+            self.refresh()
+
     def pieces(self) -> list[Piece]:
-        return [(" $ ", "key"), (cast("EvApp", self.app).command_text, "")]
+        self.shown = cast("EvApp", self.app).command_text
+        return [(" $ ", "key"), (self.shown, "")]
 
     def on_click(self) -> None:
         cast("EvApp", self.app).action_copy_command()
