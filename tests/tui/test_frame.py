@@ -80,10 +80,11 @@ def texts(bar: tuple[list[tuple[str, str]], list[tuple[str, str]]]) -> str:
 
 
 def test_contexts_differ_by_colour() -> None:
-    """One's own machine is green, where a slip hurts is red, the others have theirs for good."""
-    assert colour_of("local", is_local=True, is_protected=False) == "success"
-    assert colour_of("prod", is_local=False, is_protected=True) == "error"
-    others = {colour_of(f"c{number}", is_local=False, is_protected=False) for number in range(30)}
+    """One's own machine is green, where a slip hurts is red, the others have theirs for good, and a person may choose."""
+    assert colour_of("local", is_local=True, is_protected=False, chosen={}) == "success"
+    assert colour_of("prod", is_local=False, is_protected=True, chosen={}) == "error"
+    assert colour_of("prod", is_local=False, is_protected=True, chosen={"prod": "accent"}) == "accent"
+    others = {colour_of(f"c{number}", is_local=False, is_protected=False, chosen={}) for number in range(30)}
     assert len(others) == 4
     assert not others & {"success", "error"}
 

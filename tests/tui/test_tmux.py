@@ -78,7 +78,7 @@ def test_a_morning_in_a_terminal(one_engine: CommandLine, tmux: Tmux) -> None:
     tmux.wait_for("-r '(?i).*(?:morning).*'")
     tmux.type("?")
     tmux.wait_for("THIS SCREEN")
-    tmux.type("", "Escape")
+    tmux.type("q")
     wait_for(lambda: "THIS SCREEN" not in tmux.screen, "help to close")
     tmux.type("", "C-z")
     tmux.wait_for("Stopped")

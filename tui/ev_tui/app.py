@@ -23,7 +23,7 @@ from ev_cli.failures import Failure, as_failure
 from ev_cli.naming import nearest
 from ev_cli.protection import READS
 from ev_cli.running import Options
-from ev_cli.session import Session, config_path
+from ev_cli.session import Session, config_path, configuration
 from ev_tui.frame import NARROW, SHORT, ContextBar, Standing
 from ev_tui.harmless import Harmless, safe
 from ev_tui.page import Page
@@ -565,6 +565,15 @@ class EvApp(App[int]):
             return
         with self.suspend(), self.aside.away():
             yield
+
+    @property
+    def context_names(self) -> list[str]:
+        """Those of the configuration, and the local engine, which needs not stand there."""
+        try:
+            contexts = configuration(self.options).get("contexts", {})
+        except Failure:
+            return ["local"]
+        return sorted({*(contexts if isinstance(contexts, dict) else ()), "local"})
 
     def use_context(self, name: str) -> None:
         """Another cluster, by its context: every screen begins anew."""
