@@ -23,6 +23,11 @@ VISITS = (
     Visit("topics", keys=("s", "s", "m", "slash", "E", "V", "enter", "Y", "y")),
     Visit("topics", keys=("colon", "E", "V", "I", "L")),
     Visit("topics", keys=("at",), shows=False),
+    Visit("groups", keys=("f", "b", "s", "s", "slash", "E", "V", "enter", "Y")),
+    Visit("groups", keys=("D", "x", "enter")),
+    Visit("group", (HOSTILE,), ("s", "t", "enter", "Y")),
+    Visit("group", (HOSTILE,), ("m", "s", "space")),
+    Visit("reset", (HOSTILE, f"{HOSTILE}/0"), ("right", "left", "tab", "x")),
 )
 ABOUT = HOSTILE
 """A name for screens that are about something: Visit("topic", (ABOUT,))."""
