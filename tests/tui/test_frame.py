@@ -96,7 +96,7 @@ def test_the_filter_is_in_the_command_and_esc_takes_it_away() -> None:
         await pilot.press("slash", *"pay", "enter")
         await pilot.pause()
         assert "/pay 2 shown" in text_of(app)
-        assert "ev topic list -o wide -r '(?i).*(?:pay).*' -b 127.0.0.1:1" in text_of(app)
+        assert "ev topic list -o wide -r '(?is).*(?:pay).*' -b 127.0.0.1:1" in text_of(app)
         await pilot.press("escape")
         await pilot.pause()
         assert "shown" not in text_of(app)

@@ -30,4 +30,9 @@ VISITS = (
     Visit("tail", (ABOUT,)),
     Visit("record", (ABOUT, "0", "1")),
     Visit("search", (ABOUT,)),
+    Visit("groups", keys=("f", "b", "s", "s", "slash", "E", "V", "enter", "Y")),
+    Visit("groups", keys=("D", "x", "enter")),
+    Visit("group", (HOSTILE,), ("s", "t", "enter", "Y")),
+    Visit("group", (HOSTILE,), ("m", "s", "space")),
+    Visit("reset", (HOSTILE, f"{HOSTILE}/0"), ("right", "left", "tab", "x")),
 )

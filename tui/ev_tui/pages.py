@@ -45,7 +45,7 @@ class Place:
 PAGES = (
     Entry("overview", "Overview", key="1"),
     Entry("topics", "Topics", "ev_tui.screens.topics:TopicsPage", "2"),
-    Entry("groups", "Groups", key="3"),
+    Entry("groups", "Groups", "ev_tui.screens.groups:GroupsPage", "3"),
     Entry("tail", "Tail", "ev_tui.screens.tail:TailPage", "4"),
     Entry("schemas", "Schemas", key="5"),
     Entry("connect", "Connect", key="6"),
@@ -55,10 +55,10 @@ PAGES = (
     Entry("alerts", "Alerts", key="0"),
     Entry("contexts", "Contexts", key="C"),
     Entry("topic", "Topic"),
-    Entry("group", "Group"),
+    Entry("group", "Group", "ev_tui.screens.group:GroupPage"),
     Entry("record", "Record", "ev_tui.screens.record:RecordPage"),
     Entry("search", "Search", "ev_tui.screens.search:SearchPage"),
-    Entry("reset", "Reset"),
+    Entry("reset", "Reset", "ev_tui.screens.reset:ResetPage"),
 )
 BY_NAME = {entry.name: entry for entry in PAGES}
 BUILT = tuple(entry for entry in PAGES if entry.place)
