@@ -6,25 +6,34 @@ Writes to the file that is its argument, a line for each visit, whether the host
 from __future__ import annotations
 
 import dataclasses
+import os
 import pathlib
 import sys
 import time
 from typing import Any
 
+import tomli_w
 from textual.pilot import Pilot
 
 from ev_tui.app import EvApp
 from ev_tui.terminal import StdoutDriver
 from support.hostile import HOSTILE, hostile_snapshot
+from support.said_admin import hostile_admin
 from support.terminal_ui import SaidModel, app_of, options, text_of
 from tui.visits import VISITS
 
+TEXT = HOSTILE.encode("utf-8", "ignore").decode()
+"""What of it a file can hold."""
 MODEL = SaidModel(hostile_snapshot())
 
 
 async def visit_all(pilot: Pilot[Any]) -> None:
     app = pilot.app
     assert isinstance(app, EvApp)
+    config = pathlib.Path(sys.argv[1]).with_name("config.toml")
+    os.environ["EV_CONFIG"] = str(config)
+    config.write_text(tomli_w.dumps({"contexts": {TEXT: {"bootstrap": [TEXT], "readonly": True}}}))
+    app.session.admin = hostile_admin(HOSTILE)  # type: ignore[method-assign, assignment]
     with pathlib.Path(sys.argv[1]).open("w") as report:  # noqa: ASYNC230 - nobody else waits here
         for visit in VISITS:
             app.go("topics")

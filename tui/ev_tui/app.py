@@ -28,6 +28,7 @@ from ev_tui.frame import NARROW, SHORT, ContextBar, Standing
 from ev_tui.harmless import Harmless, safe
 from ev_tui.page import Page
 from ev_tui.pages import BY_NAME, FIRST, Entry, Place
+from ev_tui.passwords import ask_outside
 from ev_tui.spelling import command_line
 
 if TYPE_CHECKING:
@@ -281,6 +282,8 @@ class EvApp(App[int]):
     def action_refresh_now(self) -> None:
         if self.model is not None:
             self.model.refresh()
+        if self.page is not None:
+            self.page.hasten()
 
     def action_freeze(self) -> None:
         """The picture stands still, and nothing is asked for, until the same key again."""
@@ -581,6 +584,7 @@ class EvApp(App[int]):
         options = Options({**vars(self.options), **elsewhere, "context": name, "effect": READS})
         try:
             session = Session(options)
+            ask_outside(self, session)
         except Failure as failure:
             self.tell(failure.line(), "error")
             return

@@ -73,6 +73,9 @@ class Page(Screen[None]):
     def back(self) -> bool:
         return False
 
+    def hasten(self) -> None:
+        """What it asks by itself, beside the model, is asked anew: the person wants the newest."""
+
     # -- what it has -----------------------------------------------------------------------------------------------------------------
 
     @property

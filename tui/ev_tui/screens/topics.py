@@ -10,6 +10,7 @@ from textual.binding import Binding, BindingType
 
 from ev_tui import amounts
 from ev_tui.page import ListPage
+from ev_tui.screens.topic_changes import alter_topics, create_topic, delete_topics
 from ev_tui.widgets.line_table import Column, LineTable, Row
 
 if TYPE_CHECKING:
@@ -26,6 +27,9 @@ class TopicsPage(ListPage):
     TITLE = "Topics"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("t", "tail", "tail", id="topics.tail"),
+        Binding("n", "create", "new", id="topics.create"),
+        Binding("e", "alter", "alter", id="topics.alter"),
+        Binding("D", "delete", "delete", id="topics.delete"),
         Binding("H", "internal", "internal ones", show=False, id="topics.internal"),
     ]
 
@@ -64,6 +68,16 @@ class TopicsPage(ListPage):
         """The marked topics, or the one under the cursor."""
         if self.list.chosen_keys:
             self.ev.go("tail", *map(str, self.list.chosen_keys))
+
+    def action_create(self) -> None:
+        create_topic(self.ev)
+
+    def action_alter(self) -> None:
+        """Partitions and settings of the marked topics, or of the one under the cursor."""
+        alter_topics(self.ev, [str(key) for key in self.list.chosen_keys])
+
+    def action_delete(self) -> None:
+        delete_topics(self.ev, [str(key) for key in self.list.chosen_keys], self.list.action_unmark)
 
     def open_row(self, key: Any) -> None:
         self.ev.go("topic", str(key))

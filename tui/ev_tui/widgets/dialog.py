@@ -134,6 +134,8 @@ class Field:
     hint: str = ""
     check: Callable[[str], str | None] | None = None
     """What is wrong with a value, or None."""
+    secret: bool = False
+    """A password: nobody sees what is typed."""
 
 
 class Form(Dialog[dict[str, str]]):
@@ -155,11 +157,14 @@ class Form(Dialog[dict[str, str]]):
         words: Callable[[dict[str, str]], Sequence[str]],
         *,
         text: str = "",
+        preview: Callable[[dict[str, str]], str] | None = None,
     ) -> None:
+        """`preview` says what the values would do, while they are typed."""
         super().__init__(title)
         self.fields = fields
         self.words = words
         self.text = text
+        self.preview = preview
 
     def inside(self) -> ComposeResult:
         if self.text:
@@ -167,7 +172,8 @@ class Form(Dialog[dict[str, str]]):
         with VerticalScroll(id="fields", can_focus=False):
             for index, field in enumerate(self.fields):
                 yield Said((field.label, "accent"))
-                yield Input(value=field.value, placeholder=safe(field.hint), id=f"field-{index}")
+                yield Input(value=field.value, placeholder=safe(field.hint), password=field.secret, id=f"field-{index}")
+        yield Plain("", id="preview")
         yield Plain("", id="command")
         yield Plain("", id="trouble")
         yield Said(
@@ -206,4 +212,7 @@ class Form(Dialog[dict[str, str]]):
         self.dismiss(values)
 
     def _say_command(self) -> None:
-        self.query_one("#command", Plain).say(f"\n$ {self.ev.command_of(self.words(self.values))}")
+        values = self.values
+        self.query_one("#command", Plain).say(f"\n$ {self.ev.command_of(self.words(values))}")
+        if self.preview is not None:
+            self.query_one("#preview", Plain).say(f"\n{self.preview(values)}")
