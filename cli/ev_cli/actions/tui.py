@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
 
 def tui(options: Any) -> int:
-    need_terminal()
     session = Session(options)
+    session.properties("consumer")  # what is wrong with them is said before the screen is taken
+    need_terminal()
     from ev_tui.start import run
 
     return run(session, options)

@@ -44,7 +44,7 @@ def run_server(
 def start_server(advertise: Advertise = None, settings: EngineSettings = None, seeds: Seeds = None) -> None:
     """Start the engine unless it runs, and wait until it answers.
 
-    ev server start --data-dir ./data --set log.retention.hours=24
+    ev server start --data-dir ./data --set log.retention.ms=86400000
     """
 
 
