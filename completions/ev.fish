@@ -501,6 +501,7 @@ complete -c ev -n '__ev_in copy --' -l create -x -d 'Create the topic on a clust
 complete -c ev -n '__ev_in copy --' -l same-config -d 'Create the topic with the settings of the source.'
 complete -c ev -n '__ev_in copy --' -l rate -x -d 'At most so many records a second.'
 complete -c ev -n '__ev_in copy --' -l pace -x -d 'With the pauses that were between the records, or N times as fast.'
+complete -c ev -n '__ev_in copy --' -l map -x -d 'A shell command that is given each record as a line of JSON, and answers with the one to write.'
 complete -c ev -n '__ev_in copy --' -s z -l compression -x -a 'none gzip snappy lz4 zstd' -d 'none, gzip, snappy, lz4 or zstd (as it was).'
 complete -c ev -n '__ev_in copy --' -s b -l bootstrap-server -x -d 'A cluster by its addresses.'
 complete -c ev -n '__ev_in copy --' -s C -l context -x -a '(__ev_contexts)' -d 'A context of the configuration.'

@@ -34,7 +34,7 @@ FENCED_INSTANCE_ID."""
 class Piece:
     """Neighbouring records of one partition, as columns, and the offset after the last of them. `size` is about what they take."""
 
-    __slots__ = ("headers", "keys", "next_offset", "offsets", "partition", "size", "timestamps", "topic", "values")
+    __slots__ = ("_batch", "headers", "keys", "next_offset", "offsets", "partition", "size", "timestamps", "topic", "values")
 
     def __init__(
         self,
@@ -57,9 +57,22 @@ class Piece:
         self.values = values
         self.headers = headers
         self.next_offset = next_offset
+        self._batch: FetchedBatch | None = None
 
     def __len__(self) -> int:
         return len(self.values)
+
+    @property
+    def taken(self) -> int:
+        """How many records of the source it stands for."""
+        return len(self)
+
+    def as_batch(self) -> FetchedBatch:
+        """These records as the batch that they are of."""
+        assert self._batch is not None
+        columns = self._batch.columns
+        lists: list[Any] = [list(part) for part in (self.offsets, self.timestamps, self.keys, self.values, self.headers)]
+        return self._batch.with_columns(type(columns)(columns.base_offset, *lists))
 
     @classmethod
     def of(cls, batch: FetchedBatch, end: int | None = None, count: int | None = None) -> Piece:
@@ -76,6 +89,7 @@ class Piece:
             batch.next_offset,
             batch.size,
         )
+        whole._batch = batch
         if end is not None and batch.next_offset > end:
             whole = whole.cut(sum(offset < end for offset in columns.offsets))
             whole.next_offset = end
@@ -87,7 +101,7 @@ class Piece:
 
     def part(self, start: int, stop: int) -> Piece:
         next_offset = self.next_offset if stop >= len(self) else self.offsets[stop]
-        return Piece(
+        part = Piece(
             self.topic,
             self.partition,
             self.offsets[start:stop],
@@ -98,6 +112,8 @@ class Piece:
             next_offset,
             self.size * (stop - start) // max(len(self), 1),
         )
+        part._batch = self._batch
+        return part
 
 
 class Round:
@@ -117,7 +133,7 @@ class Carrier:
         self.copied = 0
         """Records that are acknowledged."""
         self.taken = 0
-        """Records that were sent, and are acknowledged or on their way."""
+        """Records of the source that were sent, and are acknowledged or on their way, or that --map has dropped."""
         self._producer = producer
         self._group = group
         self._topic = topic
@@ -130,7 +146,7 @@ class Carrier:
         """Send a whole batch as it is; False when it has to be opened."""
         if not self._producer.carry(self._topic, partition, batch, tag=self._rounds[-1]):
             return False
-        self._sent(batch.count, batch.size, (batch.topic, batch.partition), batch.next_offset)
+        self._sent(batch.count, batch.count, batch.size, (batch.topic, batch.partition), batch.next_offset)
         return True
 
     def send(self, piece: Piece, partition: int | None) -> None:
@@ -145,10 +161,10 @@ class Carrier:
                 partition=partition,
                 tag=self._rounds[-1],
             )
-        self._sent(len(piece), piece.size, (piece.topic, piece.partition), piece.next_offset)
+        self._sent(len(piece), piece.taken, piece.size, (piece.topic, piece.partition), piece.next_offset)
 
-    def _sent(self, count: int, size: int, partition: Partition, next_offset: int) -> None:
-        self.taken += count
+    def _sent(self, count: int, taken: int, size: int, partition: Partition, next_offset: int) -> None:
+        self.taken += taken
         current = self._rounds[-1]
         current.left += count
         current.offsets[partition] = next_offset
@@ -213,7 +229,7 @@ class ExactCarrier(Carrier):
         super().__init__(producer, group, topic, session)
         self._members = group
         self._offsets: dict[Partition, int] = {}
-        self._records = self._bytes = 0
+        self._records = self._taken = self._bytes = 0
         """Those of the transaction that is open."""
         self._began = 0.0
         producer.init_transactions(timeout_ms=session.timeout_ms)
@@ -230,12 +246,13 @@ class ExactCarrier(Carrier):
         if not self._producer.in_transaction:
             self._producer.begin_transaction()
             self._offsets = {}
-            self._records = self._bytes = 0
+            self._records = self._taken = self._bytes = 0
             self._began = time.monotonic()
 
-    def _sent(self, count: int, size: int, partition: Partition, next_offset: int) -> None:
-        self.taken += count
+    def _sent(self, count: int, taken: int, size: int, partition: Partition, next_offset: int) -> None:
+        self.taken += taken
         self._records += count
+        self._taken += taken
         self._bytes += size
         self._offsets[partition] = next_offset
 
@@ -259,7 +276,7 @@ class ExactCarrier(Carrier):
         except TransactionFailedError as error:
             self._session.talk(f"a transaction was aborted, and its records are copied again: {error}")
             self._producer.abort_transaction()
-            self.taken -= self._records
+            self.taken -= self._taken
             return True
         self.copied += self._records
         return False

@@ -66,7 +66,7 @@ class Run:
         self.open: set[Partition] = set()
         """Partitions that have not reached their end."""
         self._assigned = False
-        self._connected_at = time.monotonic()
+        self._started = self._connected_at = time.monotonic()
         self._told_lost = False
         self._held = False
         """Reading is paused, because the sink is full or nothing more is wanted."""
@@ -85,7 +85,7 @@ class Run:
             self._assign(self.topics)
         else:
             self._join()
-        started = heard = time.monotonic()
+        heard = time.monotonic()
         status: int | None = None
         try:
             while status is None or not self.sink.ended():
@@ -113,7 +113,7 @@ class Run:
                         self.sink.stop()
                     status = self.interrupts.status
                 else:
-                    status = self._status(started, heard, now)
+                    status = self._status(heard, now)
         except Interrupted:
             status = self.interrupts.status
         finally:
@@ -122,15 +122,19 @@ class Run:
             self._commit_the_rest()
         return status
 
-    def _status(self, started: float, heard: float, now: float) -> int | None:
+    def _status(self, heard: float, now: float) -> int | None:
         """The exit status when nothing more is wanted, None while something is: also again, when partitions were taken from us."""
         if self._complete():
             found_nothing = self.selection is not None and self.selection.is_filter and not self.selection.found
             return UNMET if found_nothing else 0
-        self._is_over = self._is_over or _over(self.wanted.duration_ms, started, now) or _over(self.wanted.idle_ms, heard, now)
+        self._is_over = self._is_over or self._is_too_late(heard, now)
         if self._is_over:
             return 0 if self.wanted.count is None else UNMET
         return None
+
+    def _is_too_late(self, heard: float, now: float) -> bool:
+        """Whether --for or --idle is over."""
+        return _over(self.wanted.duration_ms, self._started, now) or _over(self.wanted.idle_ms, heard, now)
 
     def _complete(self) -> bool:
         if self.sink.left == 0:
@@ -261,9 +265,13 @@ class Run:
         return topics
 
     def _wait_for(self, topic: str) -> None:
-        """Return when the topic is there; without --wait it is there or it is a failure."""
+        """Return when the topic is there; without --wait it is there or it is a failure, as it is when --for or --idle is over."""
         told = False
         while not self._is_there(topic):
+            if self._is_too_late(self._started, time.monotonic()):
+                raise Failure(
+                    f"topic {topic!r} has not come on {self.session.where}", "it was waited for as --for and --idle say", code=UNMET
+                )
             if not told:
                 self.session.talk(f"waiting for topic {output.safe(topic)!r} on {self.session.where}")
                 told = True

@@ -93,6 +93,8 @@ def exit_code(error: BaseException) -> int:
         return error.code
     if isinstance(error, errors.KafkaError):
         return exit_code_of(error.code)
+    if isinstance(error, errors.TransactionError) and error.reason is not None:
+        return exit_code(error.reason)
     if isinstance(error, errors.UnknownTopicError | errors.UnknownGroupError):
         return NOT_FOUND
     if isinstance(error, errors.UnreachableError | errors.TimedOutError):
@@ -139,5 +141,5 @@ def as_failure(error: BaseException, where: str = "") -> Failure:
 def no_such(noun: str, name: str, nearest: str | None, where: str = "") -> Failure:
     """The failure of a name that is not there."""
     at = f" on {where}" if where else ""
-    hint = f"did you mean {nearest!r}?" if nearest else f"`ev {noun} list` shows what is there"
+    hint = f"did you mean {nearest!r}?" if nearest else f"`ev {noun.partition(' ')[0]} list` shows what is there"
     return Failure(f"no {noun} {name!r}{at}", hint, code=NOT_FOUND)

@@ -142,7 +142,7 @@ def _base64(text: str) -> bytes:
     import binascii
 
     try:
-        return binascii.a2b_base64(text)
+        return binascii.a2b_base64(text, strict_mode=True)
     except (binascii.Error, ValueError) as error:
         raise Malformed(f"no base64: {error} in {text[:80]!r}") from None
 

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 STEP_MS = 500
 """How often it is looked whether the engine is still there while the last records wait."""
+PATIENT_STEPS = 6
+"""After so many a person is told that something is waited for."""
 BUFFER_BYTES = 16 << 20
 """So much is on its way at a time; short records take several times as much in memory."""
 TRANSACTION_TIMEOUT_MS = 900_000
@@ -217,10 +219,14 @@ class Sending:
         """Wait for what is on its way, say what was not acknowledged, and return the exit status."""
         if self._transactional_id is not None:
             return self._finish_transaction(interrupted)
+        steps = 0
         try:
             while (self.failure is None or self.failure.code != UNREACHABLE) and self._producer.flush(STEP_MS):
                 if not self._producer.connected:
                     self._revive()
+                steps += 1
+                if steps == PATIENT_STEPS:
+                    self._session.talk(f"{self._session.where} has not acknowledged the last records yet; trying on, Ctrl-C ends")
             self.take_deliveries(0)
         except EvError as error:
             self.failure = self.failure or as_failure(error, self._session.where)

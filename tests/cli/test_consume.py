@@ -88,7 +88,10 @@ def test_missing_things_are_exit_3_and_nothing_is_made(ten: CommandLine) -> None
 
 
 def test_waiting_for_a_topic(ev: CommandLine) -> None:
-    """--wait until it is there, and then its records."""
+    """--wait until it is there, and then its records; no longer than --for and --idle say."""
+    for bound in ("--for", "--idle"):
+        done = ev("consume", "later", "--wait", bound, "100ms", status=6)
+        assert "'later' has not come" in done.err
     reader = ev.start("consume", "later", "--wait")
     try:
         reader.wait_for(b"waiting for topic 'later'")

@@ -15,6 +15,8 @@ from support.command_line import CommandLine
 HEAVY = (
     "typer",
     "rich",
+    "textual",
+    "ev_tui",
     "asyncio",
     "json",
     "re",

@@ -21,6 +21,7 @@ NUMBER = ("many", "1.5", "-5", "")
 WRONG: dict[str, tuple[str, ...]] = {
     "BYTES": NUMBER,
     "CODEC": ("rar",),
+    "CMD": ("", " "),
     "COMMAND.OPTION=VALUE": ("nonsense",),
     "EXPR": ("value.a = ", "open('/etc/passwd')"),
     "FORM": ("xml",),

@@ -128,6 +128,17 @@ def test_reading_goes_on_while_records_arrive(make_topic: MakeTopic, make_consum
     assert batches[0].columns.values == [b"later"]
 
 
+def test_who_never_waits_reads_everything_too(make_topic: MakeTopic, make_consumer: MakeConsumer, produce: Send) -> None:
+    """A poll without time looks at the connections once, so that what a poll before it has asked for arrives."""
+    topic = make_topic(partitions=1)
+    produce(topic, *[b"%d" % number for number in range(100)])
+    batches, records = make_consumer(), make_consumer()
+    for consumer in (batches, records):
+        consumer.assign({(topic, 0): 0})
+    assert wait_for(lambda: batches.poll_batches(0), "a poll that does not wait to bring batches")[0].columns.values[0] == b"0"
+    assert wait_for(lambda: records.poll(0), "a poll that does not wait to bring records")[0].value == b"0"
+
+
 def test_records_come_one_by_one_and_the_position_with_them(make_topic: MakeTopic, make_consumer: MakeConsumer, produce: Send) -> None:
     """Of a batch of five, two are taken: the position is 2, the rest follows, and poll_batches takes over where poll stopped."""
     topic = make_topic()

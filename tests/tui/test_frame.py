@@ -80,10 +80,11 @@ def texts(bar: tuple[list[tuple[str, str]], list[tuple[str, str]]]) -> str:
 
 
 def test_contexts_differ_by_colour() -> None:
-    """One's own machine is green, where a slip hurts is red, the others have theirs for good."""
-    assert colour_of("local", is_local=True, is_protected=False) == "success"
-    assert colour_of("prod", is_local=False, is_protected=True) == "error"
-    others = {colour_of(f"c{number}", is_local=False, is_protected=False) for number in range(30)}
+    """One's own machine is green, where a slip hurts is red, the others have theirs for good, and a person may choose."""
+    assert colour_of("local", is_local=True, is_protected=False, chosen={}) == "success"
+    assert colour_of("prod", is_local=False, is_protected=True, chosen={}) == "error"
+    assert colour_of("prod", is_local=False, is_protected=True, chosen={"prod": "accent"}) == "accent"
+    others = {colour_of(f"c{number}", is_local=False, is_protected=False, chosen={}) for number in range(30)}
     assert len(others) == 4
     assert not others & {"success", "error"}
 
@@ -95,7 +96,7 @@ def test_the_filter_is_in_the_command_and_esc_takes_it_away() -> None:
         await pilot.press("slash", *"pay", "enter")
         await pilot.pause()
         assert "/pay 2 shown" in text_of(app)
-        assert "ev topic list -o wide -r '(?i).*(?:pay).*' -b 127.0.0.1:1" in text_of(app)
+        assert "ev topic list -o wide -r '(?is).*(?:pay).*' -b 127.0.0.1:1" in text_of(app)
         await pilot.press("escape")
         await pilot.pause()
         assert "shown" not in text_of(app)

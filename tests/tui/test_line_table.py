@@ -10,6 +10,7 @@ import pytest
 from textual.app import App, ComposeResult
 
 from ev_tui.widgets.line_table import Column, LineTable, arranged, fitting, matcher
+from support.terminal_ui import text_of
 
 COLUMNS = (
     Column("NAME", 10, keep=0, grow=True),
@@ -92,6 +93,10 @@ def test_ten_thousand_rows_cost_like_ten() -> None:
             assert len(app.table.visible_keys) == 44
             await pilot.press("pageup")
             assert app.table.current_key == "topic-09956"
+            await pilot.press("k", "k", "m")
+            await pilot.pause()
+            seen = [line for line in text_of(app).splitlines() if line[:2].strip()]
+            assert [line.split()[:2] for line in seen] == [["●", "topic-09954"], ["▶", "topic-09955"]]
 
     asyncio.run(run())
 

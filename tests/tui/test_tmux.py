@@ -75,10 +75,10 @@ def test_a_morning_in_a_terminal(one_engine: CommandLine, tmux: Tmux) -> None:
     assert tmux.modes != before
     tmux.type("2")
     tmux.type("/morning", "Enter")
-    tmux.wait_for("-r '(?i).*(?:morning).*'")
+    tmux.wait_for("-r '(?is).*(?:morning).*'")
     tmux.type("?")
     tmux.wait_for("THIS SCREEN")
-    tmux.type("", "Escape")
+    tmux.type("q")
     wait_for(lambda: "THIS SCREEN" not in tmux.screen, "help to close")
     tmux.type("", "C-z")
     tmux.wait_for("Stopped")

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 
 from support.hostile import HOSTILE
 
+ABOUT = HOSTILE
+"""A name for screens that are about something: Visit("topic", (ABOUT,))."""
+
 
 @dataclass(frozen=True)
 class Visit:
@@ -23,6 +26,15 @@ VISITS = (
     Visit("topics", keys=("s", "s", "m", "slash", "E", "V", "enter", "Y", "y")),
     Visit("topics", keys=("colon", "E", "V", "I", "L")),
     Visit("topics", keys=("at",), shows=False),
+    Visit("tail"),
+    Visit("tail", (ABOUT,)),
+    Visit("record", (ABOUT, "0", "1")),
+    Visit("search", (ABOUT,)),
+    Visit("groups", keys=("f", "b", "s", "s", "slash", "E", "V", "enter", "Y")),
+    Visit("groups", keys=("D", "x", "enter")),
+    Visit("group", (HOSTILE,), ("s", "t", "enter", "Y")),
+    Visit("group", (HOSTILE,), ("m", "s", "space")),
+    Visit("reset", (HOSTILE, f"{HOSTILE}/0"), ("right", "left", "tab", "x")),
     Visit("topics", keys=("e",)),
     Visit("topics", keys=("D", "x", "enter")),
     Visit("topics", keys=("m", "D")),
@@ -44,5 +56,3 @@ VISITS = (
     Visit("security", keys=("D",)),
     Visit("contexts"),
 )
-ABOUT = HOSTILE
-"""A name for screens that are about something: Visit("topic", (ABOUT,))."""

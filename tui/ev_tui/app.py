@@ -23,7 +23,7 @@ from ev_cli.failures import Failure, as_failure
 from ev_cli.naming import nearest
 from ev_cli.protection import READS
 from ev_cli.running import Options
-from ev_cli.session import Session, config_path
+from ev_cli.session import Session, config_path, configuration
 from ev_tui.frame import NARROW, SHORT, ContextBar, Standing
 from ev_tui.harmless import Harmless, safe
 from ev_tui.page import Page
@@ -155,8 +155,10 @@ class EvApp(App[int]):
         from ev_tui.keys import ids_of, keymap_of
         from ev_tui.pages import BUILT
         from ev_tui.widgets.line_table import LineTable
+        from ev_tui.widgets.tail import Tail
+        from ev_tui.widgets.text_lines import TextLines
 
-        known = ids_of([EvApp, LineTable, *(entry.load() for entry in BUILT)])
+        known = ids_of([EvApp, LineTable, Tail, TextLines, *(entry.load() for entry in BUILT)])
         keymap, warnings = keymap_of(settings.keymap, settings.keys, known)
         self.set_keymap(keymap)
         for warning in warnings:
@@ -566,6 +568,15 @@ class EvApp(App[int]):
             return
         with self.suspend(), self.aside.away():
             yield
+
+    @property
+    def context_names(self) -> list[str]:
+        """Those of the configuration, and the local engine, which needs not stand there."""
+        try:
+            contexts = configuration(self.options).get("contexts", {})
+        except Failure:
+            return ["local"]
+        return sorted({*(contexts if isinstance(contexts, dict) else ()), "local"})
 
     def use_context(self, name: str) -> None:
         """Another cluster, by its context: every screen begins anew."""

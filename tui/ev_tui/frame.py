@@ -42,8 +42,10 @@ class Standing:
     title: str
 
 
-def colour_of(name: str, *, is_local: bool, is_protected: bool) -> str:
-    """The colour of a context: green is one's own machine, red is where a slip hurts, the rest differ by name."""
+def colour_of(name: str, *, is_local: bool, is_protected: bool, chosen: dict[str, str]) -> str:
+    """The colour of a context: one that was chosen; green is one's own machine, red is where a slip hurts, the rest differ by name."""
+    if name in chosen:
+        return chosen[name]
     if is_protected:
         return "error"
     if is_local:
@@ -132,7 +134,8 @@ class ContextBar(Line):
         width = self.size.width
         looks = self.looks()
         standing = app.standing(self.screen.title or "")
-        colour = colour_of(standing.name, is_local=app.session.target.is_local, is_protected=standing.protected)
+        is_local, chosen = app.session.target.is_local, app.settings.colors
+        colour = colour_of(standing.name, is_local=is_local, is_protected=standing.protected, chosen=chosen)
         style = self.get_component_rich_style(f"context-bar--{colour}")
         room = max(8, width // 3)
         name = safe(standing.name)
@@ -154,8 +157,16 @@ class CommandLine(Line):
     CommandLine { background: $surface; color: $text-muted; }
     """
 
+    shown = ""
+
+    def look(self) -> None:
+        """Draw it again if it is another."""
+        if self.shown != cast("EvApp", self.app).command_text:
+            self.refresh()
+
     def pieces(self) -> list[Piece]:
-        return [(" $ ", "key"), (cast("EvApp", self.app).command_text, "")]
+        self.shown = cast("EvApp", self.app).command_text
+        return [(" $ ", "key"), (self.shown, "")]
 
     def on_click(self) -> None:
         cast("EvApp", self.app).action_copy_command()

@@ -85,7 +85,7 @@ class Page(Screen[None]):
     def command_changed(self) -> None:
         """The command of the screen is another now."""
         for line in self.query(CommandLine):
-            line.refresh()
+            line.look()
 
     def on_screen_resume(self) -> None:
         self.ev.page_came_up(self)

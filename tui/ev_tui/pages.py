@@ -45,8 +45,8 @@ class Place:
 PAGES = (
     Entry("overview", "Overview", key="1"),
     Entry("topics", "Topics", "ev_tui.screens.topics:TopicsPage", "2"),
-    Entry("groups", "Groups", key="3"),
-    Entry("tail", "Tail", key="4"),
+    Entry("groups", "Groups", "ev_tui.screens.groups:GroupsPage", "3"),
+    Entry("tail", "Tail", "ev_tui.screens.tail:TailPage", "4"),
     Entry("schemas", "Schemas", key="5"),
     Entry("connect", "Connect", key="6"),
     Entry("streams", "Streams", key="7"),
@@ -55,10 +55,10 @@ PAGES = (
     Entry("alerts", "Alerts", key="0"),
     Entry("contexts", "Contexts", "ev_tui.screens.contexts:ContextsPage", "C"),
     Entry("topic", "Topic", "ev_tui.screens.topic:TopicPage"),
-    Entry("group", "Group"),
-    Entry("record", "Record"),
-    Entry("search", "Search"),
-    Entry("reset", "Reset"),
+    Entry("group", "Group", "ev_tui.screens.group:GroupPage"),
+    Entry("record", "Record", "ev_tui.screens.record:RecordPage"),
+    Entry("search", "Search", "ev_tui.screens.search:SearchPage"),
+    Entry("reset", "Reset", "ev_tui.screens.reset:ResetPage"),
 )
 BY_NAME = {entry.name: entry for entry in PAGES}
 BUILT = tuple(entry for entry in PAGES if entry.place)

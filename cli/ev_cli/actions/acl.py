@@ -32,8 +32,10 @@ def list_acls(options: Any) -> int:
 
 
 def _table(acls: list[Acl]) -> output.Table:
+    from ev.client.acls import in_order
+
     table = output.Table(COLUMNS)
-    for acl in sorted(acls, key=lambda acl: (acl.resource, acl.name, acl.pattern, acl.principal, acl.permission, acl.operation, acl.host)):
+    for acl in in_order(acls):
         table.add(**{column: getattr(acl, column) for column in COLUMNS})
     return table
 
@@ -51,6 +53,7 @@ def add_acls(options: Any) -> int:
 
 
 def remove_acls(options: Any) -> int:
+    from ev.client.acls import in_order
     from ev.client.results import Outcome
 
     session = Session(options)
@@ -61,6 +64,7 @@ def remove_acls(options: Any) -> int:
         doomed: list[Acl] = []
         for asked in filters:
             doomed += [acl for acl in admin.acls(asked) if acl not in doomed]
+        doomed = in_order(doomed)
         if not doomed:
             raise Failure(f"no such ACL on {session.where}", "`ev acl list` shows what is there", code=NOT_FOUND)
         if show_plan(_table(doomed), "remove:", [str(acl) for acl in doomed], options, session):

@@ -174,6 +174,7 @@ def _change(session: Session, options: Any, entity: Entity, change: Change) -> i
             if checked.error is None:
                 plan.only_shown()
                 return DONE
+            checked.name = entity.text
             return report([checked], "", options, session)
         noted = config_change(
             admin, entity.kind, entity.resource, change.values, unset=change.unset, append=change.append, subtract=change.subtract

@@ -34,12 +34,16 @@ if TYPE_CHECKING:
     from ev.client.consumer import Consumer
     from ev.client.fetched import FetchedBatch
     from ev.client.results import TopicDescription
+    from ev_cli.mapping import MappedPiece, Mapping
 
     Partition = tuple[str, int]
 
 POLL_MS = 200
 PARTITION_BYTES = 2 << 20
 SESSION_MS = 10_000
+TURN_MS = 50
+SILENCE_S = 5.0
+"""After so long without an answer of --map a person is told what that may be."""
 SLOW_POLL_MS = 3_600_000
 """A copy that takes its time is no dead member."""
 
@@ -53,7 +57,12 @@ def copy(options: Any) -> int:
     try:
         carrier = plan.carrier(consumer)
         try:
-            return Run(plan, consumer, carrier, waiter, interrupts).to_the_end()
+            mapping = plan.mapping()
+            try:
+                return Run(plan, consumer, carrier, waiter, interrupts, mapping).to_the_end()
+            finally:
+                if mapping is not None:
+                    mapping.close()
         finally:
             carrier.close()
     except Interrupted:
@@ -88,6 +97,8 @@ class Plan:
         self.selection = selection_of(options, int(time.time() * 1000))
         if options.count is not None and options.count < 1:
             raise UsageFailure("-n takes a number of records from 1 on")
+        if options.map is not None and not options.map.strip():
+            raise UsageFailure("--map has no command", "--map 'jq -c --unbuffered …'")
         if options.group is None and (options.transactional_id is not None or (self.begin or self.end or Position(END)).kind == STORED):
             raise UsageFailure("only with a group", "add -g GROUP")
         self.is_one_cluster = True
@@ -151,7 +162,7 @@ class Plan:
             settings = {"group": self.options.group, "session_timeout_ms": SESSION_MS}
             if self.is_exact:
                 settings["group_instance_id"] = self.transactional_id
-            if self.options.rate or self.options.pace:
+            if self.options.rate or self.options.pace or self.options.map:
                 settings["max_poll_interval_ms"] = SLOW_POLL_MS
         isolation = "read_uncommitted" if self.options.read_uncommitted else "read_committed"
         timeout_ms = self.source.timeout_ms
@@ -174,6 +185,14 @@ class Plan:
             return ExactCarrier(producer, consumer, self.topic, self.target)
         return Carrier(self.target.producer(**settings), None if options.group is None else consumer, self.topic, self.target)
 
+    def mapping(self) -> Mapping | None:
+        """The process of --map, started."""
+        if self.options.map is None:
+            return None
+        from ev_cli.mapping import Mapping
+
+        return Mapping(self.options.map, self.options.group)
+
     @property
     def is_exact(self) -> bool:
         """Whether records and offsets go into one transaction."""
@@ -190,6 +209,12 @@ class Plan:
         With as many partitions as before records stay in theirs: whoever chose it, keys that were together are together again.
         """
         return index if self._keeps_partitions else 0 if self.partitions == 1 else None
+
+    def mapped_goes_to(self, piece: MappedPiece) -> int | None:
+        """The same for what --map has made of records: where it has given them other keys, those say where."""
+        if piece.is_rekeyed and not self.options.keep_partition and self.partitions > 1:
+            return None
+        return self.goes_to(piece.partition)
 
 
 def _place(text: str) -> tuple[str | None, str]:
@@ -220,12 +245,18 @@ def _range(options: Any) -> tuple[Position | None, Position | None]:
 class Run:
     """From the first poll to the last acknowledgement."""
 
-    def __init__(self, plan: Plan, consumer: Consumer, carrier: Carrier, waiter: Waiter, interrupts: Interrupts) -> None:
+    def __init__(
+        self, plan: Plan, consumer: Consumer, carrier: Carrier, waiter: Waiter, interrupts: Interrupts, mapping: Mapping | None
+    ) -> None:
         self._plan = plan
         self._consumer = consumer
         self._carrier = carrier
         self._waiter = waiter
         self._interrupts = interrupts
+        self._mapping = mapping
+        if mapping is not None:
+            interrupts.before_death = mapping.kill
+        self._told_silence = False
         self._begins: dict[Partition, int] = {}
         """Where -o or --since lets a partition begin on which the group has no commit."""
         self._ends: dict[Partition, int] = {}
@@ -241,16 +272,24 @@ class Run:
             self._assign()
         else:
             self._consumer.subscribe(self._plan.topics, on_assigned=self._on_assigned, on_revoked=self._on_revoked)
+        failure: Failure | None = None
         try:
             with self._progress:
                 while not self._is_over():
-                    self._take(self._consumer.poll_batches(POLL_MS))
+                    self._take(self._consumer.poll_batches(0 if self._mapping is not None and self._mapping.unanswered else POLL_MS))
                     self._close_reached()
                     self._progress.advance(self._carrier.copied - self._progress.done)
         except Interrupted:
             self._carrier.finish()
+        except Failure as error:
+            if self._mapping is None or not self._mapping.has_failed:
+                raise
+            failure = error  # what the command has answered before counts
+            self._carrier.finish()
         self._commit_the_rest()
         self._tell()
+        if failure is not None:
+            raise failure
         return self._interrupts.status or DONE
 
     def _is_over(self) -> bool:
@@ -258,6 +297,8 @@ class Run:
         is_complete = self._left == 0 or (self._plan.end is not None and self._assigned and not self._open)
         if not is_complete and not self._interrupts:
             return False
+        if self._mapping is not None and not self._interrupts:
+            self._take_last_answers(self._mapping)
         if self._carrier.finish() and not self._interrupts:
             self._go_back()
             return False
@@ -267,7 +308,9 @@ class Run:
     def _left(self) -> int | None:
         """How many more records -n allows."""
         count: int | None = self._plan.options.count
-        return None if count is None else count - self._carrier.taken
+        if count is None:
+            return None
+        return count - self._carrier.taken - (0 if self._mapping is None else self._mapping.unanswered)
 
     def _commit_the_rest(self) -> None:
         """A group that rebalances just now takes the last commit when it has settled; what is read meanwhile is not copied."""
@@ -281,10 +324,10 @@ class Run:
     def _tell(self) -> None:
         seconds = max(time.monotonic() - self._began, 0.001)
         copied = self._carrier.copied
+        dropped = f", {self._carrier.taken - copied:,} dropped by --map" if self._mapping is not None else ""
         rate = f" ({copied / seconds:,.0f}/s)" if seconds > 1 else ""
-        self._plan.target.talk(
-            f"copied {copied:,} record{'' if copied == 1 else 's'} to {output.safe(self._plan.topic)} on {self._plan.target.where}{rate}"
-        )
+        records = f"{copied:,} record{'' if copied == 1 else 's'}"
+        self._plan.target.talk(f"copied {records} to {output.safe(self._plan.topic)} on {self._plan.target.where}{dropped}{rate}")
 
     def _take(self, batches: list[FetchedBatch]) -> None:
         """Send what is wanted of these, and see what has become of what was sent before."""
@@ -298,7 +341,10 @@ class Run:
                 self._take_one(batch)
                 if self._goes_back:
                     break
-        if self._carrier.settle(idle=not batches) or self._goes_back:
+        if self._mapping is not None and not self._goes_back:
+            self._take_answers(self._mapping, 0 if batches or not self._mapping.unanswered else TURN_MS)
+        is_idle = not batches and not (self._mapping is not None and self._mapping.unanswered)
+        if self._goes_back or self._carrier.settle(idle=is_idle):
             self._go_back()
 
     def _take_one(self, batch: FetchedBatch) -> None:
@@ -312,7 +358,7 @@ class Run:
             self._send(self._waiter.pieces(Piece.of(self._filtered(batch), end, left)))
             return
         is_whole = (end is None or batch.next_offset <= end) and (left is None or batch.count <= left)
-        as_it_is = is_whole and not self._waiter.waits and self._plan.options.compression is None
+        as_it_is = is_whole and not self._waiter.waits and self._plan.options.compression is None and self._mapping is None
         if not (as_it_is and target is not None and self._carrier.carry(batch, target)):
             self._send(self._waiter.pieces(Piece.of(batch, end, left)))
 
@@ -321,19 +367,56 @@ class Run:
         return batch if self._plan.selection is None else self._plan.selection.filtered(batch)
 
     def _send(self, pieces: Iterable[Piece]) -> None:
-        """Send pieces when their time has come."""
+        """Send pieces when their time has come, or give them to --map."""
         for piece in pieces:
             left = self._left
             if left == 0:
                 return
-            self._carrier.send(piece if left is None else piece.cut(left), self._plan.goes_to(piece.partition))
+            wanted = piece if left is None else piece.cut(left)
+            if self._mapping is not None:
+                self._mapping.put(wanted)
+                self._take_answers(self._mapping, 0)
+            else:
+                self._carrier.send(wanted, self._plan.goes_to(piece.partition))
+            if self._goes_back:
+                return
             if self._waiter.waits and self._carrier.settle():
                 self._goes_back = True
                 return
 
+    def _take_answers(self, mapping: Mapping, limit_ms: int) -> None:
+        """Send what --map has answered, waiting at most that long for an answer; while it has enough to do, wait until it has less."""
+        while True:
+            for piece in mapping.exchange(TURN_MS if mapping.is_full else limit_ms):
+                self._carrier.send(piece, self._plan.mapped_goes_to(piece))
+            if not mapping.unanswered:
+                self._told_silence = False
+            elif not self._told_silence and time.monotonic() - mapping.moved_s > SILENCE_S:
+                self._told_silence = True
+                self._plan.source.talk(
+                    f"{mapping.unanswered} records wait for the answer of --map; a program that keeps its lines in a buffer "
+                    "has to be told not to: jq --unbuffered, sed -u, grep --line-buffered, python -u"
+                )
+            if not mapping.is_full:
+                return
+            if self._interrupts:
+                raise Interrupted
+            if self._carrier.settle():
+                self._goes_back = True
+                return
+
+    def _take_last_answers(self, mapping: Mapping) -> None:
+        """There is nothing more to give: the process has to answer what it was given, and to end."""
+        mapping.end_input()
+        while not mapping.has_ended and not self._interrupts:
+            for piece in mapping.exchange(TURN_MS):
+                self._carrier.send(piece, self._plan.mapped_goes_to(piece))
+
     def _go_back(self) -> None:
         """Read everything again that is not committed."""
         self._goes_back = False
+        if self._mapping is not None:
+            self._mapping.start_again()
         assigned = self._consumer.assignment()
         for partition, committed in self._consumer.committed(assigned).items():
             begin = self._begins.get(partition)
@@ -389,6 +472,8 @@ class Run:
 
     def _on_revoked(self, partitions: Iterable[Partition]) -> None:
         """Partitions go to another member: what is on its way is settled first."""
+        if self._mapping is not None:
+            self._mapping.forget(partitions)
         self._goes_back = self._carrier.finish() or self._goes_back
         self._carrier.commit()
         self._open.difference_update(partitions)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 
 from ev_cli import output
-from ev_cli.actions.seeking import Seek, offsets_text, read_offsets, targets
-from ev_cli.actions.several import EARLIEST, LATEST, offsets_at, refuse_members, report, show_plan, topic_partitions
-from ev_cli.failures import DONE, Failure, UsageFailure, no_such
+from ev_cli.actions.seeking import Seek, offsets_text
+from ev_cli.actions.several import refuse_members, report, show_plan, topic_partitions
+from ev_cli.failures import DONE, Failure, UsageFailure
+from ev_cli.group_moves import Move, check_there, commit, committed_by, delete, move, planned
 from ev_cli.inverses import offsets_change, place_text
 from ev_cli.journal import undoable
-from ev_cli.naming import chosen, confirm, nearest
+from ev_cli.naming import chosen, confirm
 from ev_cli.session import Session
 
 TYPE_CHECKING = False
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ev.client.admin import Admin
-    from ev.client.results import CommittedOffset, Outcome
+    from ev.client.results import Outcome
 
     Partition = tuple[str, int]
 
@@ -30,27 +31,14 @@ def delete_groups(options: Any) -> int:
     with session.admin() as admin:
         known = [listing.group for listing in admin.groups()]
         names = chosen(options.groups, known, "group", session.where, regex=options.regex)
-        committed = {name: _committed(admin, name) for name in names}
+        committed = {name: committed_by(admin, name) for name in names}
         for group in admin.describe_groups(names):
             table.add(group=group.group, state=group.state, members=len(group.members), offsets=len(committed[group.group]))
         if show_plan(table, "delete group", names, options, session):
             return DONE
         confirm(f"delete {', '.join(map(output.safe, names))} on {session.where} with all committed offsets", options)
-        changes = [offsets_change(f"delete group {name}", name, committed[name], dict.fromkeys(committed[name])) for name in names]
-        outcomes = undoable(session, admin, changes, lambda: admin.delete_groups(names))
+        _, outcomes = delete(session, admin, committed)
     return report(outcomes, "deleted group", options, session)
-
-
-def _committed(admin: Admin, group: str) -> dict[Partition, CommittedOffset]:
-    """What a group has committed; nothing for groups of a kind that has no such offsets."""
-    from ev.errors import ErrorCode, KafkaError
-
-    try:
-        return {place: committed for place, committed in admin.committed_offsets(group).items() if committed.offset >= 0}
-    except KafkaError as error:
-        if error.code == ErrorCode.GROUP_ID_NOT_FOUND:
-            return {}
-        raise
 
 
 # -- seek ------------------------------------------------------------------------------------------------------------------------
@@ -61,94 +49,37 @@ def seek(options: Any) -> int:
     session = Session(options)
     seek = Seek(options, int(time.time() * 1000))
     with session.admin() as admin:
-        _check_there(admin, options.group, seek, session)
+        check_there(admin, options.group, seek, session.where)
         if not options.export:
             refuse_members(admin, options.group)
-        committed = _committed(admin, options.group)
-        wanted = _wanted_offsets(admin, options, seek, committed, session)
+        plan = planned(admin, options.group, seek, session.where)
+        if plan.outside:
+            count = len(plan.outside)
+            session.talk(f"{count} partition{'' if count == 1 else 's'} do not reach that far: set to the nearest that is there")
         if options.export:
-            output.write_text(offsets_text(wanted))
+            output.write_text(offsets_text(plan.wanted))
             return DONE
-        plan = output.Table(("topic", "partition", "committed", "target", "lag"), ("start", "end"))
-        _fill(plan, admin, wanted, committed)
-        if not _is_agreed(plan, options, session):
+        table = output.Table(("topic", "partition", "committed", "target", "lag"), ("start", "end"))
+        _fill(table, plan)
+        if not _is_agreed(table, options, session):
             return DONE
-        change = offsets_change(f"seek group {options.group}", options.group, committed, wanted)
-        outcomes = undoable(session, admin, [change], lambda: _alter(admin, options.group, wanted))
+        _, outcomes = move(session, admin, plan)
     if options.output or options.json:
-        output.show(plan, options)
+        output.show(table, options)
     return _ended(outcomes, f"moved group {output.safe(options.group)}", options, session)
 
 
-def _check_there(admin: Admin, group: str, seek: Seek, session: Session) -> None:
-    """A group that has no commits yet is made by its first, if that was meant."""
-    names = [listing.group for listing in admin.groups()]
-    if group not in names and not seek.new_topics:
-        failure = no_such("group", group, nearest(group, names), session.where)
-        raise Failure(failure.message, f"{failure.hint} (--new-topics makes a group)", code=failure.code)
-
-
-def _wanted_offsets(
-    admin: Admin, options: Any, seek: Seek, committed: Mapping[Partition, CommittedOffset], session: Session
-) -> dict[Partition, int]:
-    """Where each partition shall be, within what is there."""
-    if seek.file is not None:
-        asked: dict[Partition, int] = read_offsets(seek.file, options.group)
-    elif seek.group is not None:
-        asked = {place: found.offset for place, found in _committed(admin, seek.group).items()}
-        if not asked:
-            raise Failure(f"group {seek.group!r} has committed nothing on {session.where}", "`ev group list` shows the groups", code=3)
-    else:
-        asked = {}
-    places = _places(admin, seek, asked, committed, session)
-    starts, ends = offsets_at(admin, places, EARLIEST), offsets_at(admin, places, LATEST)
-    found = targets(admin, seek, places, asked, committed, starts, ends)
-    outside = [place for place, offset in found.items() if place in asked and asked[place] != offset]
-    outside += [place for place, offset in found.items() if seek.offset is not None and seek.offset != offset]
-    if outside:
-        session.talk(f"{len(outside)} partition{'' if len(outside) == 1 else 's'} do not reach that far: set to the nearest that is there")
-    return found
-
-
-def _places(
-    admin: Admin, seek: Seek, asked: Mapping[Partition, int], committed: Mapping[Partition, CommittedOffset], session: Session
-) -> list[Partition]:
-    """The partitions that a seek is about. Topics for which the group has committed nothing need --new-topics."""
-    topics = topic_partitions(seek.topics)
-    source = asked or committed
-    names = list(topics) or sorted({topic for topic, _ in source})
-    if not names:
-        raise UsageFailure("the group has committed nothing", "name topics with -t, and add --new-topics")
-    known = {topic for topic, _ in committed}
-    fresh = [name for name in names if name not in known]
-    if fresh and not seek.new_topics:
-        raise Failure(f"the group has committed nothing for topic {fresh[0]!r}", "--new-topics commits for it all the same", code=1)
-    there = {topic.name: topic for topic in admin.topics(internal=True)}
-    chosen(names, there, "topic", session.where, regex=False)
-    found = []
-    for name in names:
-        indexes = [partition.index for partition in there[name].partitions]
-        only = topics.get(name)
-        for index in only if only is not None else indexes:
-            if index not in indexes:
-                raise Failure(f"topic {name!r} has no partition {index}", f"its partitions are 0 to {indexes[-1]}", code=3)
-            if not asked or (name, index) in asked:
-                found.append((name, index))
-    return found
-
-
-def _fill(plan: output.Table, admin: Admin, wanted: Mapping[Partition, int], committed: Mapping[Partition, CommittedOffset]) -> None:
-    starts, ends = offsets_at(admin, wanted, EARLIEST), offsets_at(admin, wanted, LATEST)
-    for place, offset in wanted.items():
-        before = committed.get(place)
-        plan.add(
+def _fill(table: output.Table, plan: Move) -> None:
+    for place, offset in plan.wanted.items():
+        before = plan.committed.get(place)
+        table.add(
             topic=place[0],
             partition=place[1],
             committed=None if before is None else before.offset,
             target=offset,
-            lag=max(0, (ends[place] or 0) - offset),
-            start=starts[place],
-            end=ends[place],
+            lag=plan.lag_after(place),
+            start=plan.starts[place],
+            end=plan.ends[place],
         )
 
 
@@ -163,13 +94,6 @@ def _is_agreed(plan: output.Table, options: Any, session: Session) -> bool:
     output.say(output.aligned(plan, False).rstrip("\n"))
     confirm(f"move group {output.safe(options.group)} on {session.where} like this", options)
     return True
-
-
-def _alter(admin: Admin, group: str, wanted: Mapping[Partition, int]) -> list[Outcome]:
-    from ev.client.results import Outcome
-
-    altered = admin.alter_committed_offsets(group, wanted) if wanted else {}
-    return [Outcome(place_text(place), error) for place, error in altered.items()]
 
 
 def _ended(outcomes: list[Outcome], done: str, options: Any, session: Session) -> int:
@@ -192,7 +116,7 @@ def forget(options: Any) -> int:
     table = output.Table(("topic", "partition", "committed"))
     with session.admin() as admin:
         chosen([options.group], [listing.group for listing in admin.groups()], "group", session.where, regex=False)
-        committed = _committed(admin, options.group)
+        committed = committed_by(admin, options.group)
         doomed = {place: found for place, found in committed.items() if _is_named(place, topics)}
         missing = [name for name in topics if name not in {topic for topic, _ in doomed}]
         if missing:
@@ -226,13 +150,13 @@ def clone(options: Any) -> int:
     table = output.Table(("topic", "partition", "target"))
     with session.admin() as admin:
         chosen([options.source], [listing.group for listing in admin.groups()], "group", session.where, regex=False)
-        if _committed(admin, options.target):
+        if committed_by(admin, options.target):
             raise Failure(
                 f"group {options.target!r} has committed offsets on {session.where}",
                 f"`ev group seek {options.target} --to-group {options.source} --new-topics` moves it",
             )
         refuse_members(admin, options.target)
-        wanted = {place: found.offset for place, found in _committed(admin, options.source).items()}
+        wanted = {place: found.offset for place, found in committed_by(admin, options.source).items()}
         if not wanted:
             raise Failure(f"group {options.source!r} has committed nothing on {session.where}")
         for (topic, index), offset in wanted.items():
@@ -240,7 +164,7 @@ def clone(options: Any) -> int:
         if show_plan(table, f"clone group {output.safe(options.source)} to", [options.target], options, session):
             return DONE
         change = offsets_change(f"clone group {options.source} to {options.target}", options.target, {}, wanted)
-        outcomes = undoable(session, admin, [change], lambda: _alter(admin, options.target, wanted))
+        outcomes = undoable(session, admin, [change], lambda: commit(admin, options.target, wanted))
     return _ended(outcomes, f"cloned group {output.safe(options.source)} to {output.safe(options.target)}", options, session)
 
 

@@ -92,7 +92,7 @@ class Analysis:
         size = sum(amount for _, amount in self.by_partition.values())
         span_ms = (self.last_ms or 0) - (self.first_ms or 0)
         most = max((count for count, _ in self.by_partition.values()), default=0)
-        top = sorted(self.keys.items(), key=lambda item: -item[1])[:TOP_KEYS]
+        top = sorted(self.keys.items(), key=lambda item: (-item[1], item[0]))[:TOP_KEYS]
         return {
             "topic": self.topic,
             "partitions": len(self.by_partition),

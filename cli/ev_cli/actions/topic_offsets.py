@@ -151,7 +151,7 @@ def _by_key(ranges: Ranges, options: Any, session: Session) -> output.Table:
             else:
                 others[batch.topic] = others.get(batch.topic, 0) + 1
     table = output.Table(("topic", "key", "records"))
-    for (topic, key), number in sorted(counts.items(), key=lambda item: -item[1]):
+    for (topic, key), number in sorted(counts.items(), key=lambda item: (-item[1], item[0][0], item[0][1] or b"")):
         table.add(topic=topic, key=None if key is None else key.decode("utf-8", "backslashreplace"), records=number)
     for topic, number in others.items():
         session.talk(f"{number} records of {output.safe(topic)} have other keys: only {KEYS_MAX} keys are told apart")

@@ -89,6 +89,15 @@ def copy(
             rich_help_panel=TARGET,
         ),
     ] = None,
+    map: Annotated[
+        str | None,
+        typer.Option(
+            "--map",
+            metavar="CMD",
+            help="A shell command that is given each record as a line of JSON, and answers with the one to write.",
+            rich_help_panel=TARGET,
+        ),
+    ] = None,
     compression: Annotated[
         str | None,
         typer.Option("--compression", "-z", metavar="CODEC", help="none, gzip, snappy, lz4 or zstd (as it was).", rich_help_panel=TARGET),
@@ -105,4 +114,10 @@ def copy(
     ev copy payments large -e --where 'value.amount > 100'
 
     ev copy prod/payments payments -g to-here
+
+    --map changes records on their way: one process, started once, gets each as `ev consume -J` writes it and answers with a
+    line, in the same order. What the line does not say stays as it was, and null, or an empty line, drops the record. With -n it
+    is given so many. A process that fails ends the copy (7); what it has answered is there, and with -g the rest comes again.
+
+    ev copy payments euros -e --map 'sed -u s/USD/EUR/'
     """

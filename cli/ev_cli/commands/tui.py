@@ -21,8 +21,16 @@ def tui(
 ) -> None:
     """Watch an engine and work with it on the whole terminal, all day long.
 
-    Topics, groups, records and brokers, with what moves; ? shows the keys of every screen. The line at the bottom is the
-    command that shows, or would do, the same: Y copies it. It needs a terminal; scripts have `ev top`.
+    Topics, groups, records and brokers, with what moves. It speaks to the local engine, and starts it, or to a cluster of
+    the contexts (-C, -b); one that is lost is found again by itself. It needs a terminal; scripts have `ev top`.
+
+    The digits go to the screens, enter opens what the cursor is on, esc goes back, q leaves. / filters, s sorts, m marks,
+    : finds everything by a few letters, ? shows the keys of the screen. z lets the figures stand still. The line above the
+    keys is the command that shows, or would do, the same: Y copies it, @ shows those that were run from here.
+
+    Nothing is changed by looking. What destroys something has a capital letter, says what will be lost, and wants the name
+    typed; `ev undo` takes back what it can. Contexts that are readonly or protected are so here, too, and with --readonly
+    every one is. Colours, keys, the mouse and the clipboard are set under [tui], see ev-config(5).
 
     ev tui
 

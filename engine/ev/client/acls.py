@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from ev.client.results import Acl
 from ev.wire.acls import (
     CLUSTER_NAME,
@@ -93,6 +95,11 @@ def described(response: DescribeAclsResponse) -> list[Acl]:
         for resource in response.resources
         for acl in resource.acls
     ]
+
+
+def in_order(acls: Iterable[Acl]) -> list[Acl]:
+    """By what they are about, then by whom: brokers answer in any order."""
+    return sorted(acls, key=lambda acl: (acl.resource, acl.name, acl.pattern, acl.principal, acl.permission, acl.operation, acl.host))
 
 
 def deleted(row: DeleteAclsMatchingAcl) -> Acl:

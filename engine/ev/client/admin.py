@@ -374,7 +374,8 @@ class Admin(BrokerQuestions, ReplicaQuestions, QuotaQuestions, TokenQuestions, T
         """All users that have SCRAM credentials, by name."""
         from ev.wire.messages.k50_describe_user_scram_credentials import DescribeUserScramCredentialsRequest  # noqa: PLC0415
 
-        answer = self._call(DescribeUserScramCredentialsRequest(users=None), None)
+        # No names are all of them, and so is null; but to those who may not ask Kafka answers nothing at all when it is null.
+        answer = self._call(DescribeUserScramCredentialsRequest(users=[]), None)
         return sorted((user_description(row) for row in answer.results), key=lambda user: user.name)
 
     def set_password(self, name: str, password: bytes, mechanism: str, iterations: int = ITERATIONS) -> Outcome:
@@ -416,10 +417,10 @@ class Admin(BrokerQuestions, ReplicaQuestions, QuotaQuestions, TokenQuestions, T
     # ---- ACLs ----
 
     def acls(self, asked: AclFilter) -> list[Acl]:
-        """The ACLs that a filter fits."""
-        from ev.client.acls import describe_request, described  # noqa: PLC0415
+        """The ACLs that a filter fits, in the order of what they are about."""
+        from ev.client.acls import describe_request, described, in_order  # noqa: PLC0415
 
-        return described(self._call(describe_request(asked), None))
+        return in_order(described(self._call(describe_request(asked), None)))
 
     def create_acls(self, wanted: Iterable[Acl]) -> list[Outcome]:
         """One that is there already is no error."""
@@ -431,8 +432,8 @@ class Admin(BrokerQuestions, ReplicaQuestions, QuotaQuestions, TokenQuestions, T
         return [Outcome(str(acl), error_of(row.error_code, row.error_message)) for acl, row in zip(acls, rows, strict=True)]
 
     def delete_acls(self, filters: Iterable[AclFilter]) -> list[Acl]:
-        """Delete what the filters fit; returns what has gone."""
-        from ev.client.acls import delete_filter, deleted  # noqa: PLC0415
+        """Delete what the filters fit; returns what has gone, in the order of what it was about."""
+        from ev.client.acls import delete_filter, deleted, in_order  # noqa: PLC0415
         from ev.wire.messages.k31_delete_acls import DeleteAclsRequest  # noqa: PLC0415
 
         gone: list[Acl] = []
@@ -440,7 +441,7 @@ class Admin(BrokerQuestions, ReplicaQuestions, QuotaQuestions, TokenQuestions, T
             if result.error_code:
                 raise KafkaError(result.error_code, result.error_message)
             gone += [acl for acl in map(deleted, result.matching_acls) if acl not in gone]
-        return gone
+        return in_order(gone)
 
     def _call(self, request: Any, node: int | None) -> Any:
         """Ask one broker, or any, and raise the error that speaks for the whole answer."""

@@ -273,15 +273,18 @@ class Consumer:
         if self._leftover:
             self._seek_back_to_leftover()
         deadline_ms = self._cluster.now_ms() + timeout_ms
+        has_looked = False
+        """Whether the connections were looked at: without any time to wait they are, too, or nothing would ever come."""
         while True:
             now_ms = self._cluster.now_ms()
             self._advance(now_ms)
             self._raise_problem()
             batches, moved = self._fetcher.drain(DRAIN_BYTES_MAX if bytes_max is None else bytes_max)
             self._requests.send(now_ms)
-            if batches or moved or now_ms >= deadline_ms:
+            if batches or moved or (has_looked and now_ms >= deadline_ms):
                 return batches
-            self._cluster.poll(min(deadline_ms - now_ms, self._step_ms(now_ms)))
+            self._cluster.poll(max(0, min(deadline_ms - now_ms, self._step_ms(now_ms))))
+            has_looked = True
 
     def poll(self, timeout_ms: int, records_max: int = 500) -> list[Record]:
         """The next records, as soon as there are some. Positions follow them one by one. Raises what `poll_batches` raises."""

@@ -78,6 +78,7 @@ class Palette(Dialog[Offer]):
                 found += [Offer(name, "topic", lambda name=name: app.go("topic", name)) for name in snapshot.topics]  # type: ignore[misc]
             if "group" in built:
                 found += [Offer(name, "group", lambda name=name: app.go("group", name)) for name in snapshot.groups]  # type: ignore[misc]
+        found += [Offer(f"context {name}", "another cluster", lambda name=name: app.use_context(name)) for name in app.context_names]  # type: ignore[misc]
         found += [Offer(f"theme {name}", "colours", lambda name=name: setattr(app, "theme", name)) for name in sorted(app.available_themes)]  # type: ignore[misc]
         found.append(Offer("mouse on, off", "the terminal's own selection works while it is off", app.toggle_mouse))
         found.append(Offer("quit", "key ctrl+c", app.action_leave))

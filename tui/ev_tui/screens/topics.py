@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -83,13 +84,17 @@ class TopicsPage(ListPage):
 
 
 def filter_words(text: str) -> list[str]:
-    """The filter of a list for `ev … list`, whose expressions are about the whole name."""
-    if not text:
+    """The filter of a list for `ev … list`, whose expressions are about the whole name, in which there may be line ends."""
+    is_negative = text.startswith("!")
+    wanted = text[1:] if is_negative else text
+    if not wanted:
         return []
-    flags = "" if any(character.isupper() for character in text) else "(?i)"
-    if text.startswith("!"):
-        return ["-r", f"{flags}(?!.*(?:{text[1:]})).*"] if len(text) > 1 else []
-    return ["-r", f"{flags}.*(?:{text}).*"]
+    try:
+        re.compile(wanted)
+    except re.error:
+        wanted = re.escape(wanted)
+    flags = "s" if any(character.isupper() for character in wanted) else "is"
+    return ["-r", f"(?{flags})(?!.*(?:{wanted})).*" if is_negative else f"(?{flags}).*(?:{wanted}).*"]
 
 
 def row_of(topic: TopicRow) -> Row:

@@ -18,7 +18,7 @@ from rich.segment import Segment
 from rich.style import Style
 from textual import events
 from textual.binding import Binding, BindingType
-from textual.geometry import Size
+from textual.geometry import Region, Size
 from textual.message import Message
 from textual.reactive import reactive
 from textual.scroll_view import ScrollView
@@ -145,6 +145,7 @@ class LineTable(ScrollView, can_focus=True):
         self._layout: tuple[tuple[int, int], ...] = ()
         """The columns that fit, as (index, width)."""
         self._looks: dict[str, Style] | None = None
+        self._drawn: dict[int, Strip] = {}
 
     # -- what is in it ---------------------------------------------------------------------------------------------------------------
 
@@ -174,7 +175,7 @@ class LineTable(ScrollView, can_focus=True):
         self._lay_out()
         if key is not None and not self._move_to_key(key):
             self.cursor = max(0, min(self.cursor, len(self.view) - 1))
-        self.refresh()
+        self._refresh_changed()
         self.post_message(self.Moved(self))
 
     def _move_to_key(self, key: Any) -> bool:
@@ -306,9 +307,8 @@ class LineTable(ScrollView, can_focus=True):
             self.virtual_size = size
 
     def watch_cursor(self, old: int, new: int) -> None:
-        top = self.scroll_offset.y
-        self.refresh_lines(old - top + self.header_lines, 1)
-        self.refresh_lines(new - top + self.header_lines, 1)
+        self.refresh_line(old + self.header_lines)
+        self.refresh_line(new + self.header_lines)
         self._show_cursor()
         if old != new:
             self.post_message(self.Moved(self))
@@ -322,7 +322,18 @@ class LineTable(ScrollView, can_focus=True):
         elif self.cursor >= top + height:
             self.scroll_to(y=self.cursor - height + 1, animate=False, force=True)
 
+    def _refresh_changed(self) -> None:
+        """Have only those lines drawn that look different now: a terminal far away gets a few bytes and not a screen a second."""
+        drawn = self._drawn
+        for y in range(self.size.height):
+            if drawn.get(y) != self._line(y):
+                self.refresh(Region(0, y, self.size.width, 1))
+
     def render_line(self, y: int) -> Strip:
+        strip = self._drawn[y] = self._line(y)
+        return strip
+
+    def _line(self, y: int) -> Strip:
         looks = self._looks
         if looks is None:
             looks = self._looks = self._styles_of_parts()
