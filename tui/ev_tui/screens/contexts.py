@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ev_cli.failures import Failure
+from ev_cli.session import config_path
 from ev_tui.page import ListPage
 from ev_tui.widgets.line_table import Column, LineTable, Row
 
@@ -42,7 +43,8 @@ class ContextsPage(ListPage):
             self.known = rows_of(Configuration(self.ev.options), self.ev.session.target.name)
             self.trouble = ""
         except (Failure, ValueError) as error:  # the file is a person's own
-            self.trouble = error.line() if isinstance(error, Failure) else str(error)
+            text = error.line() if isinstance(error, Failure) else str(error)
+            self.trouble = text.replace(config_path(self.ev.options) or "", "the configuration")
         if self.ev.snapshot is not None:
             self.show(self.ev.snapshot)
 

@@ -52,11 +52,11 @@ class AclTab(Tab):
 
     def columns(self) -> Sequence[Column]:
         return (
-            Column("PRINCIPAL", 18, _shown, grow=True, keep=0, order=_shown),
+            Column("PRINCIPAL", 16, _shown, grow=True, keep=0, order=_shown),
             Column("MAY", 5, keep=1, tone=lambda permission: "bad" if permission == "deny" else "good"),
             Column("OPERATION", 16, keep=2),
-            Column("RESOURCE", 16, keep=4),
-            Column("NAME", 20, grow=True, keep=3),
+            Column("RESOURCE", 11, keep=4),
+            Column("NAME", 14, grow=True, keep=3),
             Column("HOST", 15, keep=6),
         )
 
