@@ -165,7 +165,7 @@ def test_a_tail_goes_from_bar_to_bar_and_into_a_file(one_engine: CommandLine, to
         await until(pilot, lambda: isinstance(app.focused, Input))
         app.focused.value = str(path)  # type: ignore[union-attr]
         await pilot.press("enter")
-        await until(pilot, lambda: "there already" in text_of(app))
+        await until(pilot, lambda: "already" in text_of(app))
 
     run(one_engine, steps)
 

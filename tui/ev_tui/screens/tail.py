@@ -206,6 +206,7 @@ class TailPage(Page):
         if volume is None:
             self.ev.tell("it is not known yet how many records there are over time: T goes to a time", "warning")
             return
+        self.tail.flush()
         here = volume.end_ms if self.tail.following or self._cursor_ms is None else self._cursor_ms
         moment = volume.moved(here, -bars)
         if moment >= volume.end_ms:
