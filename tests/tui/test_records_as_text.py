@@ -37,6 +37,7 @@ def row(value: bytes | None, key: bytes | None = None, headers: tuple[tuple[str,
     ("data", "kind", "shown"),
     [
         (None, "null", "null"),
+        (b"", "null", "(empty)"),
         (b"plain", "text", "plain"),
         (b"two\nlines", "text", "two\\nlines"),
         ("naïve 漢字".encode(), "text", "naïve 漢字"),

@@ -38,6 +38,8 @@ def line_of(data: bytes | None, start: int = 0) -> tuple[str, str]:
     """(the beginning of a key or value in one line, its kind). `start` is the character that it begins with."""
     if data is None:
         return NULL, NULL
+    if not data:
+        return "(empty)", NULL
     text = _text(data[: LINE_BYTES + start])
     if text is not None:
         return safe(text[start:] if start else text), TEXT

@@ -81,7 +81,7 @@ class ProduceDialog(Dialog[Draft]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f10,ctrl+s", "send", "send", id="produce.send"),
-        Binding("ctrl+e,f4", "edit", "editor", id="produce.edit"),
+        Binding("f4", "edit", "editor", id="produce.edit"),
         Binding("f8", "null", "null value", id="produce.null"),
     ]
     DEFAULT_CSS = """
@@ -116,7 +116,7 @@ class ProduceDialog(Dialog[Draft]):
         yield Input(id="partition")
         yield Plain("", id="command")
         yield Plain("", id="trouble")
-        keys = (("f10", "send"), ("ctrl+e", "edit the value in $EDITOR"), ("f8", "null value"), ("esc", "cancel"))
+        keys = (("f10", "send"), ("f4", "edit the value in $EDITOR"), ("f8", "null value"), ("esc", "cancel"))
         yield Said(*[piece for key, text in keys for piece in ((key, "key"), (f" {text}   ", "dim"))])
 
     def on_mount(self) -> None:
