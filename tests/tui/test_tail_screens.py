@@ -93,6 +93,25 @@ def test_a_tail_in_trouble() -> None:
     shown(steps, (80, 24))
 
 
+def test_one_screen_at_a_time_has_many_records() -> None:
+    """Who is left for another tail lets its records go, and reads them again when one comes back."""
+
+    async def steps(app: EvApp, pilot: Pilot[int]) -> None:
+        flood = Flood(rate=10**9, partitions=3, records_max=10_000)
+        app.session_for = lambda effect: flood  # type: ignore[method-assign, assignment, return-value]
+        app.go("tail", "orders")
+        await until(pilot, lambda: isinstance(app.page, TailPage) and len(app.page.ring) == 10_000)
+        first = app.page
+        assert isinstance(first, TailPage)
+        app.go("tail", "others")
+        await until(pilot, lambda: isinstance(app.page, TailPage) and app.page is not first and len(app.page.ring) == 10_000)
+        await until(pilot, lambda: len(first.ring) == 0)
+        app.go("tail", "orders")
+        await until(pilot, lambda: app.page is first and first._note.startswith("begun anew"))
+
+    shown(steps, (80, 24))
+
+
 def test_a_tail_without_records() -> None:
     """It says what to press."""
 

@@ -17,7 +17,7 @@ from ev_cli.times import timestamp_ms
 from ev_cli.where import places_where
 from ev_tui.amounts import BARS, short, span
 from ev_tui.page import Page
-from ev_tui.records import handed
+from ev_tui.records import handed, room
 from ev_tui.records.forms import topic_words
 from ev_tui.records.ring import Ring
 from ev_tui.records.sayings import rate_text
@@ -92,6 +92,17 @@ class SearchPage(Page):
         self.set_interval(SAY_S, self.say)
         self.say()
         self.action_ask(WHERE)
+
+    def on_screen_resume(self) -> None:
+        super().on_screen_resume()
+        room.take(self)
+
+    def give_up(self) -> None:
+        """Another screen has many records now."""
+        if self.job is not None:
+            self.job.ask_to_stop()
+        self.ring.clear()
+        self._trouble = "the hits were let go, because another screen needed the memory: / looks again"
 
     def on_unmount(self) -> None:
         if self.job is not None:

@@ -19,7 +19,7 @@ from ev_cli.where import places_where
 from ev_tui import amounts
 from ev_tui.frame import NARROW, SHORT
 from ev_tui.page import Page
-from ev_tui.records import handed, saved_filters
+from ev_tui.records import handed, room, saved_filters
 from ev_tui.records.forms import topic_words
 from ev_tui.records.reader import COMMITTED, UNCOMMITTED, Reader
 from ev_tui.records.ring import Ring
@@ -92,6 +92,8 @@ class TailPage(Page):
         self._trouble = ""
         self._note = ""
         self._left_at: float | None = None
+        self._begin: Position | None = None
+        self._gave_up = False
         self._soundings: Soundings | None = None
         self._is_sounding = False
 
@@ -167,15 +169,27 @@ class TailPage(Page):
 
     def on_screen_resume(self) -> None:
         super().on_screen_resume()
+        if self.about:
+            room.take(self)
         reader, left_at = self.reader, self._left_at
         self._left_at = None
         if reader is None or left_at is None:
             return
         reader.is_held = False
+        if self._gave_up:
+            self._gave_up = False
+            reader.seek(self._begin)
+            self._note = "begun anew: another screen had the memory"
+            return
         away_s = time.monotonic() - left_at
         if away_s > AWAY_S and self.tail.following and not self.begin_words:
             reader.seek(None)
             self._note = f"begun anew at the end: nobody looked for {amounts.span(away_s)}"
+
+    def give_up(self) -> None:
+        """Another screen has many records now."""
+        self._gave_up = True
+        self.ring.clear()
 
     # -- over time -------------------------------------------------------------------------------------------------------------------
 
@@ -314,7 +328,7 @@ class TailPage(Page):
 
     def go_to(self, position: Position | None, words: Sequence[str] = ()) -> None:
         """Read from there on, and stand at the first record of it; None is the end again."""
-        self.begin_words = list(words)
+        self.begin_words, self._begin = list(words), position
         self.tail.following = position is None
         if self.reader is not None:
             self.reader.seek(position)
