@@ -88,15 +88,16 @@ def _since_1970(moment: Any) -> int:
 
 
 def _uuid(value: Any) -> bytes:
+    """Capitals, and dashes that are left out, stay so."""
     from uuid import UUID
 
     try:
-        text = str(UUID(value)) if type(value) is str else ""
+        if type(value) is not str or UUID(value) is None:
+            raise ValueError
     except ValueError:
-        text = ""
-    if not text:
-        raise misfit(value, "uuid")
-    return whole(len(text)) + text.encode()
+        raise misfit(value, "uuid") from None
+    data = value.encode()
+    return whole(len(data)) + data
 
 
 def _decimal(kind: str, schema: Any) -> Encode:

@@ -67,12 +67,13 @@ class Piece:
         """How many records of the source it stands for."""
         return len(self)
 
-    def as_batch(self) -> FetchedBatch:
-        """These records as the batch that they are of."""
+    def leave_batch(self) -> FetchedBatch:
+        """These records as the batch that they are of; what the batch holds besides is not kept in memory for them any longer."""
         assert self._batch is not None
-        columns = self._batch.columns
+        batch, self._batch = self._batch, None
+        columns = batch.columns
         lists: list[Any] = [list(part) for part in (self.offsets, self.timestamps, self.keys, self.values, self.headers)]
-        return self._batch.with_columns(type(columns)(columns.base_offset, *lists))
+        return batch.with_columns(type(columns)(columns.base_offset, *lists))
 
     @classmethod
     def of(cls, batch: FetchedBatch, end: int | None = None, count: int | None = None) -> Piece:

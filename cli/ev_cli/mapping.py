@@ -74,13 +74,14 @@ class MappedPiece(Piece):
 class _Asked:
     """A piece that was given, how much of it is answered, and whether anybody still wants to know."""
 
-    __slots__ = ("answered", "bytes", "is_wanted", "piece")
+    __slots__ = ("answered", "bytes", "is_over", "is_wanted", "piece")
 
     def __init__(self, piece: Piece, size: int) -> None:
         self.piece = piece
         self.bytes = size
         self.answered = 0
         self.is_wanted = True
+        self.is_over = False
 
     @property
     def left(self) -> int:
@@ -107,7 +108,12 @@ class Mapping:
 
     @property
     def is_full(self) -> bool:
+        """Whether it has enough to do."""
         return self._ahead_bytes >= AHEAD_BYTES
+
+    @property
+    def is_overfull(self) -> bool:
+        return self._ahead_bytes >= 4 * AHEAD_BYTES
 
     @property
     def has_failed(self) -> bool:
@@ -115,10 +121,17 @@ class Mapping:
 
     def put(self, piece: Piece) -> None:
         """Give these records next. A piece without records only tells how far its partition has been read."""
-        data = b"".join([line + b"\n" for line in self._renderer.pieces(piece.as_batch())]) if len(piece) else b""
+        partition = piece.topic, piece.partition
+        last = self._last.get(partition)
+        batch = piece.leave_batch()
+        if not len(piece) and last is not None and last.is_wanted and not last.is_over:
+            last.piece.next_offset = piece.next_offset
+            return
+        data = b"".join([line + b"\n" for line in self._renderer.pieces(batch)]) if len(piece) else b""
         if not self.unanswered:
             self.moved_s = time.monotonic()
-        self._asked.append(_Asked(piece, len(data)))
+        asked = self._last[partition] = _Asked(piece, len(data))
+        self._asked.append(asked)
         self.unanswered += len(piece)
         self._ahead_bytes += len(data)
         if data:
@@ -180,7 +193,7 @@ class Mapping:
             asked.answered += count
             if not asked.left:
                 self._ahead_bytes -= asked.bytes
-                self._asked.popleft()
+                self._asked.popleft().is_over = True
         if lines:
             self.moved_s = time.monotonic()
         if position < len(lines) and self._failure is None:
@@ -215,6 +228,8 @@ class Mapping:
     def _start(self) -> None:
         self.unanswered = self._ahead_bytes = 0
         self._asked: deque[_Asked] = deque()
+        self._last: dict[Partition, _Asked] = {}
+        """The newest of each partition. What is passed over behind its records counts as read with them."""
         self._outgoing: deque[memoryview] = deque()
         self._incoming: list[bytes] = []
         """The beginning of an answer."""

@@ -70,8 +70,11 @@ def avro(flag: str, path: str) -> Schema:
     """Keys or values by the Avro schema in a file (.avsc)."""
     try:
         from fastavro import schema, schemaless_reader
+        from fastavro.read import LOGICAL_READERS
     except ImportError:
         raise _missing("Avro", "fastavro") from None
+    if not isinstance(LOGICAL_READERS["int-date"], _InRange):
+        LOGICAL_READERS.update({name: _InRange(read) for name, read in LOGICAL_READERS.items()})
     _need_file(flag, path)
     types: dict[str, Any] = {}
     try:
@@ -94,6 +97,23 @@ def avro(flag: str, path: str) -> Schema:
         return _json(found)
 
     return Schema("avro", _FramedOrNot(read), lambda: _avro_serializer(parsed, types))
+
+
+class _InRange:
+    """A reader of dates, decimals and the like that gives the bare number or bytes where Python's own type cannot hold them."""
+
+    def __init__(self, read: Callable[..., Any]) -> None:
+        self._read = read
+
+    def __call__(self, data: Any, written: Any = None, wanted: Any = None) -> Any:
+        if isinstance(data, str):
+            return data  # a UUID in capitals stays one
+        if isinstance(data, bytes) and len(str(abs(int.from_bytes(data, "big", signed=True)))) > written["precision"]:
+            return data  # of a decimal, whose last digits would be rounded away
+        try:
+            return self._read(data, written, wanted)
+        except (OverflowError, ValueError):
+            return data
 
 
 def _avro_serializer(parsed: Any, types: dict[str, Any]) -> JsonSerializer:

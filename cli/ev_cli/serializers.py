@@ -6,7 +6,8 @@ hex, base64                   the bytes that it stands for
 i8 i16be … u64le f32be f64le  a number in so many bits
 avro, protobuf                JSON, by a schema file: see `schemas`
 unpack:FMT                    several numbers, with spaces or commas between them, by letters as Python's struct has them:
-                              > < byte order; b B h H i I q Q numbers; f d floats; c one byte; x a zero byte; s the rest as text
+                              < > the low or the high byte comes first from there on (the low one); b B h H i I q Q numbers;
+                              f d floats; c one byte; x a zero byte; s the rest as text
 """
 
 from __future__ import annotations
@@ -130,7 +131,7 @@ def _number(name: str, form: str) -> Serializer:
 def _packer(form: str) -> Serializer:
     from struct import calcsize, error, pack
 
-    order, letters = ">", ""
+    order, letters = "<", ""
     fields: list[str] = []
     for letter in form:
         if letter in "<>":
@@ -146,7 +147,11 @@ def _packer(form: str) -> Serializer:
     wanted = sum(field[1] != "x" for field in fields)
 
     def packed(data: bytes) -> bytes:
-        words = data.replace(b",", b" ").split(None, wanted - 1) if "s" in letters else data.replace(b",", b" ").split()
+        listed = _listed(data) if letters.strip("x")[:1] not in ("c", "s") else None
+        if listed is not None:
+            words = listed
+        else:
+            words = data.replace(b",", b" ").split(None, wanted - 1) if "s" in letters else data.replace(b",", b" ").split()
         if len(words) != wanted:
             raise Malformed(f"{shown(data)} has {len(words)} fields, and unpack:{form} {wanted}")
         left = iter(words)
@@ -156,6 +161,18 @@ def _packer(form: str) -> Serializer:
             raise Malformed(f"{shown(data)} does not fit unpack:{form}") from None
 
     return packed
+
+
+def _listed(data: bytes) -> list[bytes] | None:
+    """The fields of a JSON list, which is how `ev consume -J` shows several; None for any other text."""
+    if data[:1] != b"[":
+        return None
+    import json
+
+    try:
+        return [str(item).encode() for item in json.loads(data)]
+    except ValueError:
+        return None
 
 
 def _packed(field: str, words: object, pack: Callable[..., bytes]) -> bytes:

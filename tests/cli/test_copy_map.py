@@ -95,6 +95,24 @@ def test_partitions_that_others_read_are_not_answered_for() -> None:
         mapping.close()
 
 
+def test_what_is_passed_over_takes_no_room() -> None:
+    """Batches of which nothing is wanted count as read with the record before them, however many come while it has no answer."""
+    mapping = Mapping("cat", None)
+    try:
+        for number in range(100):
+            for piece in (piece_of([b"v"], [None]), piece_of([b"w"], [None])) if number == 0 else (piece_of([b"x"], [None]),):
+                empty = piece if number == 0 else piece.part(0, 0)
+                empty.next_offset = 1000 + number
+                mapping.put(empty)
+        mapping.end_input()
+        found = []
+        while not mapping.has_ended:
+            found += [(len(piece), piece.next_offset) for piece in mapping.exchange(50)]
+        assert found == [(1, 1000), (1, 1099)]
+    finally:
+        mapping.close()
+
+
 def test_records_are_changed_on_their_way(either: CommandLine, fresh: Fresh) -> None:
     """Once each, in order, with what the answer does not say; the process runs once, and -n is how many it is given."""
     source, target = fresh("from"), fresh("to")
@@ -203,6 +221,25 @@ def test_memory_is_bounded_when_the_command_is_slow(one_engine: CommandLine, fre
         assert peak_kb < 150_000
     copier.signal(signal.SIGTERM)
     assert copier.end().status == 143
+
+
+@pytest.mark.slow
+def test_a_command_that_does_not_get_on_keeps_nobody_from_the_group(one_engine: CommandLine, fresh: Fresh) -> None:
+    """Another copy joins at once, gets its partitions, and copies what the first was given of them and has not answered."""
+    source, group = fresh("from"), fresh("group")
+    one_engine("topic", "create", source, "-p", "2", "-q")
+    one_engine("topic", "create", f"{source}.to", "-p", "2", "-q")
+    for partition in "01":
+        one_engine("produce", source, "-p", partition, data=(b"x" * 1000 + b"\n") * 6000)
+    stuck = one_engine.start("copy", source, f"{source}.to", "-g", group, "--transactional-id", f"{group}-1", "--map", "sleep 600")
+    described = ("group", "describe", group, "--json")
+    wait_for(lambda: f"{group}-1".encode() in one_engine(*described, status=None).out, "the first copy to be a member")
+    other = one_engine.start("copy", source, f"{source}.to", "-g", group, "--transactional-id", f"{group}-2", "--map", "cat")
+    wait_for(lambda: len(one_engine("consume", f"{source}.to", "-e").lines) == 6000, "the other copy to have copied a partition")
+    assert len({line.split()[0] for line in one_engine("consume", f"{source}.to", "-e", "-f", "%p\\n").lines}) == 1
+    for copier in (stuck, other):
+        copier.signal(signal.SIGTERM)
+        assert copier.end().status == 143
 
 
 @pytest.mark.slow

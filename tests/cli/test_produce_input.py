@@ -9,6 +9,7 @@ import struct
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -86,6 +87,19 @@ def test_text_becomes_bytes(ev: CommandLine, serde: str, line: bytes, key: bytes
     """-s for key and value."""
     ev("produce", "t", "-K", ":", "-s", serde, data=line + b"\n")
     assert ev("consume", "t", "-e", "-f", "%k{hex} %v{hex}").out == f"{key.hex()} {value.hex()}".encode()
+
+
+@pytest.mark.parametrize("serde", ["i32be", "f64le", "hex", "unpack:iq", "unpack:>hBs", "unpack:<h>h"])
+def test_what_a_serde_shows_comes_back(one_engine: CommandLine, fresh: Callable[[str], str], serde: str) -> None:
+    """As lines and as JSON: both ways mean the same order of bytes, and several fields are a list."""
+    name = fresh("topic")
+    sizes = {"i32be": 4, "f64le": 8, "hex": 3, "unpack:iq": 12, "unpack:>hBs": 9, "unpack:<h>h": 4}
+    values = b"".join(b"%b\n" % bytes([*range(first, first + sizes[serde])]).hex().encode() for first in (0x41, 0x61))
+    one_engine("produce", name, "-s", "hex", data=values)
+    for number, json_records in enumerate(([], ["-J"])):
+        shown = one_engine("consume", name, "-e", "-s", serde, *json_records).out
+        one_engine("produce", f"{name}-{number}", "-s", serde, *json_records, data=shown)
+        assert one_engine("consume", f"{name}-{number}", "-e", "-s", "hex").out == values
 
 
 def test_what_is_no_number_is_told_with_its_place(ev: CommandLine) -> None:

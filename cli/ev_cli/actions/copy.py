@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 POLL_MS = 200
 PARTITION_BYTES = 2 << 20
 SESSION_MS = 10_000
+MAP_POLL_BYTES = 1 << 20
 TURN_MS = 50
 SILENCE_S = 5.0
 """After so long without an answer of --map a person is told what that may be."""
@@ -257,6 +258,8 @@ class Run:
         if mapping is not None:
             interrupts.before_death = mapping.kill
         self._told_silence = False
+        self._held = False
+        """--map has enough to do: nothing is read, and the group is spoken to all the same."""
         self._begins: dict[Partition, int] = {}
         """Where -o or --since lets a partition begin on which the group has no commit."""
         self._ends: dict[Partition, int] = {}
@@ -276,7 +279,7 @@ class Run:
         try:
             with self._progress:
                 while not self._is_over():
-                    self._take(self._consumer.poll_batches(0 if self._mapping is not None and self._mapping.unanswered else POLL_MS))
+                    self._take(self._poll())
                     self._close_reached()
                     self._progress.advance(self._carrier.copied - self._progress.done)
         except Interrupted:
@@ -291,6 +294,24 @@ class Run:
         if failure is not None:
             raise failure
         return self._interrupts.status or DONE
+
+    def _poll(self) -> list[FetchedBatch]:
+        """The next batches. While --map owes answers nobody waits for them here."""
+        if self._mapping is None:
+            return self._consumer.poll_batches(POLL_MS)
+        self._hold_back(self._mapping.is_full)
+        return self._consumer.poll_batches(0 if self._mapping.unanswered else POLL_MS, MAP_POLL_BYTES)
+
+    def _hold_back(self, hold: bool) -> None:
+        """Pause reading, or go on with it where the end is not reached."""
+        if hold == self._held:
+            return
+        self._held = hold
+        partitions = self._consumer.assignment()
+        if hold:
+            self._consumer.pause(*partitions)
+        else:
+            self._consumer.resume(*[partition for partition in partitions if partition not in self._ends or partition in self._open])
 
     def _is_over(self) -> bool:
         """Whether there is nothing more to copy, and everything is acknowledged; or somebody wants an end."""
@@ -385,9 +406,9 @@ class Run:
                 return
 
     def _take_answers(self, mapping: Mapping, limit_ms: int) -> None:
-        """Send what --map has answered, waiting at most that long for an answer; while it has enough to do, wait until it has less."""
+        """Send what --map has answered, waiting at most that long for an answer; where one poll brought far too much, until it has less."""
         while True:
-            for piece in mapping.exchange(TURN_MS if mapping.is_full else limit_ms):
+            for piece in mapping.exchange(TURN_MS if mapping.is_overfull else limit_ms):
                 self._carrier.send(piece, self._plan.mapped_goes_to(piece))
             if not mapping.unanswered:
                 self._told_silence = False
@@ -397,7 +418,7 @@ class Run:
                     f"{mapping.unanswered} records wait for the answer of --map; a program that keeps its lines in a buffer "
                     "has to be told not to: jq --unbuffered, sed -u, grep --line-buffered, python -u"
                 )
-            if not mapping.is_full:
+            if not mapping.is_overfull:
                 return
             if self._interrupts:
                 raise Interrupted
@@ -414,7 +435,7 @@ class Run:
 
     def _go_back(self) -> None:
         """Read everything again that is not committed."""
-        self._goes_back = False
+        self._goes_back = self._held = False
         if self._mapping is not None:
             self._mapping.start_again()
         assigned = self._consumer.assignment()
@@ -469,6 +490,8 @@ class Run:
                 self._begins[partition] = offset
                 self._consumer.seek(partition, offset)
         self._bound(added)
+        if self._held:
+            self._consumer.pause(*added)
 
     def _on_revoked(self, partitions: Iterable[Partition]) -> None:
         """Partitions go to another member: what is on its way is settled first."""
