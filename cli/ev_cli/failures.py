@@ -53,8 +53,8 @@ _OF_CODE = {
 }
 
 
-REMEDIED = frozenset((29, 30, 31, 36, 38, 40, 53, 54, 68, 86))
-"""Rights that lack, names that are taken, too many replicas, settings, ACLs without an authorizer, groups with members."""
+REMEDIED = frozenset((17, 29, 30, 31, 36, 38, 40, 53, 54, 68, 86))
+"""Rights that lack, names that are taken or cannot be, too many replicas, settings, ACLs without an authorizer, groups with members."""
 
 
 class Failure(Exception):

@@ -204,6 +204,7 @@ def test_a_configuration_that_is_no_toml_is_a_usage_error(ev: CommandLine) -> No
     """Named with its file."""
     (ev.directory / "config.toml").write_text("nonsense")
     assert "config.toml" in ev("-C", "x", "topic", "list", status=2).err
+    assert "nowhere.toml" in ev("-F", "nowhere.toml", "topic", "list", status=2).err
 
 
 def test_nobody_answers_is_exit_4(ev: CommandLine) -> None:
