@@ -242,6 +242,20 @@ Register-ArgumentCompleter -Native -CommandName ev -ScriptBlock {
             if (-not $engine -and -not $directory) {
                 $engine = "$env:EV_BOOTSTRAP$env:EV_CONTEXT"
                 if (-not $engine) { $directory = "$env:EV_DATA_DIR" }
+                if (-not $engine -and -not $directory -and $env:EV_LISTEN) { $engine = 'local' }
+                $folder = if ($engine -or $directory) { '' } else { (Get-Location).Path }
+                while ($folder) {
+                    $project = Join-Path $folder '.ev.toml'
+                    if (Test-Path -LiteralPath $project) {
+                        foreach ($line in Get-Content -LiteralPath $project) {
+                            if ($line -match '^\[') { break }
+                            if ($line -match '^context\s*=\s*["'']([^"'']+)') { $engine = $Matches[1]; break }
+                        }
+                        break
+                    }
+                    if (Test-Path -LiteralPath (Join-Path $folder '.git')) { break }
+                    $folder = Split-Path -Parent $folder
+                }
                 if (-not $engine -and -not $directory) {
                     $engine = 'local'
                     foreach ($line in $settings) { if ($line -match '^current\s*=\s*["'']([^"'']+)') { $engine = $Matches[1] } }

@@ -24,6 +24,15 @@ LOOKS = ("output", "no_headers", "format", "fields", "embed_json", "null", "utc"
 """What a project may say, for every command but produce, which reads in a format."""
 
 
+FORMS = frozenset(("format", "json_records", "key_delimiter", "delimiter", "zero", "offsets", "fields", "embed_json"))
+"""Each says a form of records, or a part of one."""
+
+
+def gives_way(name: str, said: set[str]) -> bool:
+    """Whether the command line says it, or says the form of records in another way: then nothing from elsewhere counts."""
+    return name in said or (name in ("format", "json_records") and not said.isdisjoint(FORMS))
+
+
 def apply(options: Any, defaults: dict[str, Any], place: str, only: tuple[str, ...] | None = None) -> None:
     """Set the options of the command that are not given. `place` is named when something in there does not fit."""
     words = (options.command_name or "").split()
@@ -77,7 +86,7 @@ def _set(options: Any, name: str, value: Any, option: Option, usual: Any, where:
     if not isinstance(value, fits) or (fits is int and isinstance(value, bool)):
         wanted = {bool: "true or false", int: "a number", list: "a list", str: "a text"}[fits]
         raise UsageFailure(f"{where} is {value!r}", f"write {wanted}")
-    if name not in (options.said or ()) and getattr(options, name) in (usual, None):
+    if not gives_way(name, options.said or set()) and getattr(options, name) in (usual, None):
         setattr(options, name, value)
 
 

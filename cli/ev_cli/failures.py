@@ -53,6 +53,10 @@ _OF_CODE = {
 }
 
 
+REMEDIED = frozenset((17, 29, 30, 31, 36, 38, 40, 53, 54, 68, 86))
+"""Rights that lack, names that are taken or cannot be, too many replicas, settings, ACLs without an authorizer, groups with members."""
+
+
 class Failure(Exception):
     """A failure that was understood: the message says what happened, the hint what to do next."""
 
@@ -127,7 +131,7 @@ def as_failure(error: BaseException, where: str = "") -> Failure:
     if isinstance(error, errors.UnknownGroupError):
         return no_such("group", error.group, error.nearest, where)
     if isinstance(error, errors.KafkaError):
-        return Failure(f"{error.message.rstrip('.')} ({error.name}{at})", code=code)
+        return Failure(f"{error.message.rstrip('.')} ({error.name}{at})", _remedy(error.code), code=code)
     if isinstance(error, errors.SettingError):
         return UsageFailure(str(error))
     if isinstance(error, errors.EvError):
@@ -136,6 +140,16 @@ def as_failure(error: BaseException, where: str = "") -> Failure:
         name = f"{error.filename}: " if error.filename else ""
         return Failure(f"{name}{error.strerror or error}")
     return Failure(f"internal error: {type(error).__name__}: {error}", "EV_TRACEBACK=1 shows where; please report it")
+
+
+def _remedy(code: int) -> str | None:
+    """What a person can do about one of Kafka's codes, in few words; `ev explain` has more of them, and the whole."""
+    if code not in REMEDIED:
+        return None
+    from ev_cli.remedies import REMEDIES
+
+    text = REMEDIES[code].partition(". ")[0].rstrip(".")
+    return text[:1].lower() + text[1:]
 
 
 def no_such(noun: str, name: str, nearest: str | None, where: str = "") -> Failure:

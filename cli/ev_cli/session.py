@@ -204,6 +204,8 @@ def target_of(options: Any) -> Target:
 def resolve(options: Any, project: Project | None = None) -> Target:
     """Decide which engine is meant. Reads the environment, and files only when nothing else has decided."""
     environ = os.environ
+    if options.config_file and not os.path.exists(options.config_file):
+        raise UsageFailure(f"there is no configuration file {config_path(options)}")
     if options.bootstrap and options.context:
         raise UsageFailure("-b and -C name two engines", "give one of them")
     if options.bootstrap:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from ev_cli.defaults import NEVER
+from ev_cli.defaults import NEVER, gives_way
 from ev_cli.failures import UsageFailure
 
 TYPE_CHECKING = False
@@ -29,7 +29,7 @@ def apply(given: dict[str, Any], variables: Iterable[str]) -> None:
     known = options_of(given["command_name"])
     for variable in variables:
         option = known.get(variable)
-        if option is not None and option[0] not in given["said"]:
+        if option is not None and not gives_way(option[0], given["said"]):
             given[option[0]] = _value(variable, os.environ[variable], option[1])
             given["said"].add(option[0])
             given.setdefault("variables", []).append(variable)

@@ -99,6 +99,18 @@ def test_tab_in_a_real_shell(shell: Shell, tmp_path: pathlib.Path) -> None:
     assert not (tmp_path / "pwned").exists()
 
 
+def test_tab_in_a_project(shell: Shell, tmp_path: pathlib.Path) -> None:
+    """The context that .ev.toml names, up to the root of the repository and no further. What the line says comes before."""
+    project = tmp_path / ".ev.toml"
+    project.write_text('# ours\ncontext = "prod"\n[defaults]\ncontext = "other"\n')
+    assert shell.run("ev consume pr\t") == ["consume", "productive"]
+    assert shell.run("ev -b localhost:9092 consume cl\t") == ["-b", "localhost:9092", "consume", "clustered"]
+    assert shell.run("mkdir -p inner/deep; cd inner/deep; ev there") == ["there"]
+    assert shell.run("ev consume pr\t") == ["consume", "productive"]
+    assert shell.run("mkdir ../.git; ev there") == ["there"]
+    assert shell.run("ev consume pay\t") == ["consume", "payments"]
+
+
 def test_names_are_those_that_commands_have_seen(ev: CommandLine, tmp_path: pathlib.Path) -> None:
     """Of the engine that they spoke to; what was deleted is gone, and what no line could hold is left out."""
     ev("topic", "create", "old", "new")

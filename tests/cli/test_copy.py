@@ -108,6 +108,19 @@ def test_a_copy_that_is_killed_copies_each_record_once(ev: CommandLine) -> None:
     assert sorted(values) == list(range(written))
 
 
+def test_a_topic_that_is_deleted_while_it_is_copied(one_engine: CommandLine, fresh: Fresh) -> None:
+    """Exit 3 with its name, when everything that was taken of it has arrived."""
+    source, target = fresh("deleted"), fresh("target")
+    one_engine("produce", source, data=b"x\n")
+    one_engine("topic", "create", target)
+    running = one_engine.start("copy", source, target)
+    wait_for(lambda: one_engine("consume", target, "-e", "-q").out == b"x\n", "the record to be copied")
+    one_engine("topic", "delete", source, "-y")
+    done = running.end()
+    assert done.status == 3
+    assert [text in done.err for text in ("copied 1 record", f"{source!r} was deleted")] == [True, True]
+
+
 def test_from_one_cluster_to_another(ev: CommandLine, one_engine: CommandLine, fresh: Fresh) -> None:
     """CONTEXT/TOPIC says where; with a group nothing is lost, and it goes on where it stopped."""
     topic, group = fresh("topic"), fresh("group")

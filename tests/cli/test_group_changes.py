@@ -137,6 +137,7 @@ def test_a_member_is_taken_out(either: CommandLine, group: str) -> None:
     reader = ev.start("consume", group, "-g", group, "-X", "client.id=worker", "--instance-id", "first")
     try:
         wait_for(lambda: ev.json("group", "describe", group)["members"], "the reader to be a member")
+        assert "stop the members" in ev("group", "delete", group, "-y", status=1).err
         assert "no member is called" in ev("group", "remove-member", group, "nobody", "-y", status=3).err
         assert "would remove member" in ev("group", "remove-member", group, "worker", "--dry-run").err
         reader.kill()

@@ -97,7 +97,8 @@ def test_the_hot_verbs_compile_no_messages(ev: CommandLine, arguments: tuple[str
 def test_the_help_for_programs_costs_an_ordinary_start_nothing(ev: CommandLine) -> None:
     """Nor do the manual, the completions, progress or colour."""
     ev("produce", "t", data=b"x\n")
-    extra = {f"ev_cli.{name}" for name in ("tree", "help_json", "exits", "packaged", "manual_text", "progress", "units", "app", "options")}
+    extra = {"tree", "help_json", "exits", "packaged", "manual_text", "progress", "units", "app", "options", "variables", "properties"}
+    extra = {f"ev_cli.{name}" for name in extra}
     assert not imported_by(ev, "produce", "t", data=b"y\n") & extra
     assert not imported_by(ev, "topic", "list") & extra
 
@@ -204,6 +205,7 @@ def test_a_configuration_that_is_no_toml_is_a_usage_error(ev: CommandLine) -> No
     """Named with its file."""
     (ev.directory / "config.toml").write_text("nonsense")
     assert "config.toml" in ev("-C", "x", "topic", "list", status=2).err
+    assert "nowhere.toml" in ev("-F", "nowhere.toml", "topic", "list", status=2).err
 
 
 def test_nobody_answers_is_exit_4(ev: CommandLine) -> None:

@@ -23,8 +23,13 @@ def test_a_variable_stands_for_an_option_that_is_not_given(one_engine: CommandLi
     assert b"\x1b[" in ev("topic", "list", EV_COLOR="always", EV_OUTPUT="table").out
     assert ev("topic", "delete", "variables", EV_DRY_RUN="yes").err == ev("topic", "delete", "variables", "--dry-run").err
     assert "needs a yes" in ev("topic", "delete", "variables", status=2, EV_YES="1").err
-    ev("produce", "variables", data=b"a\nb\n", EV_KEY="k", EV_PARTITION="1", EV_COUNT="1", EV_TOPIC="other")
+    ev("produce", "variables", "-p", "1", data=b"a\nb\n", EV_KEY="k", EV_PARTITION="0", EV_COUNT="1", EV_TOPIC="other")
     assert ev("consume", "variables", "-e", "-f", "%p[%k]%v\\n", EV_NULL="1").out.count(b"[]") == 2
+    assert ev("consume", "variables", "-e", "-p", "1", EV_FORMAT="%o\\n").lines == ["0", "1"]
+    assert ev("consume", "variables", "-e", "-p", "1", "-J", "--fields", "v", EV_FORMAT="pretty").lines == [
+        '{"value":"a"}',
+        '{"value":"b"}',
+    ]
     assert ev("topic", "list", "--verbose", EV_QUIET="1", EV_NOTHING="x").status == 0
     (ev.directory / "config.toml").write_text(f'[contexts.here]\nbootstrap = "{ev.address}"\ndefaults.output = "yaml"\n')
     try:

@@ -102,7 +102,7 @@ ALSO = {
     "completion": "bash",
 }
 """What else a command needs. Others get a word for each argument that they must have."""
-COMMANDS = [(noun, verb) for noun in nouns() for verb in noun.verbs]
+COMMANDS = [(noun, verb) for noun in nouns() for verb in noun.verbs if noun.name != "tui"]  # which wants a terminal before anything else
 
 
 def words_of(noun: Noun, verb: Verb) -> list[str]:

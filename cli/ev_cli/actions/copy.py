@@ -17,6 +17,7 @@ from ev_cli import output
 from ev_cli.carriers import Carrier, ExactCarrier, Piece, Waiter, taken_over
 from ev_cli.failures import DONE, NOT_FOUND, Failure, Interrupted, UsageFailure, no_such
 from ev_cli.interrupts import Interrupts
+from ev_cli.missing import Presence
 from ev_cli.naming import nearest
 from ev_cli.positions import END, START, STORED, TIME, Position, parse_range, resolve
 from ev_cli.progress import Progress
@@ -267,6 +268,7 @@ class Run:
         self._assigned = False
         self._goes_back = False
         """A transaction was aborted: what was in it, and everything behind it, is read again."""
+        self._presence = Presence(plan.topics)
         self._began = time.monotonic()
         self._progress = Progress(plan.options, f"copy to {output.safe(plan.topic)}", unit="records")
 
@@ -279,7 +281,10 @@ class Run:
         try:
             with self._progress:
                 while not self._is_over():
-                    self._take(self._poll())
+                    batches = self._poll()
+                    if not batches and self._consumer.connected:
+                        self._look_for_topics()
+                    self._take(batches)
                     self._close_reached()
                     self._progress.advance(self._carrier.copied - self._progress.done)
         except Interrupted:
@@ -312,6 +317,15 @@ class Run:
             self._consumer.pause(*partitions)
         else:
             self._consumer.resume(*[partition for partition in partitions if partition not in self._ends or partition in self._open])
+
+    def _look_for_topics(self) -> None:
+        """A topic that was deleted ends the run, once what was taken of it is where it shall be."""
+        try:
+            self._presence.look(self._consumer, time.monotonic())
+        except Failure:
+            self._carrier.finish()
+            self._tell()
+            raise
 
     def _is_over(self) -> bool:
         """Whether there is nothing more to copy, and everything is acknowledged; or somebody wants an end."""

@@ -29,6 +29,29 @@ _ev_contexts() {
     done <"$file"
 }
 
+# The context that the project's .ev.toml names, in `engine`: from here up to the root of its repository, and only in what is ours.
+_ev_project() {
+    local place="$PWD" text
+    while [[ -O "$place" ]]; do
+        if [[ -e "$place/.ev.toml" ]]; then
+            [[ -O "$place/.ev.toml" && -r "$place/.ev.toml" ]] || return 0
+            while IFS= read -r text || [[ -n "$text" ]]; do
+                case "$text" in
+                    '['*) return 0 ;;
+                    context*=*)
+                        text="${text#*[\\"\\']}"
+                        engine="${text%%[\\"\\']*}"
+                        return 0 ;;
+                esac
+            done <"$place/.ev.toml"
+            return 0
+        fi
+        [[ "$place" == / || -e "$place/.git" ]] && return 0
+        place="${place%/*}"
+        [[ -n "$place" ]] || place=/
+    done
+}
+
 # The folder with the remembered names of the engine that the command line and the environment name, in `folder`.
 _ev_folder() {
     local engine="" directory="" contexts current_context
@@ -36,9 +59,13 @@ _ev_folder() {
     elif [[ -n "$data_dir" ]]; then directory="$data_dir"
     elif [[ -n "${EV_BOOTSTRAP-}${EV_CONTEXT-}" ]]; then engine="${EV_BOOTSTRAP-}${EV_CONTEXT-}"
     elif [[ -n "${EV_DATA_DIR-}" ]]; then directory="$EV_DATA_DIR"
+    elif [[ -n "${EV_LISTEN-}" ]]; then engine=local
     else
-        _ev_contexts
-        engine="$current_context"
+        _ev_project
+        if [[ -z "$engine" ]]; then
+            _ev_contexts
+            engine="$current_context"
+        fi
     fi
     if [[ "$engine" == local && -n "${EV_DATA_DIR-}" ]]; then directory="$EV_DATA_DIR"; fi
     if [[ -n "$directory" ]]; then

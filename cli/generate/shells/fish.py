@@ -84,6 +84,25 @@ function __ev_value
     echo $found
 end
 
+# The context that the project's .ev.toml names: from here up to the root of its repository, and only in what is ours.
+function __ev_project
+    set -l place $PWD
+    while test -O "$place"
+        if test -e "$place/.ev.toml"
+            test -O "$place/.ev.toml"; and test -r "$place/.ev.toml"; or return
+            while read -l text
+                string match -rq '^\\[' -- $text; and return
+                string match -rg '^context\\s*=\\s*["\\']([^"\\']+)' -- $text; and return
+            end <"$place/.ev.toml"
+            return
+        end
+        test "$place" = /; and return
+        test -e "$place/.git"; and return
+        set place (string replace -r '/[^/]*$' '' -- $place)
+        test -z "$place"; and set place /
+    end
+end
+
 # The remembered topics or groups of the engine that the command line and the environment name.
 function __ev_names
     set -l engine (__ev_value -b --bootstrap-server)(__ev_value -C --context)
@@ -93,7 +112,9 @@ function __ev_names
         if test -z "$directory"
             set engine "$EV_BOOTSTRAP$EV_CONTEXT"
             test -z "$engine"; and set directory $EV_DATA_DIR
+            test -z "$engine$directory"; and test -n "$EV_LISTEN"; and set engine local
         end
+        test -z "$engine$directory"; and set engine (__ev_project)
         if test -z "$engine$directory"
             set engine local
             set -l file (__ev_config)
