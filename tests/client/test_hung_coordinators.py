@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import threading
+from types import SimpleNamespace
+from typing import Any, cast
+
+from ev.client.cluster import Cluster
 from ev.client.consumer import Consumer
-from ev.wire.messages import k08_offset_commit, k09_offset_fetch, k10_find_coordinator
+from ev.client.coordinator import Coordinator
+from ev.client.group import Heartbeats
+from ev.client.membership import STABLE, Membership
+from ev.wire.messages import k08_offset_commit, k09_offset_fetch, k10_find_coordinator, k12_heartbeat
 from support.scripted_broker import SILENT, Call, ScriptedCluster
 
 PLACE = "t", 0
@@ -44,3 +52,30 @@ def test_what_is_committed_is_asked_of_the_next_coordinator() -> None:
         with Consumer(cluster.bootstrap, group="g", request_timeout_ms=300) as consumer:
             assert consumer.committed([PLACE], timeout_ms=PATIENCE_MS)[PLACE].offset == 5
         assert [call.node for call in cluster.calls(9)] == [1, 2]
+
+
+def test_heartbeats_that_another_broker_answers_are_news_for_the_consumer() -> None:
+    """It goes to the new coordinator, too, with what it asks: the old one may only hang, and know nothing of what came since."""
+    membership = Membership("g")
+    membership.state = STABLE
+    session = cast(Any, SimpleNamespace(membership=membership, lock=threading.Lock()))
+    with ScriptedCluster(nodes=2, topics={"t": 1}) as scripted:
+        scripted.versions[12] = 0, 4
+        second_coordinates(scripted)
+        answer = k12_heartbeat.HeartbeatResponse()
+        scripted.script(12, lambda _: answer, lambda _: SILENT, lambda _: answer, lambda _: answer)
+        cluster = Cluster(scripted.bootstrap, request_timeout_ms=300)
+        try:
+            heartbeats, coordinator = Heartbeats(session, lambda: cluster), Coordinator(cluster, "g")
+            news = []
+            for _ in range(4):
+                membership.heartbeat_due_ms = 0
+                membership.polled(cluster.now_ms())
+                cluster.pause(max(0, coordinator.not_before_ms - cluster.now_ms()))
+                heartbeats.turn(cluster, coordinator)
+                news.append(membership.coordinator_lost)
+                membership.coordinator_lost = False
+        finally:
+            cluster.close()
+        assert [call.node for call in scripted.calls(12)] == [1, 1, 2, 2]
+        assert news == [False, False, True, False]
