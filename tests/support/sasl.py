@@ -83,6 +83,11 @@ class ScramClient:
 def log_in(client: RawClient, mechanism: str, name: str, password: str, version: int = 2) -> Any:
     """All of it; the last answer."""
     assert handshake(client, mechanism).error_code == 0
+    return behind_handshake(client, mechanism, name, password, version)
+
+
+def behind_handshake(client: RawClient, mechanism: str, name: str, password: str, version: int = 2) -> Any:
+    """What comes behind a handshake that was taken; the last answer."""
     if mechanism == "PLAIN":
         return authenticate(client, plain(name, password), version)
     scram = ScramClient(mechanism, name, password)

@@ -157,6 +157,10 @@ class Cluster:
 
     # Requests
 
+    def time_for_one(self, deadline_ms: int) -> int:
+        """How long one try may take of something that has a deadline: who says nothing for so long may be hung, and another be asked."""
+        return max(1, min(self.request_timeout_ms, deadline_ms - self.now_ms()))
+
     def send(
         self,
         message: Message,

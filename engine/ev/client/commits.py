@@ -50,10 +50,9 @@ class Commits:
         self.wait_for_unanswered(deadline_ms)
 
         def once() -> None:
-            left_ms = max(1, deadline_ms - self.cluster.now_ms())
-            node = self.coordinator.find(left_ms)
+            node = self.coordinator.find(max(1, deadline_ms - self.cluster.now_ms()))
             generation, member_id = self.identity()
-            ticket = self.send(offsets, node, left_ms, generation, member_id)
+            ticket = self.send(offsets, node, self.cluster.time_for_one(deadline_ms), generation, member_id)
             self.cluster.wait_for(ticket)
             error = self.outcome(ticket, generation)
             if error is not None:

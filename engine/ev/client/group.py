@@ -229,6 +229,7 @@ class Heartbeats:
         self.make_cluster = make_cluster
         self.stopping = threading.Event()
         self.thread: threading.Thread | None = None
+        self.answered_by: int | None = None
 
     def start(self) -> None:
         if self.thread is None:
@@ -300,3 +301,6 @@ class Heartbeats:
                 membership.heartbeat_answered(response.error_code, generation, cluster.now_ms())
                 if membership.coordinator_lost:
                     coordinator.forget()
+                # The consumer asks elsewhere, too: a broker that hung and wakes up would answer with what was committed before.
+                membership.coordinator_lost |= self.answered_by not in (None, node)
+                self.answered_by = node

@@ -139,7 +139,7 @@ def ask_coordinator(
     def ask() -> Any:
         node = coordinator.find(max(1, deadline_ms - cluster.now_ms()))
         try:
-            response = cluster.call(message, node, timeout_ms=max(1, deadline_ms - cluster.now_ms()), version_max=version_max)
+            response = cluster.call(message, node, timeout_ms=cluster.time_for_one(deadline_ms), version_max=version_max)
         except (UnreachableError, TimedOutError):
             coordinator.forget()
             raise
