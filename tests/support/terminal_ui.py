@@ -19,6 +19,7 @@ from ev_cli.running import Options
 from ev_cli.session import Session
 from ev_tui.app import EvApp
 from ev_tui.settings import Settings, settings_of
+from ev_tui.start import model_of_session
 
 UPDATE = os.environ.get("EV_UPDATE_SCREENS") == "1"
 SCREENS = pathlib.Path(__file__).resolve().parents[1] / "tui" / "screens"
@@ -91,7 +92,7 @@ def app_of(session_options: Options | None = None, *, model: SaidModel | None = 
     """The application; with a `model` it connects to nothing."""
     chosen = session_options or options(bootstrap="127.0.0.1:1")
     settings: Settings = settings_of(configuration or {})
-    model_of: Callable[[Session, Any], Any] | None = None if model is None else (lambda _session, _alerts: model)
+    model_of: Callable[[Session, Any], Any] = model_of_session if model is None else (lambda _session, _alerts: model)
     return EvApp(Session(chosen), chosen, settings, model_of=model_of)
 
 

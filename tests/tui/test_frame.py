@@ -14,7 +14,7 @@ from ev_tui.app import EvApp
 from ev_tui.frame import Standing, bar_pieces, colour_of
 from ev_tui.widgets.dialog import Confirm, Field, Form
 from ev_tui.widgets.line_table import LineTable
-from support.terminal_ui import SaidModel, check_screen, connected, nothing_yet, options, run_app, text_of, topic
+from support.terminal_ui import SaidModel, check_screen, connected, nothing_yet, options, run_app, text_of, topic, until
 
 STANDING = Standing("prod", readonly=True, protected=False, frozen_s=None, clock="10:42:07", title="Topics")
 
@@ -244,3 +244,17 @@ def test_screens_that_are_not_built_say_so() -> None:
         assert app.screen.query_one(LineTable)
 
     run_app(steps, (120, 40), model=some_topics())
+
+
+def test_what_nobody_has_asked_for_is_not_nothing() -> None:
+    """While the engine is looked for, a list does not say that it is empty; when it is known to be, the keys to press are there."""
+
+    async def steps(app: EvApp, pilot: Pilot[int]) -> None:
+        await pilot.pause(0.3)
+        assert "no topics yet" not in text_of(app)
+        assert "0" not in text_of(app).splitlines()[1]
+        model.put(**{name: getattr(connected(), name) for name in ("connection", "knows_topics", "is_complete")})
+        await until(pilot, lambda: "no topics yet" in text_of(app))
+
+    model = SaidModel(nothing_yet())
+    run_app(steps, (120, 40), model=model)

@@ -30,6 +30,7 @@ from ev_tui.page import Page
 from ev_tui.pages import BY_NAME, FIRST, Entry, Place
 from ev_tui.passwords import ask_outside
 from ev_tui.spelling import command_line
+from ev_tui.trail import Trail
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,7 +90,7 @@ class EvApp(App[int]):
         settings: Settings,
         *,
         aside: Aside | None = None,
-        model_of: Callable[[Session, Alerts], ClusterModel] | None = None,
+        model_of: Callable[[Session, Alerts], ClusterModel],
     ) -> None:
         # With NO_COLOR, Textual makes greys of colours unless it is told to leave them to the terminal: then it sends none at all.
         super().__init__(ansi_color=True if os.environ.get("NO_COLOR") is not None else None)
@@ -98,16 +99,14 @@ class EvApp(App[int]):
         self.options = options
         self.settings = settings
         self.aside = aside
-        self._model_of = model_of or model_of_session
+        self._model_of = model_of
         self.model: ClusterModel | None = None
         self.snapshot: Snapshot | None = None
         self.crash: BaseException | None = None
         self.frozen_at: float | None = None
         self.alerts: Alerts | None = None
         self._commands: CommandLog | None = None
-        self._trail: list[Place] = []
-        self._here = -1
-        self._parents: dict[Place, Place] = {}
+        self._trail = Trail()
         self._pages: OrderedDict[str, Page] = OrderedDict()
         self._clusters = 0
         """How many clusters were looked at before this one: the screens of each are its own."""
@@ -218,7 +217,7 @@ class EvApp(App[int]):
 
     def _tick(self) -> None:
         model = self.model
-        if model is None:
+        if model is None or not self.screen_stack:
             return
         if model.crashed is not None:
             raise model.crashed
@@ -266,8 +265,9 @@ class EvApp(App[int]):
             self._refresh_bar()
 
     def _refresh_bar(self) -> None:
-        for bar in self.screen.query(ContextBar):
-            bar.refresh()
+        if self.screen_stack:
+            for bar in self.screen.query(ContextBar):
+                bar.refresh()
 
     def page_came_up(self, page: Page) -> None:
         """A screen is seen (again): it draws what is known now."""
@@ -320,19 +320,13 @@ class EvApp(App[int]):
             self.tell(f"{entry.title} is not built yet")
             return
         place = Place(name, about)
-        here = self.place
-        if place == here:
-            return
-        if here is not None and not entry.key:
-            self._parents[place] = here
-        del self._trail[self._here + 1 :]
-        self._trail.append(place)
-        self._here += 1
-        self._come_to(place, entry)
+        if place != self._trail.here:
+            self._trail.go(place, is_top=bool(entry.key))
+            self._come_to(place, entry)
 
     @property
     def place(self) -> Place | None:
-        return self._trail[self._here] if self._trail else None
+        return self._trail.here
 
     def _come_to(self, place: Place, entry: Entry) -> None:
         key = f"{self._clusters}\x1f{place.key}"
@@ -361,26 +355,23 @@ class EvApp(App[int]):
         self.go(name)
 
     def action_history(self, step: int) -> None:
-        wanted = self._here + step
-        if 0 <= wanted < len(self._trail):
-            self._here = wanted
-            place = self._trail[wanted]
+        place = self._trail.step(step)
+        if place is not None:
             self._come_to(place, BY_NAME[place.name])
 
     def action_previous(self) -> None:
         """Between the last two screens and back again."""
-        if self._here > 0:
-            before = self._trail[self._here - 1]
+        before = self._trail.before
+        if before is not None:
             self.go(before.name, *before.about)
 
     def action_up(self, may_leave: bool) -> None:
         page = self.page
         if page is not None and page.back():
             return
-        place = self.place
-        parent = None if place is None else self._parents.get(place)
-        if parent is not None:
-            self.go(parent.name, *parent.about)
+        above = self._trail.above
+        if above is not None:
+            self.go(above.name, *above.about)
         elif may_leave:
             self.exit(0)
 
@@ -593,7 +584,7 @@ class EvApp(App[int]):
         self.session, self.options, self.snapshot, self.frozen_at = session, options, None, None
         self._wanted = {}
         self._clusters += 1
-        self._trail, self._here, self._parents = [], -1, {}
+        self._trail = Trail()
         old, self._pages = self._pages, OrderedDict()
         self._connect()
         while len(self.screen_stack) > 1 and not isinstance(self.screen, Page):
@@ -602,11 +593,3 @@ class EvApp(App[int]):
         for key, page in old.items():
             self.uninstall_screen(key)
             page.remove()
-
-
-def model_of_session(session: Session, alerts: Alerts) -> ClusterModel:
-    """The model of the session's cluster. It is imported when the first picture stands."""
-    from ev_cli.model.connecting import connector
-    from ev_cli.model.poller import ClusterModel
-
-    return ClusterModel(connector(session), is_local=session.target.is_local, alerts=alerts)

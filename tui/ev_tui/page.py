@@ -157,12 +157,17 @@ class ListPage(Page):
     def on_mount(self) -> None:
         self.list.focus()
 
+    def knows(self, snapshot: Snapshot) -> bool:
+        """Whether the rows were asked for already: before that, an empty table does not say that there are none."""
+        return True
+
     def show(self, snapshot: Snapshot) -> None:
-        self.list.put(self.rows(snapshot))
+        if self.knows(snapshot):
+            self.list.put(self.rows(snapshot))
         self._say_heading(snapshot)
 
     def _say_heading(self, snapshot: Snapshot) -> None:
-        parts = [self.heading(snapshot)]
+        parts = [self.heading(snapshot) if self.knows(snapshot) else str(self.title).upper()]
         if self.list.filter_text:
             parts.append(f"/{self.list.filter_text} {len(self.list.view):,} shown")
         if self.list.marks:

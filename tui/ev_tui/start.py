@@ -11,6 +11,8 @@ from ev_cli.session import configuration
 from ev_tui.settings import settings_of
 
 if TYPE_CHECKING:
+    from ev_cli.model.alert_files import Alerts
+    from ev_cli.model.poller import ClusterModel
     from ev_cli.session import Session
 
 
@@ -28,7 +30,7 @@ def run(session: Session, options: Any) -> int:
     from ev_tui.terminal import Aside, Guard
 
     aside, guard = Aside(), Guard()
-    app = EvApp(session, options, settings, aside=aside)
+    app = EvApp(session, options, settings, aside=aside, model_of=model_of_session)
     aside.open()
     try:
         with guard.signals(app.leave_from_signal):
@@ -53,3 +55,11 @@ def _as_failure(error: Exception) -> Failure:
     path = crash.record(error)
     where = f"all of it is in {path}; please report it" if path else "EV_TRACEBACK=1 shows where; please report it"
     return Failure(f"internal error: {type(error).__name__}: {error}".splitlines()[0], where)
+
+
+def model_of_session(session: Session, alerts: Alerts) -> ClusterModel:
+    """The model of the session's cluster. It is imported when the first picture stands."""
+    from ev_cli.model.connecting import connector
+    from ev_cli.model.poller import ClusterModel
+
+    return ClusterModel(connector(session), is_local=session.target.is_local, alerts=alerts)

@@ -46,6 +46,9 @@ class GroupsPage(ListPage):
     def passes(self, group: GroupRow) -> bool:
         return not (self.only_behind and not group.lag) and self.state in (None, group.state)
 
+    def knows(self, snapshot: Snapshot) -> bool:
+        return snapshot.knows_groups
+
     def heading(self, snapshot: Snapshot) -> str:
         parts = [f"GROUPS {len(snapshot.groups):,}", f"state {self.state or 'any'} (f)"]
         if self.only_behind:

@@ -43,6 +43,9 @@ class TopicsPage(ListPage):
     def rows(self, snapshot: Snapshot) -> list[Row]:
         return [row_of(topic) for topic in snapshot.topics.values() if self.with_internal or not topic.internal]
 
+    def knows(self, snapshot: Snapshot) -> bool:
+        return snapshot.knows_topics
+
     def heading(self, snapshot: Snapshot) -> str:
         hidden = 0 if self.with_internal else sum(topic.internal for topic in snapshot.topics.values())
         return f"TOPICS {len(self.list.rows):,}" + (f" · {hidden} internal hidden (H)" if hidden else "")
