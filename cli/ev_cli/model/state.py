@@ -178,6 +178,28 @@ class ClusterState:
     def settle(self, groups: Iterable[str], now: float, time_ms: int) -> None:
         self.groups.settle(groups, self.topics, now, time_ms)
 
+    def unknown_arrivals(self, groups: Iterable[str], count: int) -> dict[Partition, int]:
+        """The next record that each of these groups reads in a partition, as far as its time is not known; no more than so many."""
+        wanted: dict[Partition, int] = {}
+        for name in groups:
+            state = self.groups.states.get(name)
+            for partition, commit in state.commits.items() if state is not None else ():
+                place = self.topics.partition(*partition)
+                if not commit.lag or place is None or place.times is None or partition in wanted:
+                    continue
+                offset = max(commit.committed, place.start or 0)
+                if place.times.needs(offset):
+                    wanted[partition] = offset
+                    if len(wanted) >= count:
+                        return wanted
+        return wanted
+
+    def take_arrivals(self, found: Mapping[Partition, int], wanted: Mapping[Partition, int]) -> None:
+        for partition, time_ms in found.items():
+            place = self.topics.partition(*partition)
+            if place is not None and place.times is not None and time_ms >= 0:
+                place.times.learn(wanted[partition], time_ms)
+
     def tell(self, told: Iterable[Event]) -> None:
         self.events.extendleft(told)
 
