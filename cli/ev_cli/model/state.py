@@ -9,7 +9,7 @@ from types import MappingProxyType
 from ev_cli.model import events
 from ev_cli.model.groups import Groups, group_partition_rows, member_rows
 from ev_cli.model.rates import History
-from ev_cli.model.snapshot import CONNECTED, CONNECTING, LOST, BrokerRow, Connection, Event, Snapshot
+from ev_cli.model.snapshot import CONNECTED, CONNECTING, LOST, BrokerRow, Connection, DirectoryRow, Event, Snapshot
 from ev_cli.model.topics import Topics, partition_rows, total
 
 TYPE_CHECKING = False
@@ -251,6 +251,7 @@ class ClusterState:
             self.knows_topics,
             self.knows_groups,
             self.knows_topics and self.knows_groups and {"topics", "groups"} <= self.swept,
+            tuple([directory_row(each) for _, some in sorted(self.directories.items()) for each in some]),
         )
 
     def _sum(self, now: float) -> None:
@@ -292,6 +293,18 @@ class ClusterState:
                 )
             )
         return tuple(rows)
+
+
+def directory_row(directory: LogDirectory) -> DirectoryRow:
+    return DirectoryRow(
+        directory.broker,
+        directory.path,
+        len(directory.partitions),
+        sum(directory.partitions.values()),
+        directory.total_bytes if directory.total_bytes >= 0 else None,
+        directory.usable_bytes if directory.usable_bytes >= 0 else None,
+        None if directory.error is None else str(directory.error),
+    )
 
 
 def amount(directories: list[LogDirectory] | None, name: str) -> int | None:
