@@ -68,6 +68,11 @@ def test_offsets_and_directories_with_what_is_missing(bootstrap: str, admin: Adm
     assert found[topic, 7].error is not None
     assert found["missing-topic", 0].error is not None
     assert admin.survey_starts([(topic, 1)])[topic, 1].offset == 0
+    with Producer(bootstrap) as producer:
+        for number in range(3):
+            producer.produce_many(topic, [b"x" * 100], partition=0, timestamps=[1_000_000 + number])
+            producer.flush()
+    assert admin.survey_arrivals({(topic, 0): 1, (topic, 1): 500, ("missing-topic", 0): 0}) == {(topic, 0): 1_000_001}
     directories, errors = admin.survey_directories()
     assert (topic, 1) in {partition for directory in directories for partition in directory.partitions}
     assert errors == {}

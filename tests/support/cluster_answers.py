@@ -96,6 +96,10 @@ class AnswersOfMany:
         self._count("committed")
         return {name: commits({(self.names[int(name[-4:]) * 7 % len(self.names)], index): 900 for index in range(3)}) for name in groups}
 
+    def survey_arrivals(self, at: Mapping[Partition, int]) -> dict[Partition, int]:
+        self._count("arrivals")
+        return {}
+
     def survey_directories(self) -> tuple[list[LogDirectory], dict[int, EvError]]:
         self._count("directories")
         sizes = {(name, index): 4_096 for name in self.names for index in range(3)}

@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 from ev_cli.model.rates import Rate
-from ev_cli.model.snapshot import Alert, Event, GroupPartitionRow, MemberRow, PartitionRow, Snapshot
+from ev_cli.model.snapshot import Alert, DirectoryRow, Event, GroupPartitionRow, MemberRow, PartitionRow, Snapshot
 from support.terminal_ui import connected, group, topic
 
 HOSTILE = (
@@ -59,7 +59,8 @@ def hostile_snapshot() -> Snapshot:
         refused={"groups": evil},
     )
     broker = dataclasses.replace(snapshot.brokers[0], host=evil, rack=evil)
-    return dataclasses.replace(snapshot, brokers=(broker,), cluster_id=evil)
+    directory = DirectoryRow(1, evil, 1, 1, None, None, evil)
+    return dataclasses.replace(snapshot, brokers=(broker,), cluster_id=evil, directories=(directory,))
 
 
 def values(row: type[Any], **given: Any) -> Any:

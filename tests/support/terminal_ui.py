@@ -18,6 +18,7 @@ from ev_cli.model.snapshot import BrokerRow, Connection, GroupRow, Snapshot, Top
 from ev_cli.running import Options
 from ev_cli.session import Session
 from ev_tui.app import EvApp
+from ev_tui.pages import FIRST
 from ev_tui.settings import Settings, settings_of
 from ev_tui.start import model_of_session
 
@@ -63,7 +64,7 @@ def nothing_yet() -> Snapshot:
     values: dict[str, Any] = {field.name: None for field in dataclasses.fields(Snapshot)}
     values |= {"version": 0, "at": 0.0, "time_ms": 0, "connection": Connection(), "is_complete": False}
     values |= {name: {} for name in ("topics", "partitions", "groups", "group_partitions", "members", "refused")}
-    values |= dict.fromkeys(("brokers", "history_in", "history_out", "events", "alerts"), ())
+    values |= dict.fromkeys(("brokers", "history_in", "history_out", "events", "alerts", "directories"), ())
     return Snapshot(**{**values, "knows_topics": False, "knows_groups": False})
 
 
@@ -103,13 +104,19 @@ def run_app(
     model: SaidModel | None = None,
     given: Options | None = None,
     configuration: dict[str, Any] | None = None,
+    first: str = "topics",
 ) -> None:
-    """Run the application, and the steps in it once it has something to draw. Without a `model` it is that of the engine in `given`."""
+    """Run the application, and the steps in it once it has something to draw, on the screen `first`.
+
+    Without a `model` it is that of the engine in `given`.
+    """
 
     async def run() -> None:
         app = app_of(given, model=model, configuration=configuration)
         async with app.run_test(size=size, notifications=True) as pilot:
             await until(pilot, lambda: app.snapshot is not None and (model is not None or app.snapshot.is_complete))
+            if app.place is not None and app.place.name == FIRST:
+                app.go(first)
             await pilot.pause()
             await steps(app, pilot)
 

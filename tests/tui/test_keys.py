@@ -65,6 +65,8 @@ def test_the_configuration_moves_a_key() -> None:
         async with app.run_test(size=(100, 30), notifications=True) as pilot:
             await pilot.pause(0.5)
             assert "x.y" in text_of(app)
+            app.go("topics")
+            await pilot.pause(0.2)
             table = app.screen.query_one(LineTable)
             await pilot.press("j")
             assert table.cursor == 0

@@ -17,14 +17,13 @@ from support.waiting import wait_for
 BROKEN = """
 import sys
 from ev_cli.__main__ import run
-from ev_tui.screens.topics import TopicsPage
+from ev_tui.screens.overview import OverviewPage
 
-def rows(self, snapshot):
+def show(self, snapshot):
     if snapshot.topics:
         {what}
-    return []
 
-TopicsPage.rows = rows
+OverviewPage.show = show
 sys.exit(run(["tui"]))
 """
 WORKER = "self.app.run_worker(lambda: 1 / 0, thread=True)"

@@ -55,4 +55,8 @@ VISITS = (
     Visit("security", keys=("e",)),
     Visit("security", keys=("D",)),
     Visit("contexts"),
+    Visit("overview"),
+    Visit("brokers"),
+    Visit("alerts"),
+    Visit("alerts", keys=("u",), shows=False),
 )

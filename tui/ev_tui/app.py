@@ -233,6 +233,7 @@ class EvApp(App[int]):
             newest = model.snapshot
             if self.snapshot is None or newest.version != self.snapshot.version:
                 was_complete = self.snapshot is not None and self.snapshot.is_complete
+                self._ring(newest)
                 self.snapshot = newest
                 if newest.is_complete != was_complete:
                     self._shown_at = 0.0
@@ -242,6 +243,17 @@ class EvApp(App[int]):
         if int(now) != self._second:
             self._second = int(now)
             self._refresh_bar()
+
+    def _ring(self, newest: Snapshot) -> None:
+        """Alerts that were not there before are heard, whichever screen is seen."""
+        if not newest.alerts:
+            return
+        known = () if self.snapshot is None else {alert.key for alert in self.snapshot.alerts}
+        fresh = [alert for alert in newest.alerts if alert.is_loud and alert.key not in known]
+        if fresh:
+            self.bell()
+            more = f" and {len(fresh) - 1} more (0)" if len(fresh) > 1 else " (0)"
+            self.tell(f"⚠ {fresh[0].about}: {fresh[0].text}{more}", "warning")
 
     def _open_first(self, snapshot: Snapshot) -> None:
         """What the command line named, once it is known what there is."""
@@ -258,7 +270,7 @@ class EvApp(App[int]):
 
     def _show(self, page: Page, now: float) -> None:
         snapshot = self.snapshot
-        if snapshot is not None and snapshot.version != page.shown_version:
+        if snapshot is not None and page.is_composed and snapshot.version != page.shown_version:
             page.shown_version = snapshot.version
             self._shown_at = now
             page.show(snapshot)
@@ -309,7 +321,7 @@ class EvApp(App[int]):
     def page(self) -> Page | None:
         """The screen below whatever dialog may be open."""
         for screen in reversed(self.screen_stack):
-            if isinstance(screen, Page):
+            if isinstance(screen, Page) and screen.is_composed:
                 return screen
         return None
 

@@ -47,12 +47,15 @@ class Page(Screen[None]):
         self.about = about
         self.title = self.TITLE
         self.shown_version = -1
+        self.is_composed = False
+        """Whether its widgets are there: before that it can neither draw nor say what it wants."""
 
     def compose(self) -> ComposeResult:
         yield ContextBar()
         yield from self.body()
         yield CommandLine()
         yield Keys()
+        self.is_composed = True
 
     # -- what a screen says ----------------------------------------------------------------------------------------------------------
 

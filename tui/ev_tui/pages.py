@@ -43,7 +43,7 @@ class Place:
 
 
 PAGES = (
-    Entry("overview", "Overview", key="1"),
+    Entry("overview", "Overview", "ev_tui.screens.overview:OverviewPage", "1"),
     Entry("topics", "Topics", "ev_tui.screens.topics:TopicsPage", "2"),
     Entry("groups", "Groups", "ev_tui.screens.groups:GroupsPage", "3"),
     Entry("tail", "Tail", "ev_tui.screens.tail:TailPage", "4"),
@@ -51,8 +51,8 @@ PAGES = (
     Entry("connect", "Connect", key="6"),
     Entry("streams", "Streams", key="7"),
     Entry("security", "Security", "ev_tui.screens.security:SecurityPage", "8"),
-    Entry("brokers", "Brokers", key="9"),
-    Entry("alerts", "Alerts", key="0"),
+    Entry("brokers", "Brokers", "ev_tui.screens.brokers:BrokersPage", "9"),
+    Entry("alerts", "Alerts", "ev_tui.screens.alerts:AlertsPage", "0"),
     Entry("contexts", "Contexts", "ev_tui.screens.contexts:ContextsPage", "C"),
     Entry("topic", "Topic", "ev_tui.screens.topic:TopicPage"),
     Entry("group", "Group", "ev_tui.screens.group:GroupPage"),

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 PARTITIONS_AT_ONCE = 2_000
 GROUPS_AT_ONCE = 100
+ARRIVALS_AT_ONCE = 20
 STARTS_AFTER_S = 10.0
 SWEPT_STARTS_AFTER_S = 60.0
 
@@ -51,13 +52,15 @@ class Asking:
         """Whether an answer was of a kind that newer metadata would mend."""
         self._topics, self._commits, self._members = Sweep(), Sweep(), Sweep()
         self.wish = Wish()
-        self.knew_groups = False
+        self.knew_groups = self.knew_lags = False
 
     def take_wish(self, wish: Wish) -> list[Question]:
         """Somebody looks at something else. Returns what to ask at once."""
         before, self.wish = self.wish, wish
         self.state.topics.watch(wish.all_topics)
-        return [Question.VISIBLE, Question.MEMBERS] if wish.all_groups - before.all_groups else [Question.VISIBLE]
+        if wish.all_groups <= before.all_groups:
+            return [Question.VISIBLE]
+        return [Question.VISIBLE, Question.MEMBERS, Question.ARRIVALS]
 
     def ask(self, question: Question, wish: Wish) -> bool:
         """Ask one question. Returns whether there is more of it that should follow at once."""
@@ -78,6 +81,8 @@ class Asking:
                 return self.sweep_topics(wish)
             case Question.COMMITS:
                 return self.sweep_commits(wish)
+            case Question.ARRIVALS:
+                return self.ask_for_arrivals(wish)
 
     def ask_for_metadata(self) -> bool:
         cluster, topics = self.admin.survey_topics()
@@ -170,6 +175,13 @@ class Asking:
         self.state.settle(chosen, time.monotonic(), time_ms())
         if self.state.knows_groups:
             return self.more("groups", self._commits)
+        return False
+
+    def ask_for_arrivals(self, wish: Wish) -> bool:
+        """When the next records of the groups on screen came, where that was before anybody looked."""
+        wanted = self.state.unknown_arrivals([*sorted(wish.group_details), *sorted(wish.groups or ())], ARRIVALS_AT_ONCE)
+        if wanted:
+            self.state.take_arrivals(self.admin.survey_arrivals(wanted), wanted)
         return False
 
     def more(self, what: str, sweep: Sweep) -> bool:

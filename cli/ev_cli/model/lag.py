@@ -158,11 +158,13 @@ def worst(verdicts: Iterable[Verdict | None]) -> Verdict | None:
 class Times:
     """When the end of a partition was where, and so when a record arrived, as nearly as somebody who looks now and then can say."""
 
-    __slots__ = ("_offsets", "_times")
+    __slots__ = ("_offsets", "_times", "first")
 
     def __init__(self) -> None:
         self._offsets: list[int] = []
         self._times: list[int] = []
+        self.first: int | None = None
+        """Where the end was at the first look; of what came before it only single records are known."""
 
     def take(self, end: int, time_ms: int) -> None:
         """The end is here now."""
@@ -170,6 +172,9 @@ class Times:
         if offsets and (end < offsets[-1] or time_ms < times[-1]):
             offsets.clear()
             times.clear()
+            self.first = None
+        if self.first is None:
+            self.first = end
         if len(offsets) > 1 and (end == offsets[-2] or time_ms - times[-2] < _TIMES_APART_MS):
             offsets[-1], times[-1] = end, time_ms  # nothing has come, or too little time has gone by for another line
             return
@@ -179,10 +184,18 @@ class Times:
             del offsets[1:-1:2], times[1:-1:2]
 
     def learn(self, offset: int, time_ms: int) -> None:
-        """A record from before the model began to look, with the time that it carries."""
-        if self._offsets and offset < self._offsets[0]:
-            self._offsets.insert(0, offset)
-            self._times.insert(0, min(time_ms, self._times[0]))
+        """A record from before the first look, with the time that it carries."""
+        if self.first is None or offset >= self.first:
+            return
+        place = bisect_right(self._offsets, offset)
+        if place and self._offsets[place - 1] == offset:
+            return
+        self._offsets.insert(place, offset)
+        self._times.insert(place, min(time_ms, self._times[place]))
+
+    def needs(self, offset: int) -> bool:
+        """Whether the record at this offset has to be read to know when it came."""
+        return self.first is not None and offset < self.first and offset not in self._offsets[: bisect_right(self._offsets, offset)][-1:]
 
     def time_of(self, offset: int) -> int | None:
         """When the record with this offset came; None when that was before anybody looked, or it has not come."""

@@ -33,7 +33,8 @@ class ClusterModel:
 
     def __init__(self, connect: Callable[[], Admin], *, is_local: bool, alerts: Alerts | None = None) -> None:
         self._connect = connect
-        self._alerts = alerts
+        self.alerts = alerts
+        """The rules that are looked at with each snapshot, and what people say about them."""
         self._state = ClusterState()
         self._schedule = Schedule(is_local=is_local)
         self._is_local = is_local
@@ -179,6 +180,9 @@ class ClusterModel:
             self._schedule.asked(question, done, done - now, time.thread_time() - cpu_before, again=again)
             if question is Question.VISIBLE:
                 self._schedule.moved(asking.moved)
+            if question is Question.VISIBLE and not asking.knew_lags and wish.all_groups and asking.knew_groups:
+                asking.knew_lags = True
+                self._schedule.hasten((Question.ARRIVALS,), done)
             if question is Question.GROUPS and not asking.knew_groups:
                 asking.knew_groups = True
                 self._schedule.hasten((Question.VISIBLE, Question.COMMITS, Question.MEMBERS), done)
@@ -195,8 +199,8 @@ class ClusterModel:
     def _publish(self) -> None:
         now, now_ms = time.monotonic(), time_ms()
         snapshot = self._state.snapshot(self._wish, now, now_ms)
-        if self._alerts is not None:
-            snapshot = replace(snapshot, alerts=self._alerts.evaluated(snapshot))
+        if self.alerts is not None:
+            snapshot = replace(snapshot, alerts=self.alerts.evaluated(snapshot))
         with self._changed:
             self.snapshot = snapshot
             self._changed.notify_all()

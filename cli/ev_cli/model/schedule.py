@@ -20,6 +20,7 @@ class Question(StrEnum):
     CONTROLLER = "controller"
     TOPICS = "topics"
     COMMITS = "commits"
+    ARRIVALS = "arrivals"
 
 
 PERIOD_S = {
@@ -31,6 +32,7 @@ PERIOD_S = {
     Question.CONTROLLER: 15.0,
     Question.TOPICS: 2.0,
     Question.COMMITS: 2.0,
+    Question.ARRIVALS: 10.0,
 }
 """Of any cluster."""
 LOCAL_PERIOD_S = {
@@ -42,6 +44,7 @@ LOCAL_PERIOD_S = {
     Question.CONTROLLER: 15.0,
     Question.TOPICS: 1.0,
     Question.COMMITS: 1.0,
+    Question.ARRIVALS: 5.0,
 }
 """Of the engine on this machine."""
 SLOW_FACTOR = 4.0

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     Means = tuple[float | None, ...]
 
 CONNECTING, CONNECTED, LOST = "connecting", "connected", "lost"
+UNKNOWN_ETA, LEFT_OVER = -1.0, -2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,19 @@ class BrokerRow:
     stored_bytes: int | None
     total_bytes: int | None
     usable_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class DirectoryRow:
+    """A directory in which a broker keeps replicas."""
+
+    broker: int
+    path: str
+    replicas: int
+    stored_bytes: int
+    total_bytes: int | None
+    usable_bytes: int | None
+    error: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +216,7 @@ class Snapshot:
     knows_topics: bool
     knows_groups: bool
     is_complete: bool
+    directories: tuple[DirectoryRow, ...] = ()
 
     @property
     def is_connected(self) -> bool:
@@ -218,11 +233,13 @@ class Snapshot:
 
 
 def urgency(row: GroupRow) -> tuple[float, int, int]:
-    """A key to sort groups by: by the time to catch up, then by the verdict, then by the lag."""
-    eta = -1.0 if row.eta_s is None else row.eta_s
-    dead = row.verdict is Verdict.DEAD
-    return (
-        math.inf if dead or row.verdict is Verdict.STALLED else eta,
-        -1 if row.verdict is None else WORSE[row.verdict],
-        row.lag or 0,
-    )
+    """A key to sort groups by: by the time to catch up, then by the verdict, then by the lag.
+
+    A group that nobody reads for, and for which nothing comes in any more, is only left over: it is the last.
+    """
+    eta = UNKNOWN_ETA if row.eta_s is None else row.eta_s
+    if row.verdict is Verdict.STALLED:
+        eta = math.inf
+    elif row.verdict is Verdict.DEAD:
+        eta = math.inf if row.drain is not None and row.drain.per_s < 0 else LEFT_OVER
+    return eta, -1 if row.verdict is None else WORSE[row.verdict], row.lag or 0

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from ev_cli.model import events
 from ev_cli.model.groups import Groups, group_partition_rows, member_rows
 from ev_cli.model.rates import History
-from ev_cli.model.snapshot import CONNECTED, CONNECTING, LOST, BrokerRow, Connection, Event, Snapshot
+from ev_cli.model.snapshot import CONNECTED, CONNECTING, LOST, BrokerRow, Connection, DirectoryRow, Event, Snapshot
 from ev_cli.model.topics import Topics, partition_rows, total
 
 TYPE_CHECKING = False
@@ -178,6 +178,28 @@ class ClusterState:
     def settle(self, groups: Iterable[str], now: float, time_ms: int) -> None:
         self.groups.settle(groups, self.topics, now, time_ms)
 
+    def unknown_arrivals(self, groups: Iterable[str], count: int) -> dict[Partition, int]:
+        """The next record that each of these groups reads in a partition, as far as its time is not known; no more than so many."""
+        wanted: dict[Partition, int] = {}
+        for name in groups:
+            state = self.groups.states.get(name)
+            for partition, commit in state.commits.items() if state is not None else ():
+                place = self.topics.partition(*partition)
+                if not commit.lag or place is None or place.times is None or partition in wanted:
+                    continue
+                offset = max(commit.committed, place.start or 0)
+                if place.times.needs(offset):
+                    wanted[partition] = offset
+                    if len(wanted) >= count:
+                        return wanted
+        return wanted
+
+    def take_arrivals(self, found: Mapping[Partition, int], wanted: Mapping[Partition, int]) -> None:
+        for partition, time_ms in found.items():
+            place = self.topics.partition(*partition)
+            if place is not None and place.times is not None and time_ms >= 0:
+                place.times.learn(wanted[partition], time_ms)
+
     def tell(self, told: Iterable[Event]) -> None:
         self.events.extendleft(told)
 
@@ -229,6 +251,7 @@ class ClusterState:
             self.knows_topics,
             self.knows_groups,
             self.knows_topics and self.knows_groups and {"topics", "groups"} <= self.swept,
+            tuple([directory_row(each) for _, some in sorted(self.directories.items()) for each in some]),
         )
 
     def _sum(self, now: float) -> None:
@@ -270,6 +293,18 @@ class ClusterState:
                 )
             )
         return tuple(rows)
+
+
+def directory_row(directory: LogDirectory) -> DirectoryRow:
+    return DirectoryRow(
+        directory.broker,
+        directory.path,
+        len(directory.partitions),
+        sum(directory.partitions.values()),
+        directory.total_bytes if directory.total_bytes >= 0 else None,
+        directory.usable_bytes if directory.usable_bytes >= 0 else None,
+        None if directory.error is None else str(directory.error),
+    )
 
 
 def amount(directories: list[LogDirectory] | None, name: str) -> int | None:

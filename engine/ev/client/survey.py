@@ -12,7 +12,7 @@ from ev.client.offsets import FETCH_VERSION_MAX, FETCH_VERSION_OF_MANY_GROUPS, l
 from ev.client.positions import EARLIEST, LATEST
 from ev.client.questions import Questions
 from ev.client.results import CommittedOffset, FoundOffset, GroupDescription, GroupListing, MemberDescription, Result
-from ev.client.routing import COORDINATOR_MOVED, ask_leaders_once
+from ev.client.routing import COORDINATOR_MOVED, ask_leaders_once, leader_and_epoch
 from ev.errors import ErrorCode, EvError, KafkaError, TimedOutError, UnreachableError
 
 TYPE_CHECKING = False
@@ -78,6 +78,32 @@ class SurveyQuestions(Questions):
 
     def survey_starts(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, FoundOffset]:
         return self.survey_offsets(dict.fromkeys(partitions, EARLIEST))
+
+    def survey_arrivals(self, at: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
+        """The timestamps (ms) of the records at these offsets, as their batches have them; where there is none, no item.
+
+        One request for each: a broker gives at least one whole batch to the first partition of a request, and to the others no more than
+        was asked for.
+        """
+        from ev.wire.messages.k01_fetch import FetchPartition, FetchRequest, FetchTopic  # noqa: PLC0415
+
+        cluster = self._cluster
+        tickets: dict[TopicPartition, Ticket] = {}
+        for (topic, index), offset in at.items():
+            where = leader_and_epoch(cluster, topic, index)
+            if where is None:
+                continue
+            partition = FetchPartition(index, where[1], offset, partition_max_bytes=1)
+            wanted = FetchTopic(topic, cluster.metadata.topics[topic].topic_id, [partition])
+            tickets[topic, index] = cluster.send(FetchRequest(max_bytes=1, topics=[wanted]), where[0], timeout_ms=self.timeout_ms)
+        cluster.wait_for(*tickets.values())
+        found: dict[TopicPartition, int] = {}
+        for place, ticket in tickets.items():
+            records = None if ticket.error is not None else [row.records for topic in ticket.response.responses for row in topic.partitions]
+            time_ms = arrival_of(records[0], at[place]) if records else None
+            if time_ms is not None:
+                found[place] = time_ms
+        return found
 
     def survey_directories(self) -> tuple[list[LogDirectory], dict[int, EvError]]:
         """Where all brokers keep their logs, and the brokers that did not say."""
@@ -229,6 +255,20 @@ def ask_all(cluster: Cluster, build: Any, timeout_ms: int) -> tuple[dict[int, An
     if errors and not answers:
         raise next(iter(errors.values()))
     return answers, errors
+
+
+def arrival_of(records: Any, offset: int) -> int | None:
+    """The timestamp of the record at an offset, by the headers of the batches: between the first and the last of its batch."""
+    from ev.wire.batch_header import LOG_APPEND_TIME, headers  # noqa: PLC0415
+
+    for _, header in headers(records or b""):
+        if header.base_offset + header.last_offset_delta < offset:
+            continue
+        first_ms, last_ms = header.base_timestamp, header.max_timestamp
+        if header.attributes & LOG_APPEND_TIME or last_ms < first_ms or offset <= header.base_offset:
+            return last_ms if header.attributes & LOG_APPEND_TIME else first_ms
+        return first_ms + (last_ms - first_ms) * (offset - header.base_offset) // header.last_offset_delta
+    return None
 
 
 def as_kafka_error(problem: EvError | None) -> KafkaError:

@@ -126,7 +126,12 @@ def test_the_time_of_a_record_lies_between_two_looks() -> None:
     assert times.time_of(200) == 50_000
     assert times.time_of(205) == 55_000
     assert times.time_of(210) is None
+    assert times.needs(50)
+    assert not times.needs(150)
     times.learn(50, -20_000)
+    times.learn(150, 0)
+    assert not times.needs(50)
+    assert times.needs(60)
     assert times.time_of(75) == -10_000
     assert times.time_of(49) is None
 

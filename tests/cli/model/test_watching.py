@@ -53,6 +53,8 @@ def test_an_engine_killed_and_started_again(engine: Engine) -> None:
         assert (first.topics["orders"].records, first.topics["idle"].records) == (50, 0)
         assert [row.records for row in first.partitions["orders"]] == [50, 0]
         assert [(row.committed, row.end, row.lag) for row in first.group_partitions["billing"]] == [(10, 50, 40)]
+        old = model.wait_for(lambda s: s.groups["billing"].time_lag_ms is not None, 10)
+        assert 0 < (old.groups["billing"].time_lag_ms or 0) < 60_000, "since the record came, although that was before anybody looked"
         produce(engine, "orders", 1_000)
         moving = model.wait_for(lambda s: bool(s.records_in and s.records_in.per_s > 0 and s.groups["billing"].lag == 1_040), 10)
         assert moving.topics["orders"].received == 1_000
