@@ -131,6 +131,27 @@ def test_a_reset_waits_until_the_group_is_empty_does_what_was_shown_and_can_be_t
     run_app(steps, (140, 40), given=options(data_dir=str(places.data_dir)))
 
 
+def test_from_a_group_to_the_record_that_it_reads_next_and_to_the_tail(places: CommandLine) -> None:
+    """Enter shows the record at the committed offset, t the partition that lags; esc comes back."""
+
+    async def steps(app: EvApp, pilot: Pilot[int]) -> None:
+        app.go("group", "reads")
+        await until(pilot, lambda: "read.me/0" in text_of(app))
+        await pilot.press("enter")
+        await until(pilot, lambda: "v5" in text_of(app))
+        assert app.place is not None
+        assert (app.place.name, app.place.about) == ("record", ("read.me", "0", "5"))
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(app.page, GroupPage))
+        await pilot.press("t")
+        await until(pilot, lambda: app.place is not None and app.place.name == "tail")
+        assert app.place.about == ("read.me:0",)
+
+    engine_with(places, "read.me", 8, partitions=1)
+    places("group", "seek", "reads", "--to", "5", "-t", "read.me", "--new-topics", "-y", "-q")
+    run_app(steps, (120, 30), given=options(data_dir=str(places.data_dir)))
+
+
 def test_a_group_is_deleted_by_its_name_and_brought_back(places: CommandLine) -> None:
     """D asks, a wrong name does nothing, the right one deletes; `ev undo` brings the offsets back."""
 
