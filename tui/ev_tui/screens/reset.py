@@ -262,7 +262,7 @@ class ResetPage(Page):
         scope += " · new topics, too" if self.with_new_topics else ""
         self.query_one("#heading", Said).say((f" RESET {safe(self.group)}{scope}", "accent"))
         self.list.is_loading = found is None and not self.problem
-        self.list.empty = self.problem or "no partition to move"
+        self.list.empty = "" if self.problem else "no partition to move"
         ends = self._ends()
         self.list.put(() if found is None else [preview_row(found, place, self.records, ends.get(place)) for place in found.move.wanted])
         self._say_first()
