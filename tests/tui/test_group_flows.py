@@ -14,6 +14,7 @@ from textual.pilot import Pilot
 from ev.client.consumer import Consumer
 from ev_tui.app import EvApp
 from ev_tui.screens.group import GroupPage
+from ev_tui.widgets.dialog import Confirm
 from support.command_line import CommandLine
 from support.hostile import HOSTILE
 from support.terminal_ui import options, run_app, text_of, until
@@ -50,8 +51,8 @@ def places(one_engine: CommandLine, monkeypatch: pytest.MonkeyPatch) -> CommandL
     return one_engine
 
 
-def test_figures_are_those_of_the_commands_whatever_the_names_are(places: CommandLine) -> None:
-    """Each command that is shown goes through a shell, and what it says is what is on the screen."""
+def test_commands_that_are_shown_do_what_is_seen_whatever_the_names_are(places: CommandLine) -> None:
+    """Each goes through a shell: what it says is what is on the screen, what it changes is what the keys would."""
 
     async def steps(app: EvApp, pilot: Pilot[int]) -> None:
         app.go("groups")
@@ -72,6 +73,16 @@ def test_figures_are_those_of_the_commands_whatever_the_names_are(places: Comman
             assert "\x1b" not in text_of(app)
             await pilot.press("m")
             assert answer_of(places, app.command_text)["members"] == []
+            await pilot.press("R", "right", "right")
+            await until(pilot, lambda: "skip 13" in text_of(app))
+            assert places.shell(app.command_text).status == 0
+            assert committed(places, name) == {0: 8, 1: 8}
+            await pilot.press("escape", "D")
+            await until(pilot, lambda: isinstance(app.screen, Confirm))
+            assert isinstance(app.screen, Confirm)
+            assert places.shell(app.command_of(app.screen.words)).status == 0
+            assert places("group", "describe", "--", name, status=3)
+            await pilot.press("escape")
 
     engine_with(places, "figures", 8)
     for name in (NASTY, ODD):
@@ -131,6 +142,27 @@ def test_a_reset_waits_until_the_group_is_empty_does_what_was_shown_and_can_be_t
     run_app(steps, (140, 40), given=options(data_dir=str(places.data_dir)))
 
 
+def test_from_a_group_to_the_record_that_it_reads_next_and_to_the_tail(places: CommandLine) -> None:
+    """Enter shows the record at the committed offset, t the partition that lags; esc comes back."""
+
+    async def steps(app: EvApp, pilot: Pilot[int]) -> None:
+        app.go("group", "reads")
+        await until(pilot, lambda: "read.me/0" in text_of(app))
+        await pilot.press("enter")
+        await until(pilot, lambda: "v5" in text_of(app))
+        assert app.place is not None
+        assert (app.place.name, app.place.about) == ("record", ("read.me", "0", "5"))
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(app.page, GroupPage))
+        await pilot.press("t")
+        await until(pilot, lambda: app.place is not None and app.place.name == "tail")
+        assert app.place.about == ("read.me:0",)
+
+    engine_with(places, "read.me", 8, partitions=1)
+    places("group", "seek", "reads", "--to", "5", "-t", "read.me", "--new-topics", "-y", "-q")
+    run_app(steps, (120, 30), given=options(data_dir=str(places.data_dir)))
+
+
 def test_a_group_is_deleted_by_its_name_and_brought_back(places: CommandLine) -> None:
     """D asks, a wrong name does nothing, the right one deletes; `ev undo` brings the offsets back."""
 
@@ -154,6 +186,7 @@ def test_a_group_is_deleted_by_its_name_and_brought_back(places: CommandLine) ->
     run_app(steps, (120, 30), given=options(data_dir=str(places.data_dir)))
 
 
+@pytest.mark.slow
 def test_an_engine_that_was_killed_comes_back_under_every_screen(ev: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
     """LOST is said while it is away; the figures come back, and go on, without a key."""
 

@@ -217,11 +217,13 @@ class EvApp(App[int]):
 
     def _tick(self) -> None:
         model = self.model
-        if model is None or not self.screen_stack:
+        if model is None or not self.screen_stack:  # the last is taken down when the interface ends
             return
         if model.crashed is not None:
             raise model.crashed
         page = self.page
+        if page is not None and not page.is_mounted:  # it has nothing to draw in yet
+            page = None
         if self._wants_are_new and page is not None:
             self._wants_are_new = False
             wanted = page.wants()

@@ -27,7 +27,7 @@ def ask_to_delete(ev: EvApp, names: Sequence[str], then: Callable[[], None]) -> 
     rows = {} if snapshot is None else snapshot.groups
     busy = [name for name in names if name in rows and rows[name].members]
     text = "\n".join(safe(name) for name in names[:10]) + ("\n…" if len(names) > 10 else "")
-    text += "\n\nTheir members and committed offsets are forgotten. `ev undo` brings the offsets back."
+    text += "\n\nWhat is committed is forgotten; `ev undo` brings the offsets back."
     if busy:
         text += f"\n⚠ {counted(len(busy), 'group')} still {'has' if len(busy) == 1 else 'have'} members: the cluster will refuse."
     words = ["group", "delete", "-y", *(names if not any(name.startswith("-") for name in names) else ["--", *names])]

@@ -51,6 +51,9 @@ class GroupPage(ListPage):
         self.partitions = Places(PARTITIONS, sort=ETA, empty="this group has committed nothing, and nobody reads for it", id="partitions")
         self.members = Places(MEMBERS, sort=0, empty="nobody reads for this group", id="members")
         self.members.add_class("-hidden")
+        self.places: tuple[GroupPartitionRow, ...] | None = None
+        """The partitions as they were last known; None when nobody has said yet. While another screen is seen nobody asks."""
+        self.readers: tuple[MemberRow, ...] = ()
 
     def table(self) -> LineTable:
         return self.partitions
@@ -71,7 +74,11 @@ class GroupPage(ListPage):
 
     def show(self, snapshot: Snapshot) -> None:
         group = snapshot.groups.get(self.group)
-        if group is not None or snapshot.knows_groups:
+        if self.group in snapshot.group_partitions:
+            self.places, self.readers = snapshot.group_partitions[self.group], snapshot.members.get(self.group, ())
+        elif group is None and snapshot.knows_groups:
+            self.places, self.readers = (), ()
+        if self.places is not None:
             super().show(snapshot)
         else:
             self._say_heading(snapshot)
@@ -79,8 +86,8 @@ class GroupPage(ListPage):
 
     def rows(self, snapshot: Snapshot) -> list[Row]:
         if self.shows_members:
-            return [member_row(row) for row in snapshot.members.get(self.group, ())]
-        return [partition_row(row) for row in snapshot.group_partitions.get(self.group, ())]
+            return [member_row(row) for row in self.readers]
+        return [partition_row(row) for row in self.places or ()]
 
     def heading(self, snapshot: Snapshot) -> str:
         view = counted(len(self.list.rows), "member" if self.shows_members else "partition")
@@ -116,10 +123,7 @@ class GroupPage(ListPage):
             self.show(self.ev.snapshot)
 
     def place(self, key: Any) -> GroupPartitionRow | None:
-        snapshot = self.ev.snapshot
-        found: GroupPartitionRow | None = (
-            None if snapshot is None else group_cells.first_row(snapshot.group_partitions.get(self.group, ()), str(key))
-        )
+        found: GroupPartitionRow | None = group_cells.first_row(self.places or (), str(key))
         return found
 
     def open_row(self, key: Any) -> None:
@@ -136,9 +140,7 @@ class GroupPage(ListPage):
 
     def _open_member(self, member_id: str) -> None:
         """The first partition that the member has."""
-        snapshot = self.ev.snapshot
-        members = () if snapshot is None else snapshot.members.get(self.group, ())
-        places = [place for member in members if member.member_id == member_id for place in member.partitions]
+        places = [place for member in self.readers if member.member_id == member_id for place in member.partitions]
         self.action_members()
         if places:
             self.partitions.go_to(f"{places[0][0]}/{places[0][1]}")
@@ -147,11 +149,9 @@ class GroupPage(ListPage):
 
     def action_tail(self) -> None:
         """The partition under the cursor, if the group lags there, or the one that catches up last."""
-        snapshot = self.ev.snapshot
-        rows = () if snapshot is None else snapshot.group_partitions.get(self.group, ())
         row = None if self.shows_members else self.place(self.list.current_key)
         if row is None or not row.lag:
-            row = max(rows, key=lambda one: group_cells.partition_urgency(one) or (-2.0, 0), default=None)
+            row = max(self.places or (), key=lambda one: group_cells.partition_urgency(one) or (-2.0, 0), default=None)
         if row is None:
             self.ev.tell("the group has committed nothing, so there is nothing to tail")
         else:

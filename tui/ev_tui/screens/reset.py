@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 SETTLE_S = 0.25
 """Nothing is asked while somebody types."""
 LOOK_S = 0.5
+WITH_RECORDS = 112
+"""So wide is the table with the column of the first records."""
 
 
 class Choice(Line, can_focus=True):
@@ -108,8 +110,6 @@ class ResetPage(Page):
     ResetPage #asked, ResetPage #typed { height: 1; }
     ResetPage #asked.-hidden { display: none; }
     ResetPage #asked Said { width: 10; }
-    ResetPage #first { display: none; }
-    ResetPage.-narrow #first { display: block; }
     ResetPage #typed Said { width: 27; }
     """
 
@@ -262,13 +262,14 @@ class ResetPage(Page):
         scope += " · new topics, too" if self.with_new_topics else ""
         self.query_one("#heading", Said).say((f" RESET {safe(self.group)}{scope}", "accent"))
         self.list.is_loading = found is None and not self.problem
-        self.list.empty = self.problem or "no partition to move"
+        self.list.empty = "" if self.problem else "no partition to move"
         ends = self._ends()
         self.list.put(() if found is None else [preview_row(found, place, self.records, ends.get(place)) for place in found.move.wanted])
         self._say_first()
         self.query_one("#sums", Said).say(*([(f" {self.problem}", "bad")] if found is None else sum_pieces(found)))
         self.query_one("#standing", Said).say(*self._standing())
-        self.query_one("#what", Said).say((" to do it, type the name", "accent" if self.is_ready else "dim"))
+        whose = "context's name" if self.ev.session.target.protected else "group's name"
+        self.query_one("#what", Said).say((f" type the {whose}", "accent" if self.is_ready else "dim"))
         self.query_one("#name", Input).placeholder = safe(self.name_wanted)
         self.command_changed()
 
@@ -284,7 +285,9 @@ class ResetPage(Page):
     def _say_first(self) -> None:
         """Where there is no room for the column: the first record of the partition under the cursor."""
         row = self.list.current
-        self.query_one("#first", Said).say(*([] if row is None or not row[-1] else [(f" {row[0]} begins with ", "dim"), (row[-1], "")]))
+        line = self.query_one("#first", Said)
+        line.display = self.size.width < WITH_RECORDS
+        line.say(*([] if row is None or not row[-1] else [(f" {row[0]} begins with ", "dim"), (row[-1], "")]))
 
     @property
     def is_ready(self) -> bool:
