@@ -6,8 +6,12 @@ import os
 import pathlib
 import time
 
+import pytest
+
 from support.command_line import MODULE, CommandLine
 from support.terminal_session import TerminalSession
+
+pytestmark = pytest.mark.slow
 
 TOPICS = 100
 FIRST_PAINT_CPU_S = 0.6

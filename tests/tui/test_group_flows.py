@@ -19,6 +19,8 @@ from support.command_line import CommandLine
 from support.hostile import HOSTILE
 from support.terminal_ui import options, run_app, text_of, until
 
+pytestmark = pytest.mark.slow
+
 NASTY = 'it\'s "a"\n$HOME `id` \\ \x1b[31m\u202e -x'
 """A group's name: quotes, spaces, line ends, control characters."""
 ODD = "-it's odd"

@@ -15,6 +15,8 @@ from support.hostile import HOSTILE, trespasses
 from support.terminal_session import TerminalSession
 from tui.visits import VISITS
 
+pytestmark = pytest.mark.slow
+
 
 def test_no_screen_lets_a_byte_of_the_cluster_command_the_terminal(tmp_path: pathlib.Path) -> None:
     """Escape sequences in every name, host, state, error and value: the raw output has none of them, and the text was on each screen."""

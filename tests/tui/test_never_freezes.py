@@ -10,6 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, ClassVar, TypeVar
 
+import pytest
 from textual import events
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
@@ -19,6 +20,8 @@ from ev_tui.records.ring import Ring
 from ev_tui.widgets.tail import Tail
 from support.engine import environment
 from support.flood import Flood
+
+pytestmark = pytest.mark.slow
 
 T = TypeVar("T")
 

@@ -6,6 +6,7 @@ import json
 import pathlib
 import re
 
+import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input
 
@@ -15,6 +16,8 @@ from ev_tui.screens.security import SecurityPage
 from support.command_line import CommandLine
 from support.guarded import ANONYMOUS, SETTINGS
 from support.terminal_ui import options, run_app, text_of, until
+
+pytestmark = pytest.mark.slow
 
 NAMES = ["alice", 'it\'s "me" $HOME', "-x --all", "tab\there \x1b[31m", "漢字 *"]
 

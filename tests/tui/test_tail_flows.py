@@ -25,6 +25,8 @@ from support.hostile import HOSTILE, trespasses
 from support.terminal_session import TerminalSession
 from support.terminal_ui import SaidModel, connected, options, run_app, text_of, until
 
+pytestmark = pytest.mark.slow
+
 Steps = Callable[[EvApp, Pilot[int]], Awaitable[None]]
 
 NAMED = {" ": "space", ".": "full_stop", ">": "greater_than_sign", "<": "less_than_sign", "=": "equals_sign", "-": "minus", ":": "colon"}

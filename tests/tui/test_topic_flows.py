@@ -16,6 +16,8 @@ from ev_tui.tabs import TabPage
 from support.command_line import CommandLine
 from support.terminal_ui import options, run_app, text_of, until
 
+pytestmark = pytest.mark.slow
+
 TOPIC = "from.the_screen-1"
 
 
