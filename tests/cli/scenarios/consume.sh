@@ -35,8 +35,8 @@ ev consume c3 -e --per-partition 1 --order time
 ev consume c3 -e --tail 2
 ev consume c3 -p 9 -e
 ev consume -r 'c[13]' -e -n 11 -f '%t\n' | sort | uniq -c
-ev consume c3 -n 7 --idle 1s --order time
-ev consume c3 -n 7 --for 2s | wc -l
+ev consume c3 -n 7 --idle 3s --order time
+ev consume c3 -o end -n 1 --for 1s
 ev consume missing -e
 
 ev consume c1 -e --grep k:a -f '%o\n'

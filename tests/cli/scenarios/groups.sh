@@ -59,10 +59,11 @@ ev undo -y
 ev group list reader-2 fresh -o tsv
 
 ev consume g1 -g busy -e | wc -l
-ev consume g1 -g busy --for 4s &
+ev consume g1 -g busy -n 1 --for 60s &
 ev group wait busy --state stable --for 20s
 ev group seek busy --to start -y
 ev group delete busy -y
 ev group forget busy -t g1 -y
 ev group remove-member busy ev --dry-run -o tsv | cut -f3,5
+ev produce g1 --value end
 wait

@@ -14,6 +14,7 @@ ev txn producers missing
 ev txn producers txn-1:7
 
 mkfifo lines
+: >said
 ev produce txn-1 --transaction=txn-b -v <lines 2>said &
 exec 3>lines
 echo open >&3
