@@ -133,7 +133,7 @@ def test_a_cache_that_cannot_be_written_changes_nothing(ev: CommandLine, tmp_pat
     (tmp_path / ".cache").write_text("")
     ev("topic", "create", "t")
     assert ev("topic", "list", "-o", "name").lines == ["t"]
-    assert ev("topic", "list", "-o", "name", HOME="/nonexistent").lines == ["t"]
+    assert ev("topic", "list", "-o", "name", HOME=str(tmp_path / ".cache" / "home")).lines == ["t"]
 
 
 def test_the_scripts_are_written_and_installed(ev: CommandLine, tmp_path: pathlib.Path) -> None:
