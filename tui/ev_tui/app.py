@@ -217,12 +217,11 @@ class EvApp(App[int]):
     # -- the model -------------------------------------------------------------------------------------------------------------------
 
     def _tick(self) -> None:
-        model = self.model
-        if model is None:
+        model, page = self.model, self.page
+        if model is None or page is None:  # when the interface ends, its screens go first
             return
         if model.crashed is not None:
             raise model.crashed
-        page = self.page
         if self._wants_are_new and page is not None:
             self._wants_are_new = False
             wanted = page.wants()
