@@ -8,6 +8,7 @@ import os
 import pathlib
 import re
 import time
+import weakref
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -97,6 +98,14 @@ def app_of(session_options: Options | None = None, *, model: SaidModel | None = 
     return EvApp(Session(chosen), chosen, settings, model_of=model_of)
 
 
+HEARD: weakref.WeakKeyDictionary[EvApp, list[str]] = weakref.WeakKeyDictionary()
+
+
+def told(app: EvApp) -> str:
+    """All that a person was told since the interface began, a remark a line, also what is no longer seen."""
+    return "\n".join(HEARD[app])
+
+
 def run_app(
     steps: Callable[[EvApp, Pilot[int]], Awaitable[None]],
     size: tuple[int, int] = (120, 40),
@@ -113,6 +122,14 @@ def run_app(
 
     async def run() -> None:
         app = app_of(given, model=model, configuration=configuration)
+        HEARD[app] = []
+        tell = app.tell
+
+        def heard(text: str, severity: str = "information") -> None:
+            HEARD[app].append(text)
+            tell(text, severity)
+
+        app.tell = heard  # type: ignore[method-assign]
         async with app.run_test(size=size, notifications=True) as pilot:
             await until(pilot, lambda: app.snapshot is not None and (model is not None or app.snapshot.is_complete))
             if app.place is not None and app.place.name == FIRST:

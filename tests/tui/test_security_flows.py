@@ -15,7 +15,7 @@ from ev_tui.app import EvApp
 from ev_tui.screens.security import SecurityPage
 from support.command_line import CommandLine
 from support.guarded import ANONYMOUS, SETTINGS
-from support.terminal_ui import options, run_app, text_of, until
+from support.terminal_ui import options, run_app, text_of, told, until
 
 pytestmark = pytest.mark.slow
 
@@ -38,10 +38,6 @@ def with_flag(command: str, flag: str) -> str:
     """The command with a flag behind its verb."""
     noun, verb = command.split()[1:3]
     return command.replace(f"ev {noun} {verb}", f"ev {noun} {verb} {flag}", 1)
-
-
-def told(app: EvApp) -> str:
-    return "\n".join(str(one.message) for one in app._notifications)
 
 
 def test_security_from_the_interface_and_from_the_shell(ev: CommandLine, start_engine: StartEngine, tmp_path: pathlib.Path) -> None:

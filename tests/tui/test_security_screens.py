@@ -73,7 +73,7 @@ def test_contexts_as_they_are_seen(size: tuple[int, int], tmp_path: pathlib.Path
         check_screen(app, f"contexts-{at}", clock=True)
         config.write_text("[contexts")
         await pilot.press("r")
-        await until(pilot, lambda: "no TOML" in text_of(app) or "line 1" in text_of(app))
+        await until(pilot, lambda: "the configuration is no TOML" in text_of(app))
         assert "audit" in text_of(app)
 
     run_app(steps, size, model=SaidModel(connected()))

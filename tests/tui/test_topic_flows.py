@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import pathlib
 import re
+import signal
 
 import pytest
 from textual.pilot import Pilot
@@ -14,7 +16,7 @@ from ev_tui.app import EvApp
 from ev_tui.screens.topic import TopicPage
 from ev_tui.tabs import TabPage
 from support.command_line import CommandLine
-from support.terminal_ui import options, run_app, text_of, until
+from support.terminal_ui import options, run_app, text_of, told, until
 
 pytestmark = pytest.mark.slow
 
@@ -46,10 +48,6 @@ def page_of(app: EvApp) -> TopicPage:
     return app.page
 
 
-def told(app: EvApp) -> str:
-    return "\n".join(str(one.message) for one in app._notifications)
-
-
 def settings_in(one_engine: CommandLine) -> dict[str, str]:
     (described,) = [one_engine.json("topic", "describe", TOPIC)]
     found: dict[str, str] = described["config"]
@@ -78,6 +76,7 @@ def test_a_topic_from_its_making_to_its_end(one_engine: CommandLine, tmp_path: p
         assert f"ev config set topic/{TOPIC} retention.ms=7200000" in text_of(app)
         await pilot.press("enter")
         await shows(pilot, "7200000 (2h)")
+        await until(pilot, lambda: "takes it back" in told(app))
         number = re.search(r"`ev undo (\d+)` takes it back", told(app))
         assert number is not None
         one_engine("undo", number[1], "-y", HOME=str(tmp_path))
@@ -152,7 +151,7 @@ def test_no_key_changes_anything_where_one_may_only_look(one_engine: CommandLine
                 if isinstance(page, TabPage) and page.tab.asked is not None:
                     asked = page.tab.asked
                     await until(pilot, lambda asked=asked: asked.answer is not None or asked.error is not None)  # type: ignore[misc]
-                for key in ("n", "e", "D"):
+                for key in ("n", "p", "e", "D"):
                     await pilot.press(key)
                     assert app.screen is page, f"{key} opens something on {name}"
                 await pilot.press("right")
@@ -195,7 +194,8 @@ def test_each_tab_shows_what_its_command_says(one_engine: CommandLine) -> None:
     async def steps(app: EvApp, pilot: Pilot[int]) -> None:
         app.go("topic", "figures")
         page = page_of(app)
-        await until(pilot, lambda: sum(row[5] or 0 for row in page.list.rows) == 777)
+        await until(pilot, lambda: [row[5] is not None for row in page.list.rows] == [True] * 3)
+        assert sum(row[5] for row in page.list.rows) == 777
         said = json.loads(one_engine.shell(f"{app.command_text} -o json").out)
         assert [(row[0], row[3], row[4]) for row in page.list.rows] == [
             (one["partition"], one["start"], one["end"]) for one in said["partitions"]
@@ -222,3 +222,26 @@ def test_each_tab_shows_what_its_command_says(one_engine: CommandLine) -> None:
         assert {(row[0], row[2]) for row in page.list.rows} == {(f"p{one['partition']}@{one['broker']}", one["bytes"]) for one in said}
 
     run_app(steps, given=options(data_dir=str(one_engine.data_dir)))
+
+
+def test_an_engine_that_dies_and_comes_back_is_seen_again(ev: CommandLine) -> None:
+    """Killed and started anew, at another address: the figures, and what is asked beside them, come back without a key."""
+    ev("topic", "create", "lasting")
+    ev("produce", "lasting", data=b"1\n2\n")
+
+    async def steps(app: EvApp, pilot: Pilot[int]) -> None:
+        app.go("topic", "lasting")
+        page = page_of(app)
+        await until(pilot, lambda: page.list.rows and page.list.rows[0][5] == 2)
+        os.kill(ev.pid, signal.SIGKILL)
+        await shows(pilot, "LOST")
+        await pilot.press("right")
+        assert not page.list.rows
+        ev("up", "-q")
+        ev("produce", "lasting", data=b"3\n")
+        await until(pilot, lambda: page.list.rows, timeout_s=20)
+        assert "LOST" not in text_of(app)
+        await pilot.press("left")
+        await until(pilot, lambda: page.list.rows and page.list.rows[0][5] == 3)
+
+    run_app(steps, given=options(data_dir=str(ev.data_dir)))

@@ -111,7 +111,7 @@ def look(steps: Any, size: tuple[int, int], admin: SaidAdmin | None = None) -> N
 def test_a_topic_as_it_is_seen(size: tuple[int, int]) -> None:
     """Partitions, settings, groups and directories; columns give way; an open transaction is told; dialogs fit."""
     at = "x".join(map(str, size))
-    since = ((r"last write.*", "last write SPAN ago"),)
+    since = ((r"last write \S+ ago", "last write SPAN ago"),)
 
     async def steps(app: EvApp, pilot: Pilot[int], page: TabPage) -> None:
         await until(pilot, lambda: "open transaction" in text_of(app))

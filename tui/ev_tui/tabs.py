@@ -156,7 +156,7 @@ class TabPage(ListPage):
 
     def redraw(self) -> None:
         """Draw what is known, now."""
-        if self.ev.snapshot is not None and self.is_mounted:
+        if self.ev.snapshot is not None and self.is_mounted and self.ev.page is not None:
             self.show(self.ev.snapshot)
 
     def action_tab(self, step: int) -> None:

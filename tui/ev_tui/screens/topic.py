@@ -21,6 +21,7 @@ class TopicPage(TabPage):
     TITLE = "Topic"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("t", "tail", "tail", id="topic.tail"),
+        Binding("p", "produce", "produce", id="topic.produce"),
         Binding("e", "edit", "edit", id="topic.edit"),
         Binding("D", "delete", "delete", id="topic.delete"),
         Binding("v", "heat", "rate, lag, size", id="topic.heat"),
@@ -60,6 +61,11 @@ class TopicPage(TabPage):
 
     def action_tail(self) -> None:
         self.ev.go("tail", self.topic)
+
+    def action_produce(self) -> None:
+        from ev_tui.screens.produce import produce
+
+        produce(self.ev, self.topic)
 
     def action_edit(self) -> None:
         """The setting under the cursor, else partitions and settings of the topic."""

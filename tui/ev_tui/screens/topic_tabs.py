@@ -115,9 +115,14 @@ class PartitionsTab(TopicTab):
         return " · ".join([*said, f"shades: {self.heat} (v)"])
 
     def note(self, snapshot: Snapshot) -> tuple[Piece, ...]:
-        """Open transactions hold readers of committed records back."""
-        ends = {one.index: one.end for one in snapshot.partitions.get(self.topic, ())}
-        return transactions_note(self.transactions.answer or [], ends, int(time.time() * 1000))
+        """Open transactions hold readers of committed records back; what was not answered is not as new as the rest."""
+        rows = snapshot.partitions.get(self.topic, ())
+        pieces = transactions_note(self.transactions.answer or [], {one.index: one.end for one in rows}, int(time.time() * 1000))
+        failed = [one for one in rows if one.error is not None]
+        if failed:
+            more = f" and {len(failed) - 1} more" if len(failed) > 1 else ""
+            pieces += ((f" p{failed[0].index}{more}: {failed[0].error}", "bad"),)
+        return pieces
 
     @property
     def aside(self) -> Asked[Any] | None:

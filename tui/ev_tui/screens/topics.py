@@ -27,6 +27,7 @@ class TopicsPage(ListPage):
     TITLE = "Topics"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("t", "tail", "tail", id="topics.tail"),
+        Binding("p", "produce", "produce", id="topics.produce"),
         Binding("n", "create", "new", id="topics.create"),
         Binding("e", "alter", "alter", id="topics.alter"),
         Binding("D", "delete", "delete", id="topics.delete"),
@@ -71,6 +72,13 @@ class TopicsPage(ListPage):
         """The marked topics, or the one under the cursor."""
         if self.list.chosen_keys:
             self.ev.go("tail", *map(str, self.list.chosen_keys))
+
+    def action_produce(self) -> None:
+        """A record into the topic under the cursor."""
+        from ev_tui.screens.produce import produce
+
+        if self.list.current_key is not None:
+            produce(self.ev, str(self.list.current_key))
 
     def action_create(self) -> None:
         create_topic(self.ev)
