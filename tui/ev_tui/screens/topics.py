@@ -77,7 +77,9 @@ class TopicsPage(ListPage):
         """A record into the topic under the cursor."""
         from ev_tui.screens.produce import produce
 
-        if self.list.current_key is not None:
+        if self.list.current_key is None:
+            self.ev.tell("there is no topic to send a record to: `n` makes one")
+        else:
             produce(self.ev, str(self.list.current_key))
 
     def action_create(self) -> None:

@@ -198,7 +198,7 @@ class Form(Dialog[dict[str, str]]):
     def on_input_submitted(self, event: Input.Submitted) -> None:
         if event.input.id == f"field-{len(self.fields) - 1}":
             self.action_submit()
-        else:
+        elif self.focused is event.input:  # and not gone on from by an enter before this one
             self.focus_next()
 
     def action_submit(self) -> None:
