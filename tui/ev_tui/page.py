@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
@@ -55,7 +56,12 @@ class Page(Screen[None]):
         yield from self.body()
         yield CommandLine()
         yield Keys()
+
+    def _on_mount(self, event: events.Mount) -> None:
+        """Beside those of the classes below and above, which Textual calls by itself."""
         self.is_composed = True
+        if self.is_current:
+            self.ev.page_came_up(self)
 
     # -- what a screen says ----------------------------------------------------------------------------------------------------------
 
@@ -177,8 +183,8 @@ class ListPage(Page):
             parts.append(f"{len(self.list.marks):,} marked")
         if not snapshot.is_complete:
             parts.append("still reading…")
-        heading = self.query_one("#heading", Said)
-        heading.say((" " + " · ".join(parts), "accent"), right=((f"sort: {self.list.order_text} ", "dim"),))
+        for heading in self.query("#heading").results(Said):  # none, once the interface is at its end
+            heading.say((" " + " · ".join(parts), "accent"), right=((f"sort: {self.list.order_text} ", "dim"),))
 
     def action_filter(self) -> None:
         self.query_one(FilterLine).open()

@@ -70,13 +70,14 @@ class AlertsPage(ListPage):
 
     def __init__(self, about: tuple[str, ...] = ()) -> None:
         super().__init__(about)
+        self.about_line = Said(id="about")
         self.rules = LineTable(RULES, sort=None, empty="there are no rules: `e` writes some", id="rules")
 
     def body(self) -> ComposeResult:
         self.list = self.table()
         yield Said((f" {self.title}", "accent"), id="heading")
         yield self.list
-        yield Said(id="about")
+        yield self.about_line
         yield self.rules
         yield FilterLine()
 
@@ -102,7 +103,7 @@ class AlertsPage(ListPage):
         self.rules.put([rule_row(rule, number) for number, rule in enumerate(alerts.rules)])
         where = alerts.rules_file or "nowhere: there is no configuration directory"
         problems = [(f" · {problem}", "bad") for problem in alerts.problems]
-        self.query_one("#about", Said).say((f" rules of {where}", "accent"), *problems)
+        self.about_line.say((f" rules of {where}", "accent"), *problems)
 
     def command(self) -> Sequence[str]:
         alert = self.current

@@ -38,6 +38,7 @@ class BrokersPage(ListPage):
 
     def __init__(self, about: tuple[str, ...] = ()) -> None:
         super().__init__(about)
+        self.about_line = Said(id="about")
         self.of_all = False
         self.directories = LineTable(DIRECTORIES, sort=None, empty="no broker has said where it keeps its logs", id="directories")
 
@@ -45,7 +46,7 @@ class BrokersPage(ListPage):
         self.list = self.table()
         yield Said((f" {self.title}", "accent"), id="heading")
         yield self.list
-        yield Said(id="about")
+        yield self.about_line
         yield self.directories
         yield FilterLine()
 
@@ -72,7 +73,7 @@ class BrokersPage(ListPage):
         rows = [directory for directory in snapshot.directories if self.of_all or directory.broker == node]
         self.directories.put([directory_row(directory) for directory in rows])
         of = "all brokers" if self.of_all or node is None else f"broker {node}"
-        self.query_one("#about", Said).say((f" directories of {of}", "accent"))
+        self.about_line.say((f" directories of {of}", "accent"))
 
     def on_line_table_moved(self, event: LineTable.Moved) -> None:
         if event.table is not self.list:
