@@ -94,7 +94,7 @@ def shown(snapshot: Snapshot, interval_ms: int) -> Row:
         "time": snapshot.time_ms,
         "cluster_id": snapshot.cluster_id,
         "interval_ms": interval_ms,
-        "records_per_s": round(sum(row["records_per_s"] or 0 for row in topics), 1),
+        "records_per_s": round(sum(row["records_per_s"] or 0.0 for row in topics), 1),
         "brokers": brokers,
         "topics": topics,
         "groups": groups,
