@@ -15,6 +15,7 @@ def own_places(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads or writes the configuration and state of whoever runs it."""
     monkeypatch.setenv("EV_CONFIG", str(tmp_path / "config.toml"))
     monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("EV_LISTEN", "127.0.0.1:0")  # an engine that is brought back takes no port that others want
     for name in ("EV_BOOTSTRAP", "EV_CONTEXT", "EV_DATA_DIR", "NO_COLOR", "XDG_STATE_HOME", "XDG_CONFIG_HOME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
