@@ -7,6 +7,7 @@ cluster in a thread of its own; a timer here looks whether there is a newer snap
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -45,6 +46,8 @@ if TYPE_CHECKING:
     from ev_tui.terminal import Aside
 
 TICK_S = 0.25
+SWITCH_INTERVAL_S = 0.001
+"""How long the thread that asks the cluster keeps the interpreter while a key waits. With Python's own 5 ms keys wait three times as long."""
 KEPT_PAGES = 24
 """Screens that keep their state for when one comes back to them."""
 
@@ -166,6 +169,7 @@ class EvApp(App[int]):
     def _connect(self) -> None:
         from ev_cli.model.alert_files import Alerts, rules_path
 
+        sys.setswitchinterval(SWITCH_INTERVAL_S)
         self.alerts = Alerts(rules_path(config_path(self.options)))
         self.model = self._model_of(self.session, self.alerts)
         self.model.start()
