@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 TICK_S = 0.25
 SWITCH_INTERVAL_S = 0.001
-"""How long the thread that asks the cluster keeps the interpreter while a key waits; with Python's own 5 ms it waits three times as long."""
+"""How long the thread that asks the cluster keeps the interpreter while a key waits. With Python's own 5 ms a key waits thrice as long."""
 KEPT_PAGES = 24
 """Screens that keep their state for when one comes back to them."""
 
