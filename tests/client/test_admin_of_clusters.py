@@ -27,8 +27,8 @@ def test_brokers_say_what_they_are(admin: Admin, make_topic: MakeTopic) -> None:
     assert levels["metadata.version"] > 0
     apis = {api.name: api for api in admin.api_versions(quorum.leader_id)}
     assert apis["ApiVersions"].lowest == 0
-    (directory,) = admin.log_directories()
-    assert {(topic, 0), (topic, 1)} <= set(directory.partitions)
+    assert len(admin.log_directories()) == 1
+    wait_for(lambda: {(topic, 0), (topic, 1)} <= set(admin.log_directories()[0].partitions), "the topic's own directories")
 
 
 def test_replicas_of_one_broker_stay_where_they_are(admin: Admin, make_topic: MakeTopic) -> None:

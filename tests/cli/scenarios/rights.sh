@@ -1,18 +1,18 @@
 # ACLs and users are added, listed, altered and removed, and who may not do a thing is told so.
 
 # differs: Kafka's brokers say the same in other words
-#   one three -err| ev: not authorized for the cluster (CLUSTER_AUTHORIZATION_FAILED on alice)
-#   one three +err| ev: Request REQUEST needs DESCRIBE permission (CLUSTER_AUTHORIZATION_FAILED on alice)
-#   one three -err| ev: not authorized for that topic (TOPIC_AUTHORIZATION_FAILED on alice)
-#   one three -err| ev: not authorized for that topic (TOPIC_AUTHORIZATION_FAILED on alice)
-#   one three +err| ev: Topic authorization failed (TOPIC_AUTHORIZATION_FAILED on alice)
-#   one three +err| ev: Topic authorization failed (TOPIC_AUTHORIZATION_FAILED on alice)
-#   one three -err| ev: not authorized for that group (GROUP_AUTHORIZATION_FAILED on alice)
-#   one three +err| ev: Group authorization failed (GROUP_AUTHORIZATION_FAILED on alice)
+#   one three -err| ev: not authorized for the cluster (CLUSTER_AUTHORIZATION_FAILED on alice): the principal needs a right to the cluster, like Alter, Create or ClusterAction
+#   one three +err| ev: Request REQUEST needs DESCRIBE permission (CLUSTER_AUTHORIZATION_FAILED on alice): the principal needs a right to the cluster, like Alter, Create or ClusterAction
+#   one three -err| ev: not authorized for that topic (TOPIC_AUTHORIZATION_FAILED on alice): the principal needs a right to the topic (Read, Write, Describe or Create)
+#   one three -err| ev: not authorized for that topic (TOPIC_AUTHORIZATION_FAILED on alice): the principal needs a right to the topic (Read, Write, Describe or Create)
+#   one three +err| ev: Topic authorization failed (TOPIC_AUTHORIZATION_FAILED on alice): the principal needs a right to the topic (Read, Write, Describe or Create)
+#   one three +err| ev: Topic authorization failed (TOPIC_AUTHORIZATION_FAILED on alice): the principal needs a right to the topic (Read, Write, Describe or Create)
+#   one three -err| ev: not authorized for that group (GROUP_AUTHORIZATION_FAILED on alice): the principal needs Read on the group
+#   one three +err| ev: Group authorization failed (GROUP_AUTHORIZATION_FAILED on alice): the principal needs Read on the group
 #   one three -err| ev: the transaction of 'guarded-1' and its producer are at their end: TRANSACTIONAL_ID_AUTHORIZATION_FAILED: not authorized for that transactional id
 #   one three +err| ev: the transaction of 'guarded-1' and its producer are at their end: TRANSACTIONAL_ID_AUTHORIZATION_FAILED: Transactional Id authorization failed.
-#   one three -err| ev: guarded-1: not authorized for that topic (TOPIC_AUTHORIZATION_FAILED on alice)
-#   one three +err| ev: guarded-1: Topic authorization failed (TOPIC_AUTHORIZATION_FAILED on alice)
+#   one three -err| ev: guarded-1: not authorized for that topic (TOPIC_AUTHORIZATION_FAILED on alice): the principal needs a right to the topic (Read, Write, Describe or Create)
+#   one three +err| ev: guarded-1: Topic authorization failed (TOPIC_AUTHORIZATION_FAILED on alice): the principal needs a right to the topic (Read, Write, Describe or Create)
 
 ev topic create guarded-1 guarded-2 --wait -q
 seq 3 | ev produce guarded-1

@@ -13,8 +13,8 @@ ev config set topic/set --subtract cleanup.policy=delete
 ev config get topic/set cleanup.policy -o tsv
 ev config set topic/set retention.ms=2000 --dry-run -o tsv
 # differs: the engine says what it would take
-#   one three -err| ev: topic/set: Invalid value 'soon' for configuration retention.ms: expected a whole number from -1 to 9223372036854775807 ms (INVALID_CONFIG on cluster)
-#   one three +err| ev: topic/set: Invalid value soon for configuration retention.ms: Not a number of type LONG (INVALID_CONFIG on cluster)
+#   one three -err| ev: topic/set: Invalid value 'soon' for configuration retention.ms: expected a whole number from -1 to 9223372036854775807 ms (INVALID_CONFIG on cluster): `ev explain SETTING` says which values there are
+#   one three +err| ev: topic/set: Invalid value soon for configuration retention.ms: Not a number of type LONG (INVALID_CONFIG on cluster): `ev explain SETTING` says which values there are
 ev config set topic/set retention.ms=soon --dry-run
 ev config set topic/set no.such=1
 ev config set topic/missing retention.ms=1

@@ -6,9 +6,9 @@ ev topic create topics-a
 ev topic create topics-a --if-not-exists
 ev topic create topics-d -c retention=1
 # differs: each has its own words for how many brokers there are
-#   one three -err| ev: topics-d: Unable to replicate the partition 9 time(s): this engine has one broker (INVALID_REPLICATION_FACTOR on cluster)
-#   one +err| ev: topics-d: Unable to replicate the partition 9 time(s): The target replication factor of 9 cannot be reached because only 1 broker(s) are registered or some brokers have all their log directories cordoned (INVALID_REPLICATION_FACTOR on cluster)
-#   three +err| ev: topics-d: Unable to replicate the partition 9 time(s): The target replication factor of 9 cannot be reached because only 3 broker(s) are registered or some brokers have all their log directories cordoned (INVALID_REPLICATION_FACTOR on cluster)
+#   one three -err| ev: topics-d: Unable to replicate the partition 9 time(s): this engine has one broker (INVALID_REPLICATION_FACTOR on cluster): ask for as many replicas as there are brokers at most: `ev cluster brokers`
+#   one +err| ev: topics-d: Unable to replicate the partition 9 time(s): The target replication factor of 9 cannot be reached because only 1 broker(s) are registered or some brokers have all their log directories cordoned (INVALID_REPLICATION_FACTOR on cluster): ask for as many replicas as there are brokers at most: `ev cluster brokers`
+#   three +err| ev: topics-d: Unable to replicate the partition 9 time(s): The target replication factor of 9 cannot be reached because only 3 broker(s) are registered or some brokers have all their log directories cordoned (INVALID_REPLICATION_FACTOR on cluster): ask for as many replicas as there are brokers at most: `ev cluster brokers`
 ev topic create topics-d -r 9
 ev topic create topics-d -p 2 -r 1 --dry-run --json
 
