@@ -225,7 +225,7 @@ class EvApp(App[int]):
             return
         if model.crashed is not None:
             raise model.crashed
-        page = self.page
+        page = self.standing_page
         if page is not None and not page.is_mounted:  # it has nothing to draw in yet
             page = None
         if self._wants_are_new and page is not None:
@@ -300,8 +300,8 @@ class EvApp(App[int]):
     def action_refresh_now(self) -> None:
         if self.model is not None:
             self.model.refresh()
-        if self.page is not None:
-            self.page.hasten()
+        if self.standing_page is not None:
+            self.standing_page.hasten()
 
     def action_freeze(self) -> None:
         """The picture stands still, and nothing is asked for, until the same key again."""
@@ -327,9 +327,15 @@ class EvApp(App[int]):
     def page(self) -> Page | None:
         """The screen below whatever dialog may be open."""
         for screen in reversed(self.screen_stack):
-            if isinstance(screen, Page) and screen.is_composed:
+            if isinstance(screen, Page):
                 return screen
         return None
+
+    @property
+    def standing_page(self) -> Page | None:
+        """The same, once its widgets are there: before that it can be asked nothing."""
+        page = self.page
+        return page if page is not None and page.is_composed else None
 
     def go(self, name: str, *about: str) -> None:
         """Go to a screen, about something: `go("topic", "orders")`. Esc comes back from there unless it is a screen with a key."""
@@ -384,7 +390,7 @@ class EvApp(App[int]):
             self.go(before.name, *before.about)
 
     def action_up(self, may_leave: bool) -> None:
-        page = self.page
+        page = self.standing_page
         if page is not None and page.back():
             return
         above = self._trail.above
@@ -398,7 +404,7 @@ class EvApp(App[int]):
     @property
     def command_text(self) -> str:
         """The command of the screen, as one would type it."""
-        page = self.page
+        page = self.standing_page
         words = () if page is None else page.command()
         return self.command_of(words) if words else command_line(["tui", *self.engine_words])
 
@@ -560,7 +566,7 @@ class EvApp(App[int]):
         from ev_tui.screens.palette import Palette
 
         if not isinstance(self.screen, ModalScreen):
-            self.push_screen(Palette(self.page))
+            self.push_screen(Palette(self.standing_page))
 
     def action_command_log(self) -> None:
         from ev_tui.screens.command_log import CommandLogScreen

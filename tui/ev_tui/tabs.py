@@ -156,7 +156,7 @@ class TabPage(ListPage):
 
     def redraw(self) -> None:
         """Draw what is known, now."""
-        if self.ev.snapshot is not None and self.is_mounted and self.ev.page is not None:
+        if self.ev.snapshot is not None and self.is_mounted and self.ev.standing_page is not None:
             self.show(self.ev.snapshot)
 
     def action_tab(self, step: int) -> None:
@@ -166,7 +166,7 @@ class TabPage(ListPage):
 
     def _ask(self) -> None:
         snapshot = self.ev.snapshot
-        if self.ev.page is not self or self.ev.frozen_at is not None or snapshot is None or not snapshot.is_connected:
+        if self.ev.standing_page is not self or self.ev.frozen_at is not None or snapshot is None or not snapshot.is_connected:
             return
         for asked in (self.tab.asked, self.tab.aside):
             if asked is not None and asked.is_due(time.monotonic()):
