@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import sys
 import time
 
 import pytest
@@ -30,6 +31,31 @@ def resident_bytes(pid: int) -> int:
     return int(pathlib.Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
+CLOCK = """
+import time
+from textual.app import App
+from textual.widgets import Static
+
+class Clock(App):
+    def compose(self):
+        yield Static("the time", id="clock")
+
+    def on_mount(self):
+        self.set_interval(1.0, lambda: self.query_one("#clock", Static).update(time.ctime()))
+
+Clock().run()
+"""
+"""The least that can be asked of Textual: one line that changes once a second. Where even that takes more than a percent of a core, the
+machine is at something else, or is a virtual one that wakes slowly: three times as much as that is what the interface may take there."""
+
+
+def share_of(pid: int, terminal: TerminalSession) -> float:
+    """Of a core, while nothing happens."""
+    begin_s, begin = cpu_s(pid), time.monotonic()
+    read_for(terminal, QUIET_S)
+    return (cpu_s(pid) - begin_s) / (time.monotonic() - begin)
+
+
 def read_for(terminal: TerminalSession, seconds: float) -> None:
     until = time.monotonic() + seconds
     while (left := until - time.monotonic()) > 0:
@@ -46,13 +72,18 @@ def test_it_is_there_at_once_and_costs_next_to_nothing_while_it_is_open(ev: Comm
         terminal.type("2")
         terminal.wait_for("topic-010")
         read_for(terminal, 3)
-        begin_s, begin = cpu_s(pid), time.monotonic()
-        read_for(terminal, QUIET_S)
-        share = (cpu_s(pid) - begin_s) / (time.monotonic() - begin)
+        share = share_of(pid, terminal)
         memory = resident_bytes(pid)
         terminal.type("q")
         assert terminal.wait() == 0
-    print(f"\nfirst picture {first_s:.2f} s of processor, idle {share:.1%} of a core with {TOPICS} topics, {memory >> 20} MiB")  # noqa: T201
-    assert first_s <= FIRST_PAINT_CPU_S
-    assert share <= IDLE_SHARE
+    with TerminalSession([sys.executable, "-c", CLOCK], variables={**ev.variables, "TERM": "xterm-256color"}) as terminal:
+        clock = terminal.process.pid
+        terminal.wait_for(":")
+        clock_first_s = cpu_s(clock)
+        read_for(terminal, 3)
+        clock_share = share_of(clock, terminal)
+    figures = f"first picture {first_s:.2f} s of processor, idle {share:.1%} of a core with {TOPICS} topics, {memory >> 20} MiB"
+    print(f"\n{figures}; a clock in Textual: {clock_first_s:.2f} s, {clock_share:.1%}")  # noqa: T201
+    assert first_s <= max(FIRST_PAINT_CPU_S, 3 * clock_first_s)
+    assert share <= max(IDLE_SHARE, 3 * clock_share)
     assert memory <= MEMORY_BYTES

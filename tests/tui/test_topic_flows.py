@@ -187,12 +187,12 @@ def test_a_protected_context_wants_its_name(one_engine: CommandLine, tmp_path: p
 
 def test_each_tab_shows_what_its_command_says(one_engine: CommandLine) -> None:
     """The figures on the screen are those that the command of the bottom line prints, through a real shell."""
-    one_engine("topic", "create", "figures", "-p", "3", "-c", "segment.bytes=1048576")
-    one_engine("produce", "figures", data=b"".join(b"record %d\n" % number for number in range(777)))
-    one_engine("consume", "figures", "-g", 'reader\'s "own" $group', "-n", "7")
+    one_engine("topic", "create", "figures-of-tabs", "-p", "3", "-c", "segment.bytes=1048576")
+    one_engine("produce", "figures-of-tabs", data=b"".join(b"record %d\n" % number for number in range(777)))
+    one_engine("consume", "figures-of-tabs", "-g", 'reader\'s "own" $group', "-n", "7")
 
     async def steps(app: EvApp, pilot: Pilot[int]) -> None:
-        app.go("topic", "figures")
+        app.go("topic", "figures-of-tabs")
         page = page_of(app)
         await until(pilot, lambda: [row[5] is not None for row in page.list.rows] == [True] * 3)
         assert sum(row[5] for row in page.list.rows) == 777

@@ -53,7 +53,7 @@ CPU_FACTOR = 100.0
 """A question takes no more than a hundredth of a core."""
 REFUSED_S = 60.0
 QUIET_ROUNDS = 8
-QUIET_FACTOR = 4.0
+QUIET_FACTOR = {Question.VISIBLE: 4.0, Question.TOPICS: 2.0, Question.COMMITS: 2.0, Question.GROUPS: 2.0, Question.MEMBERS: 2.0}
 """Where nothing has moved for some rounds the local engine is asked less often."""
 RETRY_S = 0.5
 RETRY_MAX_S = 10.0
@@ -79,8 +79,8 @@ class Schedule:
     def asked(self, question: Question, now: float, took_s: float, cpu_s: float, *, again: bool = False) -> None:
         """The answer has come. `again`: there is more of it to be asked for at once."""
         pause_s = self._period_s[question]
-        if question is Question.VISIBLE and self.is_local and self._quiet >= QUIET_ROUNDS:
-            pause_s *= QUIET_FACTOR
+        if self.is_local and self._quiet >= QUIET_ROUNDS:
+            pause_s *= QUIET_FACTOR.get(question, 1.0)
         if again:
             pause_s = 0.0
         self._due[question] = now + max(pause_s, SLOW_FACTOR * (took_s - cpu_s), 0.0 if again else CPU_FACTOR * cpu_s)

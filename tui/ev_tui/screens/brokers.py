@@ -67,6 +67,10 @@ class BrokersPage(ListPage):
 
     def show(self, snapshot: Snapshot) -> None:
         super().show(snapshot)
+        self._show_directories(snapshot)
+
+    def _show_directories(self, snapshot: Snapshot) -> None:
+        """Of the broker under the cursor, or of all."""
         node = self.list.current_key
         if "directories" in snapshot.refused:
             self.directories.empty = f"not told: {snapshot.refused['directories']}"
@@ -97,7 +101,7 @@ class BrokersPage(ListPage):
     def _seen_anew(self) -> None:
         self.command_changed()
         if self.ev.snapshot is not None:
-            self.show(self.ev.snapshot)
+            self._show_directories(self.ev.snapshot)
 
     def open_row(self, key: Any) -> None:
         self.directories.focus()

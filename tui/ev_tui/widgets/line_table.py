@@ -151,6 +151,8 @@ class LineTable(ScrollView, can_focus=True):
 
     def put(self, rows: Sequence[Row]) -> None:
         """Show these rows from now on."""
+        if rows == self.rows and not self.is_loading:
+            return
         self.rows = rows
         self.is_loading = False
         self._arrange()
