@@ -6,12 +6,14 @@ import dataclasses
 import time
 
 import pytest
+from textual import events
 from textual.pilot import Pilot
 
 from ev_cli.model.rates import Rate
 from ev_cli.model.snapshot import Alert, Connection
 from ev_tui.app import EvApp
 from ev_tui.frame import Standing, bar_pieces, colour_of
+from ev_tui.pages import Place
 from ev_tui.widgets.dialog import Confirm, Field, Form
 from ev_tui.widgets.line_table import LineTable
 from support.terminal_ui import SaidModel, check_screen, connected, nothing_yet, options, run_app, text_of, topic, until
@@ -258,3 +260,18 @@ def test_what_nobody_has_asked_for_is_not_nothing() -> None:
 
     model = SaidModel(nothing_yet())
     run_app(steps, (120, 40), model=model)
+
+
+def test_what_is_typed_for_a_screen_that_only_comes_waits_for_it() -> None:
+    """As one pastes it: each key does what it does there, in its order, and none is lost."""
+
+    async def steps(app: EvApp, pilot: Pilot[int]) -> None:
+        for key in ("2", "slash", *"dlq", "enter"):
+            app.post_message(events.Key(key, {"slash": "/", "enter": "\r"}.get(key, key)))
+        await until(pilot, lambda: "dlq" in app.command_text)
+        await pilot.pause(0.3)
+        assert app.place == Place("topics")
+        assert "payments.dlq" in text_of(app)
+        assert "orders" not in text_of(app)
+
+    run_app(steps, (120, 40), model=some_topics(), first="overview")

@@ -74,7 +74,6 @@ def test_a_morning_in_a_terminal(one_engine: CommandLine, tmux: Tmux) -> None:
     tmux.wait_for("morning")
     assert tmux.modes != before
     tmux.type("2")
-    tmux.wait_for("TOPICS")
     tmux.type("/morning", "Enter")
     tmux.wait_for("-r '(?is).*(?:morning).*'")
     tmux.type("?")

@@ -164,7 +164,7 @@ class ListPage(Page):
         yield FilterLine()
 
     def on_mount(self) -> None:
-        self.list.focus()
+        self.set_focus(self.list)  # at once: what was typed for this screen comes next
 
     def knows(self, snapshot: Snapshot) -> bool:
         """Whether the rows were asked for already: before that, an empty table does not say that there are none."""

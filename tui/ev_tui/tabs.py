@@ -146,7 +146,7 @@ class TabPage(ListPage):
         with line.prevent(line.Changed):
             line.value = self.list.filter_text
         line.set_class(bool(line.value), "-open")
-        self.list.focus()
+        self.set_focus(self.list)
         self.query_one(TabLine).refresh()
         self.ev.wants_changed()
         self.command_changed()

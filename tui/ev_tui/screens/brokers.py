@@ -104,14 +104,14 @@ class BrokersPage(ListPage):
             self._show_directories(self.ev.snapshot)
 
     def open_row(self, key: Any) -> None:
-        self.directories.focus()
+        self.set_focus(self.directories)
 
     def back(self) -> bool:
         if super().back():
             return True
         if not self.directories.has_focus:
             return False
-        self.list.focus()
+        self.set_focus(self.list)
         return True
 
 

@@ -47,7 +47,7 @@ class Diff(Dialog[None]):
     def _show(self) -> None:
         text = self.query_one(TextLines)
         text.say(diff_lines(self.found, with_same=self.with_same))
-        text.focus()
+        self.set_focus(text)
 
 
 def diff_lines(found: list[Difference], *, with_same: bool) -> list[Toned]:

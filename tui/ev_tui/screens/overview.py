@@ -84,7 +84,7 @@ class OverviewPage(Page):
                 yield from part("events", "events", self.happened)
 
     def on_mount(self) -> None:
-        self.groups.focus()
+        self.set_focus(self.groups)
 
     def show(self, snapshot: Snapshot) -> None:
         own = sum(not topic.internal for topic in snapshot.topics.values())

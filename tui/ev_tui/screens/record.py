@@ -70,7 +70,7 @@ class RecordPage(Page):
         """Records do not change."""
 
     def on_mount(self) -> None:
-        self.query_one(TextLines).focus()
+        self.set_focus(self.query_one(TextLines))
         if self.row is None:
             self._look(AT)
         self._draw()
