@@ -30,11 +30,11 @@ def fill(address: str) -> None:
 
 
 async def look(data_dir: str) -> dict[str, float]:
-    """Seconds to the names of topics and of groups from when the cluster has answered, and of keys to what they show."""
+    """Seconds to the names of topics and of groups from when the interface begins to connect, and of keys to what they show."""
     app, found = app_of(options(data_dir=data_dir)), {}
     async with app.run_test(size=(120, 40)) as pilot:
         app.go("topics")
-        await until(pilot, lambda: app.snapshot is not None and app.snapshot.is_connected, 60)
+        await until(pilot, lambda: app.model is not None, 60)
         began = time.monotonic()
         await until(pilot, lambda: "topic-000" in text_of(app), 60)
         found["topics"] = time.monotonic() - began

@@ -238,11 +238,12 @@ class EvApp(App[int]):
         if self.frozen_at is None:
             newest = model.snapshot
             if self.snapshot is None or newest.version != self.snapshot.version:
-                was_complete = self.snapshot is not None and self.snapshot.is_complete
+                before = self.snapshot
                 self._ring(newest)
                 self.snapshot = newest
-                if newest.is_complete != was_complete:
-                    self._shown_at = 0.0
+                if before is None or before.stage != newest.stage:
+                    self._shown_at = 0.0  # nobody waits a second for the first names
+                if newest.is_complete and not (before is not None and before.is_complete):
                     self._open_first(newest)
             if page is not None and self.screen is page and now - self._shown_at >= page.EVERY_S - TICK_S / 2:
                 self._show(page, now)

@@ -219,6 +219,11 @@ class Snapshot:
     directories: tuple[DirectoryRow, ...] = ()
 
     @property
+    def stage(self) -> tuple[str, bool, bool, bool]:
+        """How far the model has come since it was made: is anybody there, which names are known, was everything seen once."""
+        return self.connection.state, self.knows_topics, self.knows_groups, self.is_complete
+
+    @property
     def is_connected(self) -> bool:
         return self.connection.state == CONNECTED
 
