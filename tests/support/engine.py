@@ -49,6 +49,7 @@ class Engine:
         arguments: Sequence[str] = (),
         wrapper: Sequence[str] = (),
         variables: Mapping[str, str] | None = None,
+        fault: str = "",
     ) -> None:
         self.directory = pathlib.Path(directory).resolve()
         self.settings = dict(settings or {})
@@ -56,6 +57,7 @@ class Engine:
         self.arguments = tuple(arguments)
         self.wrapper = tuple(wrapper)  # for strace and the like: it becomes the daemon by exec, or its parent
         self.variables = dict(variables or {})
+        self.fault = fault  # a seeded fault (`torture.faults`): this engine breaks a promise
         self.log_path = self.directory.with_name(self.directory.name + ".daemon.log")
         self.process: subprocess.Popen[bytes] | None = None
         self.address = ""
@@ -79,13 +81,15 @@ class Engine:
 
     def command(self, ready_fd: int) -> list[str]:
         settings = [part for name, value in self.settings.items() for part in ("--set", f"{name}={value}")]
-        daemon = [sys.executable, "-P", "-m", "ev.server.daemon", "--data-dir", str(self.directory), "--listen", self.listen]
+        module = ["torture.faulty", self.fault] if self.fault else ["ev.server.daemon"]
+        daemon = [sys.executable, "-P", "-m", *module, "--data-dir", str(self.directory), "--listen", self.listen]
         return [*self.wrapper, *daemon, "--ready-fd", str(ready_fd), *settings, *self.arguments]
 
     def start(self, timeout_s: float = 30) -> Engine:
         """Start the daemon and return when it says that it is ready; it takes the port that it had before."""
         assert not self.running, "the engine runs already"
         self.directory.parent.mkdir(parents=True, exist_ok=True)
+        variables = {"PYTHONPATH": os.pathsep.join((SOURCES, str(ROOT / "tests")))} if self.fault else {}
         reader, writer = os.pipe()
         try:
             with self.log_path.open("ab") as log:
@@ -95,7 +99,7 @@ class Engine:
                     stdout=log,
                     stderr=log,
                     pass_fds=(writer,),
-                    env=environment(**self.variables),
+                    env=environment(**variables, **self.variables),
                     start_new_session=True,
                 )
         finally:

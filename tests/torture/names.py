@@ -1,0 +1,20 @@
+"""The names of the tortures, in the order in which `list` shows them, and the module of each."""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+
+NAMES = {
+    "simulated-disk": "simulated_disk",
+}
+
+
+def module(name: str) -> ModuleType:
+    """The module of a torture: a function `torture(run)`, the names FAULTS of what it must catch, perhaps NEEDS."""
+    return importlib.import_module(f"torture.{NAMES[name]}")
+
+
+def title(name: str) -> str:
+    """The first line of the module's docstring."""
+    return (module(name).__doc__ or "").strip().split("\n")[0]
