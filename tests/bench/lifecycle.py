@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import pathlib
-import resource
 import shutil
 import socket
 import subprocess
@@ -14,7 +13,7 @@ import time
 from collections.abc import Iterator
 
 from bench.figure import Figure, in_turn
-from bench.peers import EvPeer, KafkaPeer, Peer, cpu_seconds, create_topic, ev_command, ev_environment, resident_mb, run_timed
+from bench.peers import EvPeer, KafkaPeer, Peer, cpu_seconds, create_topic, ev_command, ev_environment, many_files, resident_mb, run_timed
 from bench.throughput import lines_file
 from support.waiting import wait_for
 
@@ -126,20 +125,18 @@ def unclean_start(directory: pathlib.Path, gigabytes: float, rounds: int) -> Ite
 def many_connections(directory: pathlib.Path, count: int) -> Iterator[Figure]:
     """Memory added by connections that say nothing."""
     figure = Figure(f"{count} idle plain connections: added RSS", "MB", 150, 60, at_least=False)
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     place = directory / "many"
     place.mkdir()
     peer = EvPeer(place, **{"max.connections": str(count + 100)})
     peer.start()
     before = settled_resident_mb(peer.pid)
     with contextlib.ExitStack() as stack:
+        stack.enter_context(many_files())
         for _ in range(count):
             stack.enter_context(socket.create_connection(("127.0.0.1", peer.engine.port)))
         wait_for(lambda: len(list(pathlib.Path(f"/proc/{peer.pid}/fd").iterdir())) > count, "all connections")
         figure.add("ev", settled_resident_mb(peer.pid) - before)
     peer.stop()
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     shutil.rmtree(place)
     yield figure
 

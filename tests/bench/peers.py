@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
 import pathlib
+import resource
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 from confluent_kafka.admin import AdminClient
@@ -107,6 +109,17 @@ class KafkaPeer:
         self.kafka.kill(1)
 
 
+@contextlib.contextmanager
+def many_files() -> Iterator[None]:
+    """As many open files and sockets for this process as it may have at all."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
 def cpu_seconds(pid: int) -> float:
     """Processor time of all threads of a process, to the nanosecond where the kernel counts them."""
     total = 0
@@ -122,10 +135,10 @@ def resident_mb(pid: int) -> float:
     raise RuntimeError(f"no VmRSS of {pid}")
 
 
-def create_topic(peer: Peer, topic: str, partitions: int = 1) -> None:
+def create_topic(peer: Peer, topic: str, partitions: int = 1, configs: Mapping[str, str] | None = None) -> None:
     """Create a topic and return when its partitions have a leader."""
     admin = AdminClient({"bootstrap.servers": peer.address})
-    for future in admin.create_topics([NewTopic(topic, partitions, 1)]).values():
+    for future in admin.create_topics([NewTopic(topic, partitions, 1, config=dict(configs or {}))]).values():
         future.result(60)
 
     def led() -> bool:

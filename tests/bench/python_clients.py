@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import time
 from collections.abc import Callable, Iterator
 
-import aiokafka
-import confluent_kafka
-import kafka
-
+from bench import limits
+from bench.clients import CLIENTS, Wanted, confluent_consumer
 from bench.figure import Figure, in_turn
 from bench.peers import Peer, create_topic, delete_topic
 from ev.client.consumer import Consumer
@@ -19,6 +16,7 @@ from ev.client.producer import Producer
 VALUE_BYTES = 100
 SLOWER = 10
 """How many times fewer records the clients get that take one at a time in pure Python."""
+PURE_PYTHON = ("kafka-python", "aiokafka")
 numbers = itertools.count()
 
 
@@ -39,64 +37,25 @@ def producing(peer: Peer, count: int, rounds: int) -> Iterator[Figure]:
     unit = "records/s"
     many = Figure(f"produce_many in Python on {peer.name}, against confluent-kafka's produce", unit, 3.0, 5.0, peer="confluent-kafka")
     single = Figure(f"produce record by record in Python on {peer.name}, against confluent-kafka", unit, 1.0, 1.5, peer="confluent-kafka")
+    many.bound = single.bound = limits.written(VALUE_BYTES)
 
-    def measured(figure: Figure, who: str, produce: Callable[[str, list[bytes]], None], records: list[bytes]) -> None:
+    def measured(figure: Figure, who: str, produce: Callable[[str, str, list[bytes]], None], records: list[bytes]) -> None:
         topic = f"python-{next(numbers)}"
         create_topic(peer, topic)
         began = time.perf_counter()
-        produce(topic, records)
+        produce(peer.address, topic, records)
         figure.add(who, len(records) / (time.perf_counter() - began))
         delete_topic(peer, topic)
 
-    def ours_many(topic: str, records: list[bytes]) -> None:
-        with Producer(peer.address) as producer:
+    def ours_many(address: str, topic: str, records: list[bytes]) -> None:
+        with Producer(address) as producer:
             for start in range(0, len(records), 10_000):
                 producer.produce_many(topic, records[start : start + 10_000])
 
-    def ours_single(topic: str, records: list[bytes]) -> None:
-        with Producer(peer.address) as producer:
-            for value in records:
-                producer.produce(topic, value)
+    def by_itself(who: str) -> None:
+        measured(single, who, CLIENTS[who].produce, values[: count // SLOWER] if who in PURE_PYTHON else values)
 
-    def confluent(topic: str, records: list[bytes]) -> None:
-        producer = confluent_kafka.Producer(
-            {"bootstrap.servers": peer.address, "acks": "all", "enable.idempotence": True, "queue.buffering.max.messages": 1_000_000}
-        )
-        for value in records:
-            while True:
-                try:
-                    producer.produce(topic, value)
-                    break
-                except BufferError:
-                    producer.poll(0.01)
-        assert producer.flush(60) == 0
-
-    def older(topic: str, records: list[bytes]) -> None:
-        producer = kafka.KafkaProducer(bootstrap_servers=peer.address, acks="all")
-        for value in records:
-            producer.send(topic, value)
-        producer.flush(60)
-        producer.close()
-
-    def asynchronous(topic: str, records: list[bytes]) -> None:
-        async def produce() -> None:
-            producer = aiokafka.AIOKafkaProducer(bootstrap_servers=peer.address, acks="all", linger_ms=5)
-            await producer.start()
-            last = [await producer.send(topic, value) for value in records][-1]
-            await last
-            await producer.stop()
-
-        asyncio.run(produce())
-
-    few = values[: count // SLOWER]
-    in_turn(
-        rounds,
-        lambda: measured(many, "ev", ours_many, values),
-        lambda: measured(single, "ev", ours_single, values),
-        lambda: measured(single, "confluent-kafka", confluent, values),
-        lambda: measured(single, "kafka-python", older, few),
-        lambda: measured(single, "aiokafka", asynchronous, few),
-    )
+    in_turn(rounds, lambda: measured(many, "ev", ours_many, values), *[lambda who=who: by_itself(who) for who in CLIENTS])
     many.samples["confluent-kafka"] = list(single.samples["confluent-kafka"])
     yield from (many, single)
 
@@ -110,84 +69,37 @@ def consuming(peer: Peer, count: int, rounds: int) -> Iterator[Figure]:
     unit = "records/s"
     batches = Figure(f"poll_batches in Python on {peer.name}, against confluent-kafka's consume", unit, 2.0, 3.0, peer="confluent-kafka")
     single = Figure(f"records one by one in Python on {peer.name}, against confluent-kafka's poll", unit, 1.0, 1.5, peer="confluent-kafka")
+    batches.bound = single.bound = limits.read(VALUE_BYTES)
 
-    def measured(figure: Figure, who: str, consume: Callable[[int], int], wanted: int) -> None:
+    def measured(figure: Figure, who: str, consume: Callable[[str, Wanted], int], wanted: int) -> None:
         began = time.perf_counter()
-        found = consume(wanted)
+        found = consume(peer.address, Wanted(topic, 1, wanted))
         figure.add(who, found / (time.perf_counter() - began))
         assert found >= wanted, f"{who} read {found} of {wanted}"
 
-    def ours_batches(wanted: int) -> int:
+    def ours_batches(address: str, wanted: Wanted) -> int:
         found = 0
-        with Consumer(peer.address) as consumer:
+        with Consumer(address) as consumer:
             consumer.assign({(topic, 0): 0})
-            while found < wanted:
+            while found < wanted.records:
                 found += sum(len(batch.columns.values) for batch in consumer.poll_batches(1_000))
         return found
 
-    def ours_single(wanted: int) -> int:
-        found = size = 0
-        with Consumer(peer.address) as consumer:
-            consumer.assign({(topic, 0): 0})
-            while found < wanted:
-                for record in consumer.poll(1_000):
-                    found += 1
-                    size += len(record.value or b"")
-        return found
-
-    def confluent_consumer() -> confluent_kafka.Consumer:
-        settings = {"bootstrap.servers": peer.address, "group.id": topic, "enable.auto.commit": False}
-        consumer = confluent_kafka.Consumer({**settings, "queued.min.messages": 10_000_000, "queued.max.messages.kbytes": 2_097_151})
-        consumer.assign([confluent_kafka.TopicPartition(topic, 0, 0)])
-        return consumer
-
-    def confluent_batches(wanted: int) -> int:
-        consumer, found = confluent_consumer(), 0
-        while found < wanted:
+    def confluent_batches(address: str, wanted: Wanted) -> int:
+        consumer, found = confluent_consumer(address, wanted), 0
+        while found < wanted.records:
             found += len([message.value() for message in consumer.consume(10_000, 0.1)])
         consumer.close()
         return found
 
-    def confluent_single(wanted: int) -> int:
-        consumer, found, size = confluent_consumer(), 0, 0
-        while found < wanted:
-            message = consumer.poll(1)
-            if message is not None:
-                found += 1
-                size += len(message.value() or b"")
-        consumer.close()
-        return found
+    def by_itself(who: str) -> None:
+        measured(single, who, CLIENTS[who].consume, count // SLOWER if who in PURE_PYTHON else count)
 
-    def older(wanted: int) -> int:
-        consumer, found = kafka.KafkaConsumer(bootstrap_servers=peer.address, auto_offset_reset="earliest"), 0
-        consumer.assign([kafka.TopicPartition(topic, 0)])
-        consumer.seek_to_beginning()
-        while found < wanted:
-            found += sum(len(records) for records in consumer.poll(1_000).values())
-        consumer.close()
-        return found
-
-    def asynchronous(wanted: int) -> int:
-        async def consume() -> int:
-            consumer, found = aiokafka.AIOKafkaConsumer(bootstrap_servers=peer.address, auto_offset_reset="earliest"), 0
-            await consumer.start()
-            consumer.assign([aiokafka.TopicPartition(topic, 0)])
-            while found < wanted:
-                found += sum(len(records) for records in (await consumer.getmany(timeout_ms=1_000)).values())
-            await consumer.stop()
-            return found
-
-        return asyncio.run(consume())
-
-    few = count // SLOWER
     in_turn(
         rounds,
         lambda: measured(batches, "ev", ours_batches, count),
         lambda: measured(batches, "confluent-kafka", confluent_batches, count),
-        lambda: measured(single, "ev", ours_single, count),
-        lambda: measured(single, "confluent-kafka", confluent_single, count),
-        lambda: measured(single, "kafka-python", older, few),
-        lambda: measured(single, "aiokafka", asynchronous, few),
+        *[lambda who=who: by_itself(who) for who in CLIENTS],
     )
     delete_topic(peer, topic)
     yield from (batches, single)

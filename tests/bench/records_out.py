@@ -6,9 +6,10 @@ import pathlib
 import random
 from collections.abc import Iterator
 
+from bench import limits
 from bench.figure import Figure, in_turn
 from bench.peers import Peer, create_topic, delete_topic, ev_command, run_timed
-from bench.throughput import kcat_consume, kcat_produce, lines_file, numbers
+from bench.throughput import LINE_BYTES, kcat_consume, kcat_produce, lines_file, numbers
 
 FORMAT = "%o %k %s\\n"
 
@@ -31,7 +32,7 @@ def records_out(ev: Peer, directory: pathlib.Path, count: int, rounds: int) -> I
         (f"ev consume -f '{FORMAT}' of records with keys, against kcat -C", 1.0, 1.2, ("-f", FORMAT)),
         ("ev consume -J of records with keys, against kcat -C -J", 2.0, 3.0, ("-J",)),
     ):
-        figure = Figure(name, "records/s", must, reach, peer="kcat")
+        figure = Figure(name, "records/s", must, reach, peer="kcat", bound=limits.read(LINE_BYTES))
 
         def consume(who: str, figure: Figure = figure, options: tuple[str, ...] = options) -> None:
             command = ev_command("consume", topic, "-b", ev.address, "-e") if who == "ev" else kcat_consume(ev, topic)

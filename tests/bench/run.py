@@ -1,82 +1,58 @@
-"""All figures with one command: the engine, kcat and Apache Kafka in turn, within one run, medians as JSON.
-
-    python tests/bench/run.py                     everything, about half an hour on two cores; 21 GiB of disk
-    python tests/bench/run.py --quick             less data and shorter runs
-    python tests/bench/run.py --only requests     one group of rows (may be repeated)
-
-Machines are noisy: read ratios, not values. Rows whose peer is missing (Java, kcat, a C compiler) are left out, and said to be.
-Nothing here fails on a slow machine; `must_met` and `reach_met` say what the run showed.
-"""
+"""Runs one group of figures: its scale, the brokers it is measured with, the limits of the machine beside it."""
 
 from __future__ import annotations
 
-import argparse
+import importlib.util
 import json
 import os
 import pathlib
-import platform
 import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from itertools import chain
-
-TOP = pathlib.Path(__file__).resolve().parents[2]
-sys.path[:1] = [str(TOP / name) for name in ("tests", "engine", "cli")]
+from typing import Any
 
 from bench import (
+    batch_codec,
+    curves,
     groups,
     lifecycle,
+    limits,
     python_clients,
     records_out,
     security,
+    sizes,
     small_requests,
+    systems,
     throughput,
     transactions,
     verification,
     whole_broker,
 )
 from bench.figure import Figure
+from bench.names import GROUPS
 from bench.peers import EvPeer, KafkaPeer, compiled_load
+from support.checkout import here
 
-GROUPS = (
-    "commands",
-    "lines",
-    "brokers",
-    "requests",
-    "end-to-end",
-    "transactions",
-    "producers",
-    "partitions",
-    "security",
-    "cold-reader",
-    "compaction",
-    "groups",
-    "python-api",
-    "cold-start",
-    "idle",
-    "unclean-start",
-    "connections",
-    "verify",
-)
+DURABILITY = "ev answers acks=all when the records are on disk (fdatasync); Apache Kafka runs as shipped and does not sync"
+
+NO_KAFKA = "every comparison with Apache Kafka: java or mvn is missing"
 
 
 class Run:
-    """One run: its scale, its peers (started when the first group needs them) and its results."""
+    """One run: its scale, its peers and what it could not measure."""
 
     def __init__(self, directory: pathlib.Path, quick: bool) -> None:
         self.directory = directory
         self.quick = quick
         self.rounds = 3 if quick else 5
         self.left_out: list[str] = []
+        self.machine = limits.Machine(directory, quick)
         self.has_kcat = shutil.which("kcat") is not None
-        self.has_kafka = all(shutil.which(name) for name in ("java", "mvn"))
-        self.load = compiled_load(directory)
+        self._load: str | None = None
         self._ev: EvPeer | None = None
         self._kafka: KafkaPeer | None = None
-        if not self.has_kafka:
-            self.left_out.append("every comparison with Apache Kafka: java or mvn is missing")
 
     @property
     def ev(self) -> EvPeer:
@@ -86,11 +62,25 @@ class Run:
         return self._ev
 
     @property
+    def has_kafka(self) -> bool:
+        if all(shutil.which(name) for name in ("java", "mvn")):
+            return True
+        if NO_KAFKA not in self.left_out:
+            self.left_out.append(NO_KAFKA)
+        return False
+
+    @property
     def kafka(self) -> KafkaPeer | None:
         if self._kafka is None and self.has_kafka:
             self._kafka = KafkaPeer(self.directory)
             self._kafka.start()
         return self._kafka
+
+    @property
+    def load(self) -> str:
+        if self._load is None:
+            self._load = compiled_load(self.directory)
+        return self._load or ""
 
     def close(self) -> None:
         for peer in (self._ev, self._kafka):
@@ -98,37 +88,30 @@ class Run:
                 peer.stop()
         self._ev = self._kafka = None
 
-    def figures(self, group: str) -> Iterator[Figure]:
-        """The rows of one group. Peers that are not part of it do not run meanwhile."""
-        if group in ("security", "cold-reader", "compaction", "cold-start", "idle", "unclean-start", "connections", "verify"):
+    def figures(self, name: str) -> Iterator[Figure]:
+        """The rows of one group, nothing when something that it needs is missing. Peers that are not part of it do not run meanwhile."""
+        group = GROUPS[name]
+        if group.alone:
             self.close()
-        if not self.has_kcat and group not in (
-            "requests",
-            "end-to-end",
-            "partitions",
-            "groups",
-            "python-api",
-            "compaction",
-            "connections",
-            "verify",
-        ):
-            self.left_out.append(f"{group}: kcat is missing")
+        if missing := [need for need in group.needs if shutil.which(need) is None and importlib.util.find_spec(need) is None]:
+            self.left_out.append(f"{name}: {', '.join(missing)} is missing")
             return
-        if self.load is None and group == "requests":
-            self.left_out.append("requests: no C compiler")
-            return
-        quick = self.quick
-        yield from self._measures(2_000_000 if not quick else 500_000, 1.0 if quick else 3.0)[group]()
+        if name != "limits":
+            self.machine.measure()
+        yield from self._measures(2_000_000 if not self.quick else 500_000, 1.0 if self.quick else 3.0)[name]()
 
     def _measures(self, lines: int, seconds: float) -> dict[str, Callable[[], Iterator[Figure]]]:
         place, quick = self.directory, self.quick
         return {
+            "limits": lambda: limits.machine_limits(self.machine, self.rounds),
+            "messages": lambda: importlib.import_module("bench.message_codec").message_codec(self.rounds),  # kio is with developers only
+            "batches": lambda: batch_codec.batch_codec(self.rounds),
             "commands": lambda: lifecycle.commands(self.ev, 10 if quick else 30),
             "lines": lambda: chain(
                 throughput.command_line(self.ev, place, lines, self.rounds), records_out.records_out(self.ev, place, lines, self.rounds)
             ),
             "brokers": lambda: throughput.brokers(self.ev, self.kafka, place, lines, self.rounds),
-            "requests": lambda: small_requests.closed_loop(self.ev, self.kafka, self.load or "", self.rounds, seconds),
+            "requests": lambda: small_requests.closed_loop(self.ev, self.kafka, self.load, self.rounds, seconds),
             "end-to-end": lambda: small_requests.end_to_end(self.ev, self.kafka, self.rounds, 2 * seconds),
             "transactions": lambda: transactions.transactions(self.ev, self.kafka, place, lines, self.rounds, seconds),
             "producers": lambda: whole_broker.producers(self.ev, self.kafka, place, 32 if quick else 256, self.rounds),
@@ -145,30 +128,23 @@ class Run:
             "unclean-start": lambda: lifecycle.unclean_start(place, 1 if quick else 20, self.rounds),
             "connections": lambda: lifecycle.many_connections(place, 10_000),
             "verify": lambda: verification.verify(place, 1 << (27 if quick else 30), self.rounds),
+            "systems": lambda: systems.systems(self.ev, self.kafka, place, 3, 0.3 if quick else 1.5, self.left_out),
+            "sizes": lambda: sizes.sizes(
+                self.ev, place, self.has_kcat, sizes.CELLS[:2] if quick else sizes.CELLS, 2 if quick else 3, 0.5 if quick else 1.0
+            ),
+            "curves": lambda: curves.curves(self.ev, 3, quick),
         }
 
 
-def main(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="less data, shorter runs, three rounds")
-    parser.add_argument("--only", action="append", choices=GROUPS, metavar="GROUP", help=f"one of: {', '.join(GROUPS)}")
-    parser.add_argument("--dir", type=pathlib.Path, help="work here (default: a temporary directory); must not be a tmpfs")
-    options = parser.parse_args(arguments)
-    directory = pathlib.Path(tempfile.mkdtemp(prefix="ev-bench-", dir=options.dir))
-    run, rows, began = Run(directory, options.quick), [], time.time()
-    try:
-        for group in options.only or GROUPS:
-            for figure in run.figures(group):
-                rows.append({"group": group, **figure.result()})
-                print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
-    finally:
-        run.close()
-        shutil.rmtree(directory, ignore_errors=True)
-    machine = {"cpus": os.cpu_count(), "kernel": platform.release(), "python": platform.python_version()}
-    facts = {"machine": machine, "quick": options.quick, "took_s": round(time.time() - began)}
-    print(json.dumps({**facts, "rows": rows, "left_out": run.left_out}, indent=1))
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:]))
+def one(name: str, run: Run) -> dict[str, Any]:
+    """Measure one group; the object that is printed about it and kept. Each row is told on stderr as it comes."""
+    run.left_out = []
+    began, load = time.time(), os.getloadavg()[0]
+    found = []
+    for figure in run.figures(name):
+        found.append(figure)
+        print(json.dumps({"group": name, **figure.result(run.machine.medians)}), file=sys.stderr, flush=True)
+    rows = [figure.result(run.machine.medians) for figure in found]
+    facts = {"name": name, "quick": run.quick, "took_s": round(time.time() - began), "load_before": round(load, 2), **here()}
+    machine = {limit: float(f"{value:.4g}") for limit, value in run.machine.medians.items()}
+    return {**facts, "durability": DURABILITY, "limits": machine, "rows": rows, "left_out": run.left_out}

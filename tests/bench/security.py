@@ -14,9 +14,10 @@ from confluent_kafka import KafkaError, Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
+from bench import limits
 from bench.figure import Figure, in_turn
 from bench.peers import run_timed
-from bench.throughput import NO_PAUSE, lines_file
+from bench.throughput import LINE_BYTES, NO_PAUSE, lines_file
 from support.certificates import Authority
 from support.secure_brokers import PASSWORD, USER, SecureBroker, secure_engine, secure_kafka
 
@@ -36,6 +37,7 @@ def security(directory: pathlib.Path, with_kafka: bool, count: int, rounds: int)
     first.at_least = False
     produced = Figure("kcat -P acks=all over TLS, against without", "records/s", 0.5, 0.8, ours="tls", peer="plain")
     consumed = Figure("kcat -C that does not pause over TLS, against without", "records/s", 0.5, 0.8, ours="tls", peer="plain")
+    produced.bound, consumed.bound = limits.written(LINE_BYTES), limits.read(LINE_BYTES)
     with contextlib.ExitStack() as stack:
         engine = stack.enter_context(secure_engine(place / "ev", authority=authority))
         brokers = {"ev": engine}

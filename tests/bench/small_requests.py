@@ -13,6 +13,7 @@ from collections.abc import Iterator
 
 from confluent_kafka import OFFSET_END, Consumer, Producer, TopicPartition
 
+from bench import limits
 from bench.figure import Figure, in_turn
 from bench.peers import EvPeer, Peer, create_topic
 from support.engine import environment
@@ -68,6 +69,7 @@ def closed_loop(ev: Peer, kafka: Peer | None, program: str, rounds: int, seconds
         warm_up(program, peer, hundred, 2 * seconds)
     for name, topic, connections, partitions, size, acks, depth, must, reach, with_p99 in shapes:
         rate = Figure(f"{name}, against Kafka", "requests/s", must, reach, peer="kafka")
+        rate.bound = limits.synced(connections * depth) if acks == -1 else limits.answered(connections * depth)
         late_reach = 0.5 if partitions == 1 else 0.6
         late = Figure(f"{name}, against Kafka: p99", "ms", 1.0, late_reach, at_least=False, peer="kafka")
 

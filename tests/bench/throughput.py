@@ -7,6 +7,7 @@ import pathlib
 import random
 from collections.abc import Iterator, Sequence
 
+from bench import limits
 from bench.figure import Figure, in_turn
 from bench.peers import Peer, cpu_seconds, create_topic, delete_topic, ev_command, run_timed
 
@@ -61,6 +62,8 @@ def produced_by(
 ) -> Figure:
     """A file into a new topic each time, with options of each of the two."""
     produced = Figure(name, "records/s", must, reach, peer="kcat")
+    if "-z" not in ours:
+        produced.bound = limits.written(LINE_BYTES)
 
     def produce(who: str) -> None:
         topic = f"produce-{next(numbers)}"
@@ -74,7 +77,9 @@ def produced_by(
 
 
 def consumed_by(ev: Peer, lines: pathlib.Path, out: pathlib.Path, count: int, rounds: int) -> Iterator[Figure]:
-    consumed = Figure("ev consume -e of the same to a file, against kcat -C -e", "records/s", 0.8, 1.5, peer="kcat")
+    consumed = Figure(
+        "ev consume -e of the same to a file, against kcat -C -e", "records/s", 0.8, 1.5, peer="kcat", bound=limits.read(LINE_BYTES)
+    )
     topic = f"consume-{next(numbers)}"
     create_topic(ev, topic)
     run_timed(kcat_produce(ev, topic), source=lines)
@@ -99,6 +104,7 @@ def brokers(ev: Peer, kafka: Peer | None, directory: pathlib.Path, count: int, r
     out_rate = Figure("the engine under kcat -C, against Kafka", "records/s", 1.0, 1.3, peer="kafka")
     steady_rate = Figure("the engine under kcat -C that does not pause, against Kafka", "records/s", 1.0, 1.3, peer="kafka")
     out_cpu = Figure("broker CPU per GB under kcat -C", "s/GB", 0.7, 0.4, at_least=False, peer="kafka")
+    in_rate.bound, out_rate.bound, steady_rate.bound = limits.written(LINE_BYTES), limits.read(LINE_BYTES), limits.read(LINE_BYTES)
     topics = {peer.name: f"broker-{next(numbers)}" for peer in peers}
 
     def produce(peer: Peer, keep: bool) -> None:

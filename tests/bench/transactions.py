@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from confluent_kafka import Producer
 
+from bench import limits
 from bench.figure import Figure, in_turn
 from bench.peers import Peer, create_topic, delete_topic, run_timed
 from bench.throughput import NO_PAUSE, kcat_consume, kcat_produce, lines_file
@@ -33,6 +34,7 @@ def transactions(ev: Peer, kafka: Peer | None, directory: pathlib.Path, count: i
         codec: Figure(f"kcat -P acks=all with {codec} from the producer, against Kafka", "records/s", 1.0, 1.3, peer="kafka")
         for codec in CODECS
     }
+    single.bound, bulk.bound, committed.bound = limits.synced(), limits.written(len(VALUE)), limits.read(len(VALUE))
     lines = lines_file(directory, count)
     topics = {peer.name: f"committed-{next(numbers)}" for peer in peers}
 

@@ -7,7 +7,8 @@ import pathlib
 import shutil
 from collections.abc import Iterator
 
-from bench.figure import Figure
+from bench import limits
+from bench.figure import Bound, Figure
 from bench.peers import ev_command, run_timed
 from ev.log.config import TopicConfig
 from ev.wire.records import encode_batch
@@ -19,7 +20,10 @@ GIB = 1 << 30
 def verify(directory: pathlib.Path, size: int, rounds: int) -> Iterator[Figure]:
     """Seconds for a GiB (measured with `size` bytes, from the page cache) in one segment and so in one process."""
     large = Figure("server verify: 1 GiB in batches of 16 KB", "s", 5.0, 2.5, at_least=False)
-    tiny = Figure("server verify: 1 GiB in batches of one record, 100 bytes", "s", 20.0, 10.0, at_least=False)
+    tiny = Figure(
+        "server verify: 1 GiB in batches of one record, 100 bytes", "s", 20.0, 10.0, at_least=False, bound=Bound(limits.MEMORY_COPY, GIB)
+    )
+    large.bound = tiny.bound = Bound(limits.MEMORY_COPY, GIB)
     for figure, values in ((large, [os.urandom(1000) for _ in range(16)]), (tiny, [os.urandom(32)])):
         place = directory / "verify"
         fill(place, values, size)

@@ -18,6 +18,7 @@ from confluent_kafka import OFFSET_END, Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 from confluent_kafka.cimpl import NewTopic
 
+from bench import limits
 from bench.figure import Figure, in_turn
 from bench.peers import EvPeer, Peer, cpu_seconds, create_topic, delete_topic, ev_environment, resident_mb
 from bench.small_requests import journey
@@ -43,6 +44,7 @@ def producers(ev: Peer, kafka: Peer | None, directory: pathlib.Path, megabytes: 
         figure = Figure(
             f"{count} kcat -P acks=all, {size} B, {partitions} partitions, against Kafka", "records/s", must, reach, peer="kafka"
         )
+        figure.bound = limits.written(size)
         sources = sources_of(directory, size, count, megabytes * MIB // size // count)
         for peer in peers:
             produce_at_once(peer, sources, partitions)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import datetime
 import json
-import os
 import pathlib
-import platform
-import subprocess
 from typing import Any
 
+from support.checkout import here
 from support.engine import ROOT
 from torture import names
 
@@ -25,18 +23,6 @@ def keep(result: dict[str, Any]) -> pathlib.Path:
     path.write_text(json.dumps({**result, "date": datetime.datetime.now(datetime.UTC).date().isoformat(), **here()}, indent=1) + "\n")
     write_page()
     return path
-
-
-def here() -> dict[str, str]:
-    """The commit that is tortured (with `+` when files differ from it), and the machine."""
-
-    def git(*arguments: str) -> str:
-        return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
-
-    changed = git("status", "--porcelain", "--untracked-files=no", "--", "engine", "cli", "tui", "tests")
-    processors = f"{os.cpu_count()} processors"
-    machine = f"{platform.system()} {platform.release()}, Python {platform.python_version()}, {processors}"
-    return {"commit": (git("rev-parse", "--short=12", "HEAD") or "unknown") + ("+" if changed else ""), "machine": machine}
 
 
 def write_page() -> pathlib.Path:

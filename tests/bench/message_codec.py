@@ -1,7 +1,4 @@
-"""How long the codec takes for the messages that matter, beside kio and kafka-python, in turn within one run.
-
-    PYTHONPATH=engine:tests python tests/bench/bench_codec.py             one JSON object on stdout: microseconds a call, the median round
-    PYTHONPATH=engine:tests python tests/bench/bench_codec.py --compile   only how long the first use of a version takes
+"""Rows about the message codec: how long it takes for the messages that matter, beside kio and kafka-python.
 
 All three write the same bytes, which is checked before anything is measured.
 """
@@ -9,15 +6,13 @@ All three write the same bytes, which is checked before anything is measured.
 from __future__ import annotations
 
 import importlib
-import json
-import statistics
-import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from kio.serial import entity_reader, entity_writer
 
+from bench.figure import Figure
 from ev.wire.binding import bind
 from ev.wire.catalog import API
 from ev.wire.codec import Message, decoder, encode, encoder
@@ -43,7 +38,6 @@ from ev.wire.messages.k08_offset_commit import OffsetCommitRequest, OffsetCommit
 from ev.wire.messages.k12_heartbeat import HeartbeatRequest, HeartbeatResponse
 from support.kio_oracle import kio_class, kio_encode, kio_message
 
-ROUNDS = 9
 ROUND_S = 0.02
 BATCH = bytes(range(256)) * 64
 
@@ -161,8 +155,8 @@ def kafka_python_calls(message: Message, version: int, data: bytes) -> tuple[Cal
     return lambda: cls.decode(data, version=version), lambda: twin.encode(version=version)
 
 
-def measure() -> dict[str, Any]:
-    report = {}
+def message_codec(rounds: int) -> Iterator[Figure]:
+    """Each message both ways by ev, kio and kafka-python in turn, then how long the first use of a version takes."""
     for title, (message, version) in MESSAGES.items():
         data = encode(message, version)
         ours_in, ours_out = decoder(type(message), version), encoder(type(message), version)
@@ -171,41 +165,25 @@ def measure() -> dict[str, Any]:
             "kio": kio_calls(message, version, data),
             "kafka-python": kafka_python_calls(message, version, data),
         }
-        samples: dict[str, list[tuple[float, float]]] = {who: [] for who in calls}
-        for _ in range(ROUNDS):
+        decoded = Figure(f"decode {title}", "us", at_least=False, peer="kio")
+        encoded = Figure(f"encode {title}", "us", at_least=False, peer="kio")
+        for _ in range(rounds):
             for who, (read, write) in calls.items():
-                samples[who].append((once(read), once(write)))
-        report[title] = {
-            "bytes": len(data),
-            "decode_us": {who: round(statistics.median(pair[0] for pair in pairs), 2) for who, pairs in samples.items()},
-            "encode_us": {who: round(statistics.median(pair[1] for pair in pairs), 2) for who, pairs in samples.items()},
-        }
-    return report
+                decoded.add(who, once(read))
+                encoded.add(who, once(write))
+        yield from (decoded, encoded)
+    yield compiling(rounds)
 
 
-def measure_compiling() -> dict[str, Any]:
-    """Milliseconds for the first use of the newest version: what a short-lived command pays."""
-    report = {}
-    for key in (18, 3, 0, 1, 22, 10, 8):
-        api = API[key]
-        for cls, side in ((api.request, "request"), (api.response, "response")):
-            for verb in ("decode", "encode"):
-                times = []
-                for _ in range(ROUNDS):
-                    started = time.perf_counter()
+def compiling(rounds: int) -> Figure:
+    """Milliseconds for the first use of the newest versions of seven APIs, both ways, together: what a short-lived command pays."""
+    figure = Figure("first use of 28 codecs", "ms", at_least=False)
+    for _ in range(rounds):
+        began = time.perf_counter()
+        for key in (18, 3, 0, 1, 22, 10, 8):
+            api = API[key]
+            for cls in (api.request, api.response):
+                for verb in ("decode", "encode"):
                     bind(compile_code(cls, api.max_version, verb), cls)
-                    times.append((time.perf_counter() - started) * 1e3)
-                report[f"{api.name} v{api.max_version} {side} {verb}"] = round(statistics.median(times), 3)
-    return report
-
-
-def main(arguments: list[str]) -> None:
-    report: dict[str, Any] = {"compile_ms": measure_compiling()}
-    if "--compile" not in arguments:
-        report["messages"] = measure()
-    json.dump(report, sys.stdout, indent=1)
-    print()
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])
+        figure.add("ev", (time.perf_counter() - began) * 1e3)
+    return figure

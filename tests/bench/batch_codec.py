@@ -1,34 +1,28 @@
-"""How many records a second the batch codec writes and reads, for the shapes of record that matter.
-
-python tests/bench/bench_records.py        one JSON object on stdout
-"""
+"""Rows about the batch codec: how many records a second it writes and reads, for the shapes of record that matter."""
 
 from __future__ import annotations
 
-import json
 import os
 import random
-import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
+from bench import limits
+from bench.figure import Bound, Figure
 from ev.wire.records import decode_batch, encode_batch
 
 BATCH_BYTES = 1_000_000
-ROUNDS = 7
+ROUND_S = 0.1
 
 
-def median_rate(count: int, work: Callable[[], object]) -> float:
-    """Records a second in the median round of about 0.1 s each."""
-    rates = []
-    for _ in range(ROUNDS):
-        done = 0
-        started = time.perf_counter()
-        while (elapsed := time.perf_counter() - started) < 0.1:
-            work()
-            done += count
-        rates.append(done / elapsed)
-    return statistics.median(rates)
+def rate(count: int, work: Callable[[], object]) -> float:
+    """Records a second in a round of about 0.1 s."""
+    done = 0
+    began = time.perf_counter()
+    while (elapsed := time.perf_counter() - began) < ROUND_S:
+        work()
+        done += count
+    return done / elapsed
 
 
 def shapes() -> dict[str, dict[str, object]]:
@@ -49,17 +43,15 @@ def shapes() -> dict[str, dict[str, object]]:
     }
 
 
-def main() -> None:
-    report = {}
+def batch_codec(rounds: int) -> Iterator[Figure]:
+    """Both ways for each shape. A batch is copied once at least."""
     for name, arguments in shapes().items():
         batch = encode_batch(**arguments)  # type: ignore[arg-type]
         count = len(arguments["values"])  # type: ignore[arg-type]
-        report[name] = {
-            "encode_records_per_s": round(median_rate(count, lambda arguments=arguments: encode_batch(**arguments))),  # type: ignore[misc]
-            "decode_records_per_s": round(median_rate(count, lambda batch=batch: decode_batch(batch))),  # type: ignore[misc]
-        }
-    print(json.dumps(report, indent=2))
-
-
-if __name__ == "__main__":
-    main()
+        bound = Bound(limits.MEMORY_COPY, len(batch) / count)
+        written = Figure(f"batches written: {name}", "records/s", bound=bound)
+        read = Figure(f"batches read: {name}", "records/s", bound=bound)
+        for _ in range(rounds):
+            written.add("ev", rate(count, lambda arguments=arguments: encode_batch(**arguments)))  # type: ignore[misc]
+            read.add("ev", rate(count, lambda batch=batch: decode_batch(batch)))  # type: ignore[misc]
+        yield from (written, read)
