@@ -7,11 +7,12 @@ import random
 import time
 
 import pytest
-from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from support.engine import Engine
+from support.final_read import records_of
+from support.history import Place
 from support.processes import Process
 from support.waiting import wait_for
 
@@ -19,25 +20,6 @@ SOURCE, TARGET, PARTITIONS = "source", "target", 2
 COPIERS = ("copier-a", "copier-b")
 RATE = 300
 CLEAN_STOPS = 0.15
-
-
-def values(address: str, topic: str, partition: int) -> list[tuple[int, bytes]]:
-    """(offset, value) of every record that a reader of committed records sees, once nothing is open any more."""
-    settings = {"bootstrap.servers": address, "group.id": "auditor", "enable.auto.commit": False, "enable.partition.eof": True}
-    consumer = Consumer({**settings, "isolation.level": "read_committed"})
-    place = TopicPartition(topic, partition, 0)
-    try:
-        consumer.assign([place])
-        found: list[tuple[int, bytes]] = []
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            for message in consumer.consume(5000, 0.5):
-                if message.error() is not None:
-                    return found
-                found.append((message.offset() or 0, message.value() or b""))
-        raise AssertionError(f"{topic}-{partition} could not be read to its end")
-    finally:
-        consumer.close()
 
 
 def run(directory: pathlib.Path, engine: Engine, cycles: int, generator: random.Random) -> tuple[list[Process], Process]:
@@ -75,7 +57,7 @@ def run(directory: pathlib.Path, engine: Engine, cycles: int, generator: random.
 
             def copied_all(process: Process = process) -> bool:
                 target = TARGET + process.name[6:8]
-                return sum(len(values(engine.address, target, index)) for index in range(PARTITIONS)) >= sent
+                return sum(len(records_of(engine.address, Place(target, index))) for index in range(PARTITIONS)) >= sent
 
             wait_for(copied_all, f"{process.name} to copy all of {sent}", 120)
         for process in (*copiers, reader):
@@ -109,17 +91,17 @@ def test_a_transactional_copy_is_exact_after_any_number_of_crashes(tmp_path: pat
         assert aborted > 0, summary
         final: dict[tuple[str, int], bytes] = {}
         for index in range(PARTITIONS):
-            source = [value for _, value in values(engine.address, SOURCE, index)]
+            source = [value for _, value in records_of(engine.address, Place(SOURCE, index))]
             assert len(source) > cycles, summary
             for name in COPIERS:
-                target = values(engine.address, TARGET + name[-2:], index)
+                target = records_of(engine.address, Place(TARGET + name[-2:], index))
                 assert [value for _, value in target] == source, f"{name}, partition {index}: {summary}"
                 if name == COPIERS[0]:
                     final |= {(str(index), offset): value for offset, value in target}
         reads = [line for line in reader.lines() if line[0] == "read"]
         assert reads, summary
         for _, partition, offset, value in reads:
-            assert final.get((partition, int(offset)), b"").rstrip(b".") == value.encode(), f"read at {partition}@{offset}: {summary}"
+            assert final.get((partition, int(offset))) == value.encode(), f"read at {partition}@{offset}: {summary}"
         assert engine.stop() == 0
     finally:
         engine.close()

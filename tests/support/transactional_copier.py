@@ -1,38 +1,41 @@
 """A process that copies one topic to another in transactions, with the offsets that it has read, through librdkafka.
 
-    python -m support.transactional_copier ADDRESS SOURCE TARGET NAME
+    python -m support.transactional_copier ADDRESS SOURCE TARGET NAME [--group G] [--protocol classic|consumer] [--session MS]
+        [--timeout MS] [--work S]
 
 Each record goes to the partition of the same number. stdout gets `copied COUNT` after each transaction that was committed, `aborted` and
 `again WHAT` when one was given up or the producer had to begin anew, and `fatal WHAT` for what a client must survive and did not.
 Every fifth transaction is aborted on purpose. SIGTERM ends it.
+
+NAME is the transactional id and, unless said otherwise, the group. Copiers of one group share the source's partitions, and whichever of
+them loses its place in the group in the middle of a transaction must not be able to commit it (KIP-447).
 """
 
 from __future__ import annotations
 
+import argparse
+import random
 import signal
 import sys
+import time
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+
+from support.tally import Tally
+from support.transactional_client import NO_REBOOTSTRAP, PATIENCE_S, QUICK, patiently, say
 
 TRANSACTION_RECORDS_MAX = 40
-PATIENCE_S = 60
-QUICK = {"reconnect.backoff.ms": 20, "reconnect.backoff.max.ms": 200, "retry.backoff.ms": 20, "log_level": 0}
-NO_REBOOTSTRAP = {"metadata.recovery.strategy": "none"}
-"""librdkafka 2.16 begins at its bootstrap servers again when every broker is gone, and with a transaction open it never gets back: the
-broker that it has dismissed stays "terminating in state TRY_CONNECT". Without that strategy it just connects again."""
-
-
-def say(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
 
 
 class Copier:
-    def __init__(self, address: str, source: str, target: str, name: str) -> None:
-        self.address, self.source, self.target, self.name = address, source, target, name
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options = options
         self.stopped = False
-        self.copied = self.transactions = 0
+        self.copied = self.transactions = self.ended = 0
+        self.random = random.Random(options.name)
+        self.tally = Tally.own()
+        self.rebalanced = False
         signal.signal(signal.SIGTERM, self._stop)
 
     def _stop(self, *_: object) -> None:
@@ -40,22 +43,23 @@ class Copier:
 
     def run(self) -> None:
         """Copy until told to stop; what ends a producer for good is answered by a new one, which fences it."""
+        options = self.options
         while not self.stopped:
-            settings: dict[str, Any] = {"bootstrap.servers": self.address, **QUICK, **NO_REBOOTSTRAP}
-            producer = Producer({**settings, "transactional.id": self.name, "transaction.timeout.ms": 30_000, "linger.ms": 1})
+            settings: dict[str, Any] = {"bootstrap.servers": options.address, **QUICK, **NO_REBOOTSTRAP}
+            producer = Producer({**settings, "transactional.id": options.name, "transaction.timeout.ms": options.timeout, "linger.ms": 1})
             consumer = Consumer(
                 {
                     **settings,
-                    "group.id": self.name,
+                    **membership(options.protocol, options.session),
+                    "group.id": options.group or options.name,
                     "enable.auto.commit": False,
                     "auto.offset.reset": "earliest",
                     "isolation.level": "read_committed",
-                    "session.timeout.ms": 10_000,
                 }
             )
             try:
-                self._patiently(producer.init_transactions)
-                consumer.subscribe([self.source])
+                patiently(producer.init_transactions)
+                consumer.subscribe([options.source], on_assign=self._rebalance, on_revoke=self._rebalance, on_lost=self._rebalance)
                 while not self.stopped:
                     self._transaction(producer, consumer)
             except KafkaException as problem:
@@ -63,57 +67,82 @@ class Copier:
             finally:
                 consumer.close()
 
-    def _patiently(self, call: Any) -> None:
-        """Until it is done; a broker that is away is no reason to give up."""
-        for _ in range(PATIENCE_S):
-            try:
-                call(1.0)
-                return
-            except KafkaException as problem:
-                if not problem.args[0].retriable():
-                    raise
-        say(f"fatal {call} was not done in {PATIENCE_S} s")
+    def _rebalance(self, *_: object) -> None:
+        self.rebalanced = True
 
     def _transaction(self, producer: Producer, consumer: Consumer) -> None:
+        # Who it is is asked before it works: afterwards librdkafka may know that its place is lost, and say that it is nobody in
+        # particular, from whom a broker takes any offsets.
+        self.rebalanced = False
+        member = consumer.consumer_group_metadata()
         messages = [message for message in consumer.consume(TRANSACTION_RECORDS_MAX, 0.05) if message.error() is None]
         if not messages:
             return
+        if self.rebalanced:
+            member = consumer.consumer_group_metadata()
         self.transactions += 1
+        self.tally.put(self.transactions, self.ended)
         producer.begin_transaction()
         try:
             for message in messages:
-                producer.produce(self.target, message.value(), partition=message.partition() or 0)
+                producer.produce(self.options.target, message.value(), partition=message.partition() or 0)
+            self._work()
             ends = {message.partition() or 0: (message.offset() or 0) + 1 for message in messages}
-            places = [TopicPartition(self.source, partition, end) for partition, end in ends.items()]
-            self._patiently(lambda seconds: producer.send_offsets_to_transaction(places, consumer.consumer_group_metadata(), seconds))
+            places = [TopicPartition(self.options.source, partition, end) for partition, end in ends.items()]
+            patiently(lambda seconds: producer.send_offsets_to_transaction(places, member, seconds))
+            self._work()
             if self.transactions % 5 == 0:
                 producer.flush(PATIENCE_S)
-                self._give_up(producer, consumer, messages)
+                self._give_up(producer, consumer)
                 return
-            self._patiently(producer.commit_transaction)
+            patiently(producer.commit_transaction)
         except KafkaException as problem:
             if not problem.args[0].txn_requires_abort():
                 raise
-            self._give_up(producer, consumer, messages)
+            self._give_up(producer, consumer)
             return
+        self._ended()
         self.copied += len(messages)
         say(f"copied {self.copied}")
 
-    def _give_up(self, producer: Producer, consumer: Consumer, messages: list[Message]) -> None:
-        """Abort, and go back to where these records begin."""
-        self._patiently(producer.abort_transaction)
+    def _work(self) -> None:
+        if self.options.work:
+            time.sleep(self.random.uniform(0, self.options.work))
+
+    def _ended(self) -> None:
+        self.ended = self.transactions
+        self.tally.put(self.transactions, self.ended)
+
+    def _give_up(self, producer: Producer, consumer: Consumer) -> None:
+        """Abort, and go back to where the group is: another copier may have had these partitions meanwhile."""
+        patiently(producer.abort_transaction)
+        self._ended()
         say("aborted")
-        firsts: dict[int, int] = {}
-        for message in messages:
-            firsts.setdefault(message.partition() or 0, message.offset() or 0)
-        assigned = {place.partition for place in consumer.assignment()}
-        for partition, offset in firsts.items():
-            if partition in assigned:
-                consumer.seek(TopicPartition(self.source, partition, offset))
+        assigned = consumer.assignment()
+        if not assigned:
+            return
+        for place in patiently(lambda seconds: consumer.committed(assigned, timeout=seconds)) or ():
+            if place.error is None:
+                consumer.seek(TopicPartition(place.topic, place.partition, max(place.offset, 0)))
+
+
+def membership(protocol: str, session_ms: int) -> dict[str, Any]:
+    """How a member of such a group is set up: in one of the new protocol the broker says how often it reports."""
+    if protocol == "consumer":
+        return {"group.protocol": "consumer"}
+    return {"session.timeout.ms": session_ms, "heartbeat.interval.ms": max(1, session_ms // 5)}
 
 
 def main(arguments: list[str]) -> int:
-    Copier(*arguments).run()
+    parser = argparse.ArgumentParser()
+    for name in ("address", "source", "target", "name"):
+        parser.add_argument(name)
+    parser.add_argument("--group", default="")
+    parser.add_argument("--protocol", choices=("classic", "consumer"), default="classic")
+    parser.add_argument("--session", type=int, default=10_000)
+    parser.add_argument("--timeout", type=int, default=30_000)
+    parser.add_argument("--work", type=float, default=0)
+    Copier(parser.parse_args(arguments)).run()
     return 0
 
 

@@ -16,7 +16,12 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from support.tally import Tally
+
 FILLING = b"." * 380
+BATCH_RECORDS = 4
+BATCH_BYTES = BATCH_RECORDS * 420
+"""Small, so that after a crash a producer has several batches in flight to each partition."""
 OUTSTANDING_MAX = 1000
 FLUSH_S = 60
 
@@ -29,9 +34,10 @@ class Script:
         self.partitions = partitions
         self.name = name
         self.rate = rate
-        self.stopped = False
+        self.stopped = self.broken = False
         self.sent = 0
         self.answered = 0
+        self.tally = Tally.own()
         self.began = time.monotonic()
         signal.signal(signal.SIGTERM, self._stop)
 
@@ -44,14 +50,17 @@ class Script:
             return None
         number = self.sent
         self.sent += 1
+        self.tally.put(self.sent, self.answered)
         return number, number % self.partitions, b"%s:%d:" % (self.name.encode(), number) + FILLING
 
     def acked(self, number: int, partition: int, offset: int) -> None:
         self.answered += 1
+        self.tally.put(self.sent, self.answered)
         say(f"acked {partition} {offset} {number}")
 
     def failed(self, number: int, problem: object) -> None:
         self.answered += 1
+        self.tally.put(self.sent, self.answered)
         say(f"fatal record {number}: {problem!r}")
 
 
@@ -60,13 +69,13 @@ def say(line: str) -> None:
     sys.stdout.flush()
 
 
-def complain(error: Any) -> None:
-    if error.fatal():
-        say(f"fatal {error}")
-
-
 def librdkafka(address: str, script: Script) -> None:
     from confluent_kafka import Producer
+
+    def complain(error: Any) -> None:
+        if error.fatal() and not script.broken:
+            script.broken = True
+            say(f"fatal {error}")
 
     def told(number: int) -> Callable[[Any, Any], None]:
         def callback(error: Any, message: Any) -> None:
@@ -78,24 +87,24 @@ def librdkafka(address: str, script: Script) -> None:
         return callback
 
     settings: dict[str, Any] = {"enable.idempotence": True, "acks": "all", "max.in.flight.requests.per.connection": 5}
-    settings |= {"linger.ms": 2, "batch.num.messages": 10, "message.timeout.ms": 120_000, "reconnect.backoff.ms": 20}
+    settings |= {"linger.ms": 2, "batch.num.messages": BATCH_RECORDS, "message.timeout.ms": 120_000, "reconnect.backoff.ms": 20}
     settings |= {"reconnect.backoff.max.ms": 200, "retry.backoff.ms": 20, "error_cb": complain}
     producer = Producer({"bootstrap.servers": address, "log_level": 0, **settings})
-    while not script.stopped:
+    while not script.stopped and not script.broken:
         record = script.next_record()
         if record is None:
             producer.poll(0.002)
             continue
         producer.produce(script.topic, record[2], partition=record[1], on_delivery=told(record[0]))
         producer.poll(0)
-    producer.flush(FLUSH_S)
+    producer.flush(1 if script.broken else FLUSH_S)
 
 
 def kafka_python(address: str, script: Script) -> None:
     from kafka import KafkaProducer
 
     settings: dict[str, Any] = {"enable_idempotence": True, "acks": "all", "max_in_flight_requests_per_connection": 5, "linger_ms": 2}
-    settings |= {"batch_size": 4096, "reconnect_backoff_ms": 20, "reconnect_backoff_max_ms": 200, "retry_backoff_ms": 20}
+    settings |= {"batch_size": BATCH_BYTES, "reconnect_backoff_ms": 20, "reconnect_backoff_max_ms": 200, "retry_backoff_ms": 20}
     producer = KafkaProducer(bootstrap_servers=address, **settings)
     while not script.stopped:
         record = script.next_record()
@@ -118,7 +127,7 @@ async def aiokafka_loop(address: str, script: Script) -> None:
     from aiokafka import AIOKafkaProducer
 
     producer = AIOKafkaProducer(
-        bootstrap_servers=address, enable_idempotence=True, acks="all", linger_ms=2, max_batch_size=4096, retry_backoff_ms=20
+        bootstrap_servers=address, enable_idempotence=True, acks="all", linger_ms=2, max_batch_size=BATCH_BYTES, retry_backoff_ms=20
     )
     await producer.start()
     open_answers: set[asyncio.Future[Any]] = set()
@@ -150,7 +159,7 @@ async def aiokafka_loop(address: str, script: Script) -> None:
 def ev(address: str, script: Script) -> None:
     from ev.client import Producer
 
-    producer = Producer(address, acks="all", idempotence=True, linger_ms=2, batch_bytes=4096, in_flight=5)
+    producer = Producer(address, acks="all", idempotence=True, linger_ms=2, batch_bytes=BATCH_BYTES, in_flight=5)
 
     def take(deliveries: Iterator[Any]) -> None:
         for delivery in deliveries:

@@ -6,6 +6,7 @@ import importlib
 from types import ModuleType
 
 NAMES = {
+    "kill": "kill",
     "simulated-disk": "simulated_disk",
 }
 

@@ -1,0 +1,36 @@
+"""Faults of what a partition remembers of its producers: batches that are sent again are not recognised."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ev.log.producers import Producers
+from ev.log.recovery import Recovery
+from torture.faults import Patches
+
+
+def only_the_newest_batch(patches: Patches) -> None:
+    """After a start only the newest batch of each producer is remembered, as Kafka's snapshot has it, and not five."""
+    honest: Callable[..., Any] = Recovery.run
+
+    def run(self: Recovery) -> Any:
+        partition = honest(self)
+        for producer in partition.producers.by_id.values():
+            while len(producer.batches) > 1:
+                producer.batches.popleft()
+        return partition
+
+    patches.put(Recovery, "run", run)
+
+
+def not_read_again(patches: Patches) -> None:
+    """What came after the last checkpoint is read again at a start, but the producers' table does not learn of it."""
+    honest: Callable[..., Any] = Recovery._take
+
+    def take(self: Recovery, *arguments: Any) -> None:
+        known, self.producers = self.producers, Producers()
+        honest(self, *arguments)
+        self.producers = known
+
+    patches.put(Recovery, "_take", take)
