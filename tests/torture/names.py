@@ -7,6 +7,10 @@ from types import ModuleType
 
 NAMES = {
     "simulated-disk": "simulated_disk",
+    "clock-jumps": "clock_jumps",
+    "recovery": "recovery",
+    "soak": "soak",
+    "security": "security",
 }
 
 
