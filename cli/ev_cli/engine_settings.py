@@ -20,5 +20,22 @@ def settings_from_environment() -> dict[str, str]:
     return {names[variable]: value for variable, value in given.items() if variable in names}
 
 
+def argument_of(name: str, value: str) -> tuple[str, str]:
+    """What the daemon's command line says of a setting; of a secret one, which everybody could read there, only where to find it."""
+    variable = _secret_variable(name)
+    return ("--secret", f"{name}={variable}") if variable else ("--set", f"{name}={value}")
+
+
+def secret_variables(settings: dict[str, str]) -> dict[str, str]:
+    """The settings that are secret, as the daemon finds them in its environment."""
+    return {variable: value for name, value in settings.items() if (variable := _secret_variable(name))}
+
+
+def _secret_variable(name: str) -> str:
+    from ev.settings import is_secret
+
+    return f"EV_SECRET_{name.replace('.', '_').upper()}" if is_secret(name) else ""
+
+
 def setting_text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -22,6 +22,7 @@ import os
 import time
 
 from ev_cli import output
+from ev_cli.engine_settings import argument_of, secret_variables
 from ev_cli.failures import FAILED, UNREACHABLE, Failure, UsageFailure
 
 TYPE_CHECKING = False
@@ -273,7 +274,7 @@ class LocalEngine:
         for address in str(advertise).split(",") if advertise else ():
             arguments += ["--advertise", address]
         for name, value in self.settings().items():
-            arguments += ["--set", f"{name}={value}"]
+            arguments += argument_of(name, value)
         if log_file is not None:
             arguments += ["--log-file", log_file]
         if ready_fd is not None:
@@ -282,8 +283,7 @@ class LocalEngine:
 
     @property
     def listen(self) -> str:
-        """Where the engine shall listen: --listen or EV_LISTEN, else the setting `listeners` (then this is empty), else the
-        configuration, else Kafka's port on loopback."""
+        """--listen or EV_LISTEN, else the setting `listeners` (then empty), else the configuration, else Kafka's port on loopback."""
         from ev_cli.session import DEFAULT_LISTEN, with_ports
 
         if self._listen:
@@ -363,13 +363,17 @@ class LocalEngine:
         return os.path.join(self.data_dir, "server.log")
 
     def environment(self) -> dict[str, str]:
-        """The daemon's environment: the allow-list, and those entries of PYTHONPATH that hold `ev`, made absolute."""
+        """The environment of our programs: the allow-list, and those entries of PYTHONPATH that hold `ev`, made absolute."""
         environ = {name: os.environ[name] for name in INHERITED if name in os.environ}
         found = [os.path.abspath(entry) for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
         holding = [entry for entry in found if os.path.exists(os.path.join(entry, "ev", "__init__.py"))]
         if holding:
             environ["PYTHONPATH"] = os.pathsep.join(holding)
         return environ
+
+    def environment_of_daemon(self) -> dict[str, str]:
+        """The same for the daemon, and the settings that its command line does not show."""
+        return {**self.environment(), **secret_variables(self.settings())}
 
     def _configured(self, name: str) -> Any:
         from ev_cli.session import server_configuration
@@ -411,7 +415,7 @@ class LocalEngine:
     def _spawn(self, deadline: float) -> str:
         """Start the daemon and wait for its one line: `ready ADDRESS` or `failed STATUS MESSAGE`; empty when it just died."""
         command = self.command(log_file=self.log_file, ready_fd=_READY_FD)
-        environ = self.environment()
+        environ = self.environment_of_daemon()
         source, target = os.pipe()
         child = os.fork()
         if child == 0:

@@ -17,7 +17,7 @@ from typing import Any, Final, Self
 from ev.connection_settings import ConnectionSettings
 from ev.coordinator_settings import CoordinatorSettings
 from ev.errors import SettingError
-from ev.setting_types import INT_MAX, LONG_MAX, Choice, Number, Ratio, Setting, Switch, Text, Words
+from ev.setting_types import INT_MAX, LONG_MAX, Choice, Number, Ratio, Secret, Setting, Switch, Text, Words
 from ev.setting_units import DAY_MS, GIB, HOUR_MS, KIB, MIB, MINUTE_MS, SECOND_MS
 
 LISTENER_PREFIX: Final = "listener.name."
@@ -291,6 +291,13 @@ def row_named(name: str) -> Setting[Any]:
         hint = f"; did you mean {near[0]}?" if near else ""
         raise SettingError(f"There is no setting {name!r}{hint}")
     return row
+
+
+def is_secret(name: str) -> bool:
+    """Whether the setting of this name, perhaps that of a single listener, is one that is shown to nobody."""
+    if name.startswith(LISTENER_PREFIX):
+        name = name.removeprefix(LISTENER_PREFIX).partition(".")[2]
+    return isinstance(BY_NAME.get(name), Secret)
 
 
 class ResourceSetting:

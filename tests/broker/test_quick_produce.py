@@ -169,6 +169,22 @@ def test_a_small_request_for_one_partition_goes_the_quick_way(version: int) -> N
     assert way.taken == 5
 
 
+def test_nothing_is_kept_of_a_topic_that_is_gone() -> None:
+    """Nor by its name: whoever makes topics and deletes them again would fill the memory."""
+    broker = SimulatedBroker(SimulatedDisk(["/data"]))
+    client = broker.connect()
+    client.send(CreateTopicsRequest(topics=[CreatableTopic(name="passing", num_partitions=1, replication_factor=1)], timeout_ms=1000), 5)
+    broker.world.settle()
+    quick = broker.broker.quick_produce
+    gone = broker.broker.topics.get("passing")
+    assert gone is not None
+    assert quick._find(b"passing") is not None
+    assert quick._find(gone.id.hex()) is not None
+    broker.broker.delete_topics([gone], NOW_MS, lambda: None)
+    broker.world.settle()
+    assert not quick._targets
+
+
 def test_an_answer_that_waits_too_long_says_so() -> None:
     """The round does not end: after timeout_ms the client hears REQUEST_TIMED_OUT, as on the other way."""
     heard = []

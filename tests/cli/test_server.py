@@ -30,6 +30,18 @@ def test_it_starts_by_itself_and_says_so(ev: CommandLine) -> None:
     assert ev("topic", "list").err == ""
 
 
+def test_a_setting_that_is_secret_is_on_no_command_line(ev: CommandLine) -> None:
+    """Everybody may read that of a process: the daemon is given it otherwise, and has it."""
+    ev("server", "start", EV_SSL_KEY_PASSWORD="hush", EV_LOG_SEGMENT_BYTES="1048576")
+    shown = pathlib.Path(f"/proc/{ev.pid}/cmdline").read_bytes()
+    assert b"log.segment.bytes=1048576" in shown
+    assert b"ssl.key.password" in shown
+    assert b"hush" not in shown
+    kept = pathlib.Path(f"/proc/{ev.pid}/environ")
+    assert b"=hush" in kept.read_bytes()
+    assert kept.stat().st_mode & 0o077 == 0
+
+
 def test_up_and_down_may_be_said_twice(ev: CommandLine) -> None:
     """Both wait for the state they ask for; the second time they say that it is so already."""
     assert "started at" in ev("up").err

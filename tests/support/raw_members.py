@@ -112,7 +112,15 @@ class ClassicMember:
     """A consumer of the classic protocol. It says in its subscription what it has."""
 
     def __init__(
-        self, ask: Ask, group: str, topic: Topic, *, instance: str | None = None, assignor: str = "cooperative-sticky", notes: bytes = b""
+        self,
+        ask: Ask,
+        group: str,
+        topic: Topic,
+        *,
+        instance: str | None = None,
+        assignor: str = "cooperative-sticky",
+        notes: bytes = b"",
+        session_timeout_ms: int = 10_000,
     ) -> None:
         self.ask = ask
         self.group = group
@@ -120,6 +128,7 @@ class ClassicMember:
         self.instance = instance
         self.assignor = assignor
         self.notes = notes  # the assignor's own, in what it hands out
+        self.session_timeout_ms = session_timeout_ms
         self.id = ""
         self.generation = -1
         self.leader = ""
@@ -131,7 +140,7 @@ class ClassicMember:
         metadata = b"\0\1" + encode(ConsumerProtocolSubscription([self.topic.name], owned_partitions=owned), 1)
         request = JoinGroupRequest(
             group_id=self.group,
-            session_timeout_ms=10_000,
+            session_timeout_ms=self.session_timeout_ms,
             rebalance_timeout_ms=10_000,
             member_id=self.id,
             group_instance_id=self.instance,

@@ -8,6 +8,10 @@ from types import ModuleType
 NAMES = {
     "kill": "kill",
     "simulated-disk": "simulated_disk",
+    "clock-jumps": "clock_jumps",
+    "recovery": "recovery",
+    "soak": "soak",
+    "security": "security",
 }
 
 

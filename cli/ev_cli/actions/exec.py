@@ -76,7 +76,7 @@ class TemporaryEngine:
                 stdout=subprocess.DEVNULL,
                 stderr=None if self._is_loud else subprocess.DEVNULL,
                 pass_fds=(ready_end, lifeline_end),
-                env=engine.environment(),
+                env=engine.environment_of_daemon(),
                 start_new_session=True,
             )
         finally:

@@ -44,7 +44,7 @@ def run_server(options: Any) -> int:
         command.append("--ephemeral")
     if seeds:
         seed_from_beside(engine, seeds)
-    os.execve(command[0], command, {**os.environ, **engine.environment()})
+    os.execve(command[0], command, {**os.environ, **engine.environment_of_daemon()})
 
 
 def start_server(options: Any) -> int:

@@ -236,8 +236,9 @@ class QuickProduce:
         return target
 
     def forget(self, topic: Topic) -> None:
-        """The topic is deleted: its id never comes back."""
+        """The topic is deleted: its id never comes back, and its name may not either."""
         self._targets.pop(topic.id.hex(), None)
+        self._targets.pop(topic.name.encode(), None)
 
 
 def short_uvarint(frame: bytes, position: int) -> tuple[int, int]:

@@ -100,6 +100,7 @@ class Transactions:
         self._completing: dict[str, Transaction] = {}  # appended to the log, and not on disk yet
         self._parked: dict[str, list[tuple[Method, Any, Caller]]] = {}
         self._deadlines: Deadlines[str] = Deadlines()
+        self._began_ms: dict[str, int] = {}  # when each open transaction began, by the monotonic clock
 
     def get(self, transactional_id: str) -> Transaction | None:
         return self._transactions.get(transactional_id)
@@ -380,30 +381,36 @@ class Transactions:
             return None
         decision = TransactionDecision(transactional_id)
         known = self._transactions.get(transactional_id)
-        if known is None or self._due_ms(known) is None:
+        if known is None or known.state in PREPARED:
             return decision
-        if now.wall_ms < (self._due_ms(known) or 0):
-            self._expect(transactional_id, known, now)
-        elif known.state is State.ONGOING:
+        if known.state is State.ONGOING:
             decision.transaction = self._fenced(transactional_id, known, now)
+        elif now.wall_ms < self._forgotten_ms(known):
+            self._expect(transactional_id, known, now)
         else:
             decision.forget = True
         return decision
 
-    def _due_ms(self, known: Transaction) -> int | None:
-        """The wall clock's time at which an open transaction is aborted, or an id that nobody uses is forgotten."""
-        if known.state is State.ONGOING:
-            return known.started_ms + known.timeout_ms
-        if known.state in PREPARED:
-            return None
+    def _forgotten_ms(self, known: Transaction) -> int:
+        """The wall clock's time at which an id that nobody uses is forgotten."""
         return known.updated_ms + self._settings.transactional_id_expiration_ms
 
     def _expect(self, transactional_id: str, known: Transaction, now: Now) -> None:
-        due_ms = self._due_ms(known)
-        if due_ms is None:
+        """Set the deadline at which an open transaction is aborted, or an id forgotten.
+
+        A transaction's age is measured by the clock that never jumps. Only that of one that an earlier run has begun is what the wall
+        clock says, and then not more than its time-out: it would stay open as long as that clock is behind.
+        """
+        if known.state is State.ONGOING:
+            age_ms = min(max(now.wall_ms - known.started_ms, 0), known.timeout_ms)
+            began_ms = self._began_ms.setdefault(transactional_id, now.monotonic_ms - age_ms)
+            self._deadlines.set(transactional_id, began_ms + known.timeout_ms)
+            return
+        self._began_ms.pop(transactional_id, None)
+        if known.state in PREPARED:
             self._deadlines.cancel(transactional_id)
         else:
-            self._deadlines.set(transactional_id, now.monotonic_ms + max(due_ms - now.wall_ms, 1))
+            self._deadlines.set(transactional_id, now.monotonic_ms + max(self._forgotten_ms(known) - now.wall_ms, 1))
 
     def try_again(self, transactional_id: str, now: Now, delay_ms: int) -> None:
         """What was due could not be written: let it come due again."""
@@ -421,6 +428,7 @@ class Transactions:
             del self._ids[before.producer_id]
         if transaction is None or transaction.state is State.DEAD:
             self._deadlines.cancel(transactional_id)
+            self._began_ms.pop(transactional_id, None)
             self._last_epochs.pop(transactional_id, None)
             return
         self._transactions[transactional_id] = transaction

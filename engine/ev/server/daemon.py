@@ -100,6 +100,13 @@ class Options:
         parser.add_argument("--insecure", action="store_true", help="listen where others reach it, who may then do everything")
         parser.add_argument("--advertise", action="append", metavar="HOST:PORT", help="what clients are told, one for each --listen")
         parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting; may be given several times")
+        parser.add_argument(
+            "--secret",
+            action="append",
+            default=[],
+            metavar="NAME=VARIABLE",
+            help="a setting whose value is in this variable, unseen by `ps`",
+        )
         parser.add_argument("--log-file", metavar="FILE", help="log to this file instead of stderr, and detach from the terminal")
         parser.add_argument("--ready-fd", type=int, metavar="N")
         parser.add_argument("--lifeline-fd", type=int, metavar="N", help="a pipe: the engine ends when its other end is closed")
@@ -113,6 +120,8 @@ class Options:
         self.listen_texts: list[str] = parsed.listen or []
         self.advertise_texts: list[str] = parsed.advertise or []
         self.setting_texts: list[str] = parsed.set
+        for name, _, variable in (text.partition("=") for text in parsed.secret):
+            self.setting_texts.append(f"{name}={os.environ.pop(variable, '')}")
         self.insecure: bool = parsed.insecure
 
     def settings(self) -> Settings:
