@@ -37,13 +37,18 @@ class Outcome:
         if value > most:
             self.missed.append(f"{name} is {value:g}, at most {most:g} was promised")
 
+    @property
+    def proves_something(self) -> bool:
+        """Whether a fault fired while something was in flight, where that is the point."""
+        return self.without_faults or bool(self.injected and self.in_flight)
+
     def add(self, name: str, number: int = 1) -> None:
         """Count something."""
         self.figures[name] = self.figures.get(name, 0) + number
 
     def result(self, quick: bool) -> dict[str, Any]:
         """The object of the last line, without name and seed."""
-        idle = not self.without_faults and not (self.injected and self.in_flight)
+        idle = not self.proves_something
         ok = not self.problems and not idle and (quick or not self.missed)
         found: dict[str, Any] = {"ok": ok, "injected": self.injected, "ops_in_flight_at_fault": self.in_flight, **self.figures}
         if self.missed:

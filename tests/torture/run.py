@@ -20,7 +20,7 @@ from torture.needs import missing
 from torture.outcome import Outcome
 
 QUICK_S, WHOLE_S = 30.0, 540.0
-QUICK_MAX_S, WHOLE_MAX_S = 45.0, 600.0
+QUICK_MAX_S, WHOLE_MAX_S, ENDING_S = 45.0, 600.0, 10.0
 
 
 class Limits(NamedTuple):
@@ -40,6 +40,7 @@ class Run:
     quick: bool
     directory: pathlib.Path
     deadline: float
+    latest: float
     fault: str | None = None
     random: Random = field(init=False)
     outcome: Outcome = field(default_factory=Outcome)
@@ -50,8 +51,14 @@ class Run:
 
     @property
     def over(self) -> bool:
-        """Whether no new fault is to be drawn: time is up, or a problem was found (one is enough, with its seed)."""
-        return bool(self.outcome.problems) or time.monotonic() >= self.deadline
+        """Whether no new fault is to be drawn: time is up, or a problem was found (one is enough, with its seed).
+
+        A machine that is slow today gets more time, to a limit, until a fault has fired while something was in flight.
+        """
+        if self.outcome.problems:
+            return True
+        now = time.monotonic()
+        return now >= (self.deadline if self.outcome.proves_something else self.latest)
 
     def amount(self, whole: int, quick: int) -> int:
         """How many of something are wanted, by the kind of run."""
@@ -82,7 +89,8 @@ def one(name: str, seed: int, limits: Limits, fault: str | None = None) -> dict[
     began = time.monotonic()
     seconds = limits.seconds if limits.seconds is not None else QUICK_S if limits.quick else WHOLE_S
     place = pathlib.Path(tempfile.mkdtemp(prefix=f"ev-torture-{name}-", dir=limits.directory))
-    run = Run(name, seed, limits.quick, place, began + seconds, fault)
+    latest = began + (QUICK_MAX_S if limits.quick else WHOLE_MAX_S) - ENDING_S
+    run = Run(name, seed, limits.quick, place, began + seconds, max(latest, began + seconds), fault)
     try:
         module.torture(run)
     except Exception as error:

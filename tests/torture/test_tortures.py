@@ -14,12 +14,14 @@ from torture import names
 
 SECONDS = 6
 """How long each draws faults here; `python -m tests.torture NAME` goes on for minutes."""
+PROOF_SECONDS = 30
+"""How long a seeded fault may take to be noticed; the first sign of it ends the run."""
 SEED = 20_261_126
 
 
-def told(*arguments: str) -> dict[str, Any]:
+def told(*arguments: str, seconds: int = SECONDS) -> dict[str, Any]:
     """The object that a torture prints; in a process of its own, as it patches what it tortures."""
-    command = [sys.executable, "-m", "tests.torture", *arguments, "--seed", str(SEED), "--quick", "--seconds", str(SECONDS)]
+    command = [sys.executable, "-m", "tests.torture", *arguments, "--seed", str(SEED), "--quick", "--seconds", str(seconds)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280, check=False)
     assert done.stdout.strip(), done.stderr[-3000:]
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
@@ -43,7 +45,7 @@ def test_a_short_version_holds(name: str) -> None:
 @pytest.mark.parametrize("name", names.NAMES)
 def test_the_seeded_faults_are_noticed(name: str) -> None:
     """What a torture cannot see it does not show: each is run against an engine that breaks the promise on purpose."""
-    result = told("prove", name)
+    result = told("prove", name, seconds=PROOF_SECONDS)
     assert result["ok"], result
     assert not result["missed"]
     assert len(result["caught"]) >= 3
