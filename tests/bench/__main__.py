@@ -20,6 +20,7 @@ import argparse
 import json
 import pathlib
 import shutil
+import signal
 import sys
 import tempfile
 from typing import Any
@@ -29,7 +30,6 @@ sys.path[:0] = [str(TOP / name) for name in ("tests", "engine", "cli") if str(TO
 
 from bench import kept, page
 from bench.names import GROUPS
-from bench.run import Run, one
 
 
 def main(arguments: list[str]) -> int:
@@ -67,6 +67,9 @@ def main(arguments: list[str]) -> int:
 
 def measured(chosen: list[str], quick: bool, below: pathlib.Path | None, keeps: bool, note: str) -> list[dict[str, Any]]:
     """Each group in its turn, printed as a line and kept if that is wanted."""
+    from bench.run import Run, one  # every client library: too slow for `list`
+
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended
     directory = pathlib.Path(tempfile.mkdtemp(prefix="ev-bench-", dir=below))
     run, results = Run(directory, quick), []
     try:

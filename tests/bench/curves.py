@@ -24,7 +24,7 @@ GROWTH_MAX, GROWTH_REACHED = 1.25, 1.1
 VALUE = b"x" * 100
 RECORDS = 100
 """How many records are in a batch."""
-IN_FLIGHT = 32
+IN_FLIGHT, FEW_IN_FLIGHT = 32, 8
 SMALL_SEGMENT = str(16 << 20)
 numbers = itertools.count()
 
@@ -119,7 +119,7 @@ def look_ups(logs: Logs, times: int) -> Measure:
 
 
 def partitions(ev: Peer, requests: int) -> Measure:
-    """The same number of batches, to one partition after the other."""
+    """The same number of batches, to one partition after the other; so few in flight that each of these is always in another."""
     topics: dict[int, str] = {}
 
     def measure(count: int) -> tuple[float, float]:
@@ -127,7 +127,7 @@ def partitions(ev: Peer, requests: int) -> Measure:
             topics[count] = f"curves-{next(numbers)}"
             create_topic(ev, topics[count], count)
         with contextlib.closing(KafkaPipe(ev.address, topics[count], batch_of(VALUE, RECORDS), range(count))) as pipe:
-            return per_million(ev, lambda: drive([pipe], IN_FLIGHT, count=requests), RECORDS)
+            return per_million(ev, lambda: drive([pipe], FEW_IN_FLIGHT, count=requests), RECORDS)
 
     return measure
 

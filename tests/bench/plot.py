@@ -8,7 +8,7 @@ from typing import Any
 from xml.sax.saxutils import escape
 
 WIDTH, PAD = 960, 24
-LABELS, BAR_END = 200, 690
+LABELS, BAR_END = 200, 610
 ROW, TITLE = 19, 34
 PANEL = 150
 
