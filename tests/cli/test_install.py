@@ -12,6 +12,8 @@ import zipfile
 import pytest
 
 from support.engine import ROOT
+from support.tmux import Tmux
+from support.waiting import wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -95,11 +97,57 @@ def works(program: pathlib.Path, home: dict[str, str]) -> None:
         run(home, program, "down")
 
 
-def test_the_standalone_program_needs_no_python(tmp_path: pathlib.Path, home: dict[str, str]) -> None:
-    """It is built with one command, moved away from where it was built, and finds no Python on its path."""
-    places = ["--distpath", str(tmp_path / "dist"), "--workpath", str(tmp_path / "work")]
-    run(home, sys.executable, "-m", "PyInstaller", "--log-level", "ERROR", *places, "standalone.spec", cwd=ROOT)
-    shutil.move(tmp_path / "dist" / "ev", tmp_path / "moved")
-    program = tmp_path / "moved" / "ev"
-    works(program, {**home, "PATH": "/nowhere"})
-    assert "LD_LIBRARY_PATH" not in run(home, program, "consume", "t", "-e", "--help")
+@pytest.fixture(scope="module")
+def standalone(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """Built with one command, and moved away from where it was built."""
+    place = tmp_path_factory.mktemp("standalone")
+    places = ["--distpath", str(place / "dist"), "--workpath", str(place / "work")]
+    run({"HOME": str(place)}, sys.executable, "-m", "PyInstaller", "--log-level", "ERROR", *places, "standalone.spec", cwd=ROOT)
+    shutil.move(place / "dist" / "ev", place / "moved")
+    shutil.rmtree(place / "work")
+    return place / "moved" / "ev"
+
+
+def test_the_standalone_program_needs_no_python(standalone: pathlib.Path, home: dict[str, str]) -> None:
+    """It finds none on its path."""
+    works(standalone, {**home, "PATH": "/nowhere"})
+    assert "LD_LIBRARY_PATH" not in run(home, standalone, "consume", "t", "-e", "--help")
+
+
+def test_the_standalone_program_has_the_interface(standalone: pathlib.Path, home: dict[str, str]) -> None:
+    """Where there is no terminal it says what works there, and not that a module is missing."""
+    done = subprocess.run([standalone, "tui"], env={**home, "PATH": "/nowhere"}, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    assert done.returncode == 2
+    assert "ev top" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.tmux
+def test_the_standalone_program_shows_the_interface(standalone: pathlib.Path, home: dict[str, str], tmp_path: pathlib.Path) -> None:
+    """In a terminal: its own engine's topics, every screen that has a key, and the terminal as it was."""
+    variables = {**home, "LANG": "C.UTF-8", "EV_LISTEN": "127.0.0.1:0"}
+    tmux = Tmux(tmp_path, variables, (110, 30))
+    try:
+        run(home, standalone, "produce", "morning", data="one\ntwo\n")
+        tmux.type("PS1='ready> '; clear", "Enter")
+        wait_for(lambda: tmux.screen.startswith("ready>"), "the shell")
+        before = tmux.modes
+        tmux.type(f"{standalone} tui", "Enter")
+        tmux.wait_for("morning")
+        for key, title in (("2", "TOPICS"), ("3", "GROUPS"), ("4", "which topic"), ("8", "SECURITY"), ("9", "BROKERS"), ("0", "ALERTS")):
+            tmux.type(key)
+            tmux.wait_for(title)
+        tmux.type("2")
+        tmux.wait_for("TOPICS")
+        tmux.type("t")
+        tmux.wait_for("TAIL morning")
+        tmux.type("?")
+        tmux.wait_for("THIS SCREEN")
+        tmux.type("", "C-c")
+        tmux.wait_for("ready>")
+        tmux.type("echo status=$?", "Enter")
+        tmux.wait_for("status=0")
+        assert tmux.modes == before
+    finally:
+        tmux("kill-server")
+        run(home, standalone, "down")

@@ -19,7 +19,10 @@ from hypothesis import strategies as st
 
 from ev.errors import ErrorCode
 from ev.server.exposition import Exposition
+from ev.server.metrics import SYNC_BOUNDS
 from ev.server.metrics_listener import LOCAL_HOSTS, REASONS, decide
+from ev.server.stalls import Longest
+from ev.server.traffic import Durations
 from ev.wire.messages.k08_offset_commit import OffsetCommitRequest
 from ev.wire.messages.k12_heartbeat import HeartbeatRequest
 from support.engine import Engine, NotReadyError
@@ -99,7 +102,7 @@ def test_what_was_done_is_counted(engine: Engine) -> None:
     assert 2 <= grown["ev_commit_partitions_total"] <= 100, "both partitions, in one round or in several"
     assert grown["ev_commit_sync_seconds_count"] >= 1
     assert after["kafka_server_replicamanager_partitioncount"] == 2
-    assert 0 <= after['ev_loop_longest_stall_seconds{since="last"}'] <= after['ev_loop_longest_stall_seconds{since="start"}']
+    assert 0 <= after['ev_loop_longest_stall_seconds{since="minute"}'] <= after['ev_loop_longest_stall_seconds{since="start"}']
     assert 1e6 < after["process_resident_memory_bytes"] < 1e9
 
 
@@ -129,15 +132,24 @@ def test_with_many_partitions_they_are_not_shown_singly(start_engine: StartEngin
 
 
 def test_a_stall_of_the_loop_is_seen(engine: Engine) -> None:
-    """The engine is stopped for a while: the next look says for how long, the one after that no more, and the longest ever stays."""
-
-    figures(engine)
+    """The engine is stopped for a while: each look says for how long, whoever looks."""
+    assert figures(engine)['ev_loop_longest_stall_seconds{since="start"}'] < 0.2
     os.kill(engine.pid, signal.SIGSTOP)
     time.sleep(0.3)
     os.kill(engine.pid, signal.SIGCONT)
     wait_for(lambda: figures(engine)['ev_loop_longest_stall_seconds{since="start"}'] > 0.2, "the stall to be seen")
-    assert figures(engine)['ev_loop_longest_stall_seconds{since="last"}'] < 0.2
-    assert figures(engine)['ev_loop_longest_stall_seconds{since="start"}'] > 0.2
+    for _ in range(2):
+        assert figures(engine)['ev_loop_longest_stall_seconds{since="minute"}'] > 0.2
+        assert figures(engine)['ev_loop_longest_stall_seconds{since="start"}'] > 0.2
+
+
+def test_a_stall_is_told_for_a_minute() -> None:
+    """Then the longest of the last minute is another one, and the longest ever stays."""
+    longest = Longest()
+    for moment, took_s in ((0.0, 0.001), (5.0, 0.3), (9.0, 0.002), (31.0, 0.1), (64.0, 0.004)):
+        longest.note(moment, took_s)
+    assert [longest.recent_s(moment) for moment in (64.0, 69.9, 70.0, 99.9, 100.0, 200.0)] == [0.3, 0.3, 0.1, 0.1, 0.004, 0.0]
+    assert longest.ever_s == 0.3
 
 
 def test_only_who_knows_this_host_may_ask(start_engine: StartEngine) -> None:
@@ -203,6 +215,17 @@ def test_it_does_not_listen_where_others_reach_it(start_engine: StartEngine) -> 
 def test_without_the_setting_nobody_is_listened_to(start_engine: StartEngine) -> None:
     engine = start_engine()
     assert json.loads((engine.directory / "engine.json").read_text())["metrics"] is None
+
+
+@pytest.mark.parametrize(("took_us", "least_us"), [(40, 64), (63, 64), (65, 128), (1_000, 1_024), (1_024, 2_048), (5_000_000, 8_388_608)])
+def test_a_sync_is_counted_from_the_first_bound_above_it(took_us: int, least_us: int) -> None:
+    """And from no later one: what is read from the buckets is at most twice what it was."""
+    durations = Durations()
+    durations.add(took_us / 1e6)
+    shown = Exposition()
+    shown.histogram("took", durations.buckets, SYNC_BOUNDS, 0)
+    counts = dict(re.findall(r'took_bucket\{le="([^"]+)"\} (\d)', shown.text()))
+    assert next(bound for bound, count in counts.items() if count == "1") == f"{least_us / 1e6:g}"
 
 
 @given(st.binary(max_size=200) | st.text(alphabet="GET /metrics HTTP/1.\r\nhost: localx[]", max_size=120).map(str.encode))

@@ -60,7 +60,8 @@ async def until(condition: Callable[[], bool], pause: Callable[[], Awaitable[Non
         await pause()
 
 
-def test_50_000_records_a_second_with_a_filter_leave_keys_quick(record_property: Callable[[str, object], None]) -> None:
+@pytest.mark.parametrize("wraps", [False, True], ids=["one line each", "wrapped"])
+def test_50_000_records_a_second_with_a_filter_leave_keys_quick(record_property: Callable[[str, object], None], wraps: bool) -> None:
     """From a key press to its handler: p95 under 100 ms; and what was read is either in the ring, or forgotten, or did not match."""
 
     async def flooded() -> None:
@@ -69,6 +70,7 @@ def test_50_000_records_a_second_with_a_filter_leave_keys_quick(record_property:
         reader = Reader(flood, ["orders"], ring, where="value.amount > 250 and key ~ '^k-'")  # type: ignore[arg-type]
         app = Window(ring)
         async with app.run_test(size=(140, 45)) as pilot:
+            app.tail.wraps = wraps
             reader.start()
             await until(lambda: ring.end > 1000, pilot.pause, "records")
             cpu_s, begun_s, given = time.process_time(), time.monotonic(), flood.given

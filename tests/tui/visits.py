@@ -28,6 +28,7 @@ VISITS = (
     Visit("topics", keys=("at",), shows=False),
     Visit("tail"),
     Visit("tail", (ABOUT,)),
+    Visit("tail", (ABOUT,), keys=("w", "g", "j", "h")),
     Visit("record", (ABOUT, "0", "1")),
     Visit("search", (ABOUT,)),
     Visit("groups", keys=("f", "b", "s", "s", "slash", "E", "V", "enter", "Y")),

@@ -9,9 +9,8 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import events
@@ -25,13 +24,15 @@ from ev_cli.naming import nearest
 from ev_cli.protection import READS
 from ev_cli.running import Options
 from ev_cli.session import Session, config_path, configuration
+from ev_tui import notification
 from ev_tui.frame import NARROW, SHORT, ContextBar, Standing
 from ev_tui.harmless import Harmless, safe
+from ev_tui.opened import Opened
 from ev_tui.page import Page
-from ev_tui.pages import BY_NAME, FIRST, Entry, Place
+from ev_tui.pages import BY_NAME, FIRST, Place
 from ev_tui.passwords import ask_outside
-from ev_tui.spelling import command_line
-from ev_tui.trail import Trail
+from ev_tui.spelling import command_line, engine_words
+from ev_tui.themes import Folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,8 +49,6 @@ if TYPE_CHECKING:
 TICK_S = 0.25
 SWITCH_INTERVAL_S = 0.001
 """How long the thread that asks the cluster keeps the interpreter while a key waits. With Python's own 5 ms a key waits thrice as long."""
-KEPT_PAGES = 24
-"""Screens that keep their state for when one comes back to them."""
 
 
 class EvApp(App[int]):
@@ -109,10 +108,8 @@ class EvApp(App[int]):
         self.frozen_at: float | None = None
         self.alerts: Alerts | None = None
         self._commands: CommandLog | None = None
-        self._trail = Trail()
-        self._pages: OrderedDict[str, Page] = OrderedDict()
-        self._clusters = 0
-        """How many clusters were looked at before this one: the screens of each are its own."""
+        self.opened = Opened(self)
+        self._themes = Folder(config_path(options))
         self._first: str | None = options.name
         self._shown_at = 0.0
         self._second = 0
@@ -132,18 +129,17 @@ class EvApp(App[int]):
         return StdoutDriver
 
     def on_mount(self) -> None:
-        theme = self.options.theme or self.settings.theme
-        if theme in self.available_themes:
-            self.theme = theme
+        self._read_themes()
+        if self.theme_wanted in self.available_themes:
+            self.theme = self.theme_wanted
         self.go(FIRST)
         self.call_after_refresh(self._after_first_paint)
 
     def _after_first_paint(self) -> None:
-        theme = self.options.theme or self.settings.theme
         for warning in self.settings.warnings:
             self.tell(warning, "warning")
-        if theme not in self.available_themes:
-            self.tell(f"there is no theme {theme!r}; `:theme` has those that there are", "warning")
+        if self.theme_wanted not in self.available_themes:
+            self.tell(f"there is no theme {self.theme_wanted!r}; `:theme` has those that there are", "warning")
         self._set_keys()
         if self.aside is not None:
             self.aside.heard = lambda line: self.call_from_thread(self._heard, line)
@@ -165,6 +161,22 @@ class EvApp(App[int]):
         self.set_keymap(keymap)
         for warning in warnings:
             self.tell(warning, "warning")
+
+    @property
+    def theme_wanted(self) -> str:
+        return self.options.theme or self.settings.theme
+
+    def _read_themes(self) -> None:
+        """Those of the person's own, where a file of them has changed; the one that is seen changes with its file."""
+        found = self._themes.changed()
+        if found is None:
+            return
+        for warning in found.warnings:
+            self.call_after_refresh(self.tell, warning, "warning")
+        for theme in found.themes.values():
+            self.register_theme(theme)
+        if self.theme in found.themes:
+            self._watch_theme(self.theme)
 
     def _connect(self) -> None:
         from ev_cli.model.alert_files import Alerts, rules_path
@@ -250,6 +262,7 @@ class EvApp(App[int]):
         if int(now) != self._second:
             self._second = int(now)
             self._refresh_bar()
+            self._read_themes()
 
     def _ring(self, newest: Snapshot) -> None:
         """Alerts that were not there before are heard, whichever screen is seen."""
@@ -257,10 +270,15 @@ class EvApp(App[int]):
             return
         known = () if self.snapshot is None else {alert.key for alert in self.snapshot.alerts}
         fresh = [alert for alert in newest.alerts if alert.is_loud and alert.key not in known]
-        if fresh:
+        if not fresh:
+            return
+        more = f" and {len(fresh) - 1} more" if len(fresh) > 1 else ""
+        text = f"{fresh[0].about}: {fresh[0].text}{more}"
+        self.tell(f"⚠ {text} (0)", "warning")
+        if self.settings.alerts != notification.OFF:
             self.bell()
-            more = f" and {len(fresh) - 1} more (0)" if len(fresh) > 1 else " (0)"
-            self.tell(f"⚠ {fresh[0].about}: {fresh[0].text}{more}", "warning")
+        if self.settings.alerts == notification.TERMINAL and self._driver is not None:
+            self._driver.write(notification.sequence(text, os.environ))
 
     def _open_first(self, snapshot: Snapshot) -> None:
         """What the command line named, once it is known what there is."""
@@ -338,66 +356,30 @@ class EvApp(App[int]):
         page = self.page
         return page if page is not None and page.is_composed else None
 
-    def go(self, name: str, *about: str) -> None:
-        """Go to a screen, about something: `go("topic", "orders")`. Esc comes back from there unless it is a screen with a key."""
-        entry = BY_NAME[name]
-        if not entry.place:
-            self.tell(f"{entry.title} is not built yet")
-            return
-        place = Place(name, about)
-        if place != self._trail.here:
-            self._trail.go(place, is_top=bool(entry.key))
-            self._come_to(place, entry)
-
     @property
     def place(self) -> Place | None:
-        return self._trail.here
+        return self.opened.here
 
-    def _come_to(self, place: Place, entry: Entry) -> None:
-        key = f"{self._clusters}\x1f{place.key}"
-        page = self._pages.get(key)
-        if page is None:
-            page = self._pages[key] = entry.load()(place.about)
-            self.install_screen(page, key)
-        self._pages.move_to_end(key)
-        if len(self.screen_stack) > 1:
-            self.switch_screen(key)
+    def go(self, name: str, *about: str) -> None:
+        """Go to a screen, about something: `go("topic", "orders")`."""
+        entry = BY_NAME[name]
+        if entry.place:
+            self.opened.go(Place(name, about))
         else:
-            self.push_screen(key)
-        self._forget_old_pages(key)
-
-    def _forget_old_pages(self, current: str) -> None:
-        for key in list(self._pages):
-            if len(self._pages) <= KEPT_PAGES:
-                return
-            page = self._pages[key]
-            if key != current and page not in self.screen_stack:
-                del self._pages[key]
-                self.uninstall_screen(key)
-                page.remove()
+            self.tell(f"{entry.title} is not built yet")
 
     def action_go(self, name: str) -> None:
         self.go(name)
 
     def action_history(self, step: int) -> None:
-        place = self._trail.step(step)
-        if place is not None:
-            self._come_to(place, BY_NAME[place.name])
+        self.opened.step(step)
 
     def action_previous(self) -> None:
-        """Between the last two screens and back again."""
-        before = self._trail.before
-        if before is not None:
-            self.go(before.name, *before.about)
+        self.opened.back()
 
     def action_up(self, may_leave: bool) -> None:
         page = self.standing_page
-        if page is not None and page.back():
-            return
-        above = self._trail.above
-        if above is not None:
-            self.go(above.name, *above.about)
-        elif may_leave:
+        if (page is None or not page.back()) and not self.opened.up() and may_leave:
             self.exit(0)
 
     # -- the command that does the same ----------------------------------------------------------------------------------------------
@@ -407,31 +389,13 @@ class EvApp(App[int]):
         """The command of the screen, as one would type it."""
         page = self.standing_page
         words = () if page is None else page.command()
-        return self.command_of(words) if words else command_line(["tui", *self.engine_words])
+        return self.command_of(words) if words else self.command_of(["tui"])
 
     def command_of(self, words: Sequence[str]) -> str:
         """`ev` and the words, with the options that say which cluster. What stands behind `--` stays behind it."""
         listed = list(words)
         end = listed.index("--") if "--" in listed else len(listed)
-        return command_line([*listed[:end], *self.engine_words, *listed[end:]])
-
-    @property
-    def engine_words(self) -> list[str]:
-        """The options with which another `ev` speaks to the same cluster, wherever it is run."""
-        options = self.options
-        words: list[str] = []
-        for flag, value in (
-            ("-b", options.bootstrap),
-            ("-C", options.context),
-            ("--data-dir", options.data_dir),
-            ("-F", options.config_file),
-        ):
-            if value:
-                words += [flag, value]
-        target = self.session.target
-        if not words and not target.is_local:
-            words = ["-C", target.name] if target.place else ["-b", target.bootstrap or target.name]
-        return words
+        return command_line([*listed[:end], *engine_words(listed, self.options, self.session.target), *listed[end:]])
 
     @property
     def log_of_commands(self) -> CommandLog:
@@ -577,12 +541,11 @@ class EvApp(App[int]):
 
     @contextmanager
     def outside(self) -> Iterator[None]:
-        """The terminal as it was before, for an editor or a pager."""
-        if self.aside is None:
-            with self.suspend():
-                yield
-            return
-        with self.suspend(), self.aside.away():
+        """The terminal as it was before, for an editor or a pager; Ctrl-C is for that meanwhile."""
+        from ev_tui.terminal import interrupts_elsewhere
+
+        away = nullcontext() if self.aside is None else self.aside.away()
+        with self.suspend(), away, interrupts_elsewhere():
             yield
 
     @property
@@ -608,13 +571,7 @@ class EvApp(App[int]):
             self.model.close()
         self.session, self.options, self.snapshot, self.frozen_at = session, options, None, None
         self._wanted = {}
-        self._clusters += 1
-        self._trail = Trail()
-        old, self._pages = self._pages, OrderedDict()
         self._connect()
         while len(self.screen_stack) > 1 and not isinstance(self.screen, Page):
             self.pop_screen()
-        self.go(FIRST)
-        for key, page in old.items():
-            self.uninstall_screen(key)
-            page.remove()
+        self.opened.begin_anew(Place(FIRST))

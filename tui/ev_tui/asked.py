@@ -1,4 +1,4 @@
-"""What a screen asks the cluster for by itself, because the model does not watch it: settings, ACLs, users, directories.
+"""What a screen asks for by itself, because the model does not watch it: settings, ACLs, users, files and figures of the local engine.
 
 Asked in a thread when the screen comes up, then again when it has grown old, and after a failure until it succeeds. What was known stays
 on the screen meanwhile, and so does why it is not newer.
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 if TYPE_CHECKING:
     from ev.client.admin import Admin
     from ev_cli.failures import Failure
+    from ev_cli.session import Session
     from ev_tui.app import EvApp
 
 Answer = TypeVar("Answer")
@@ -22,10 +23,20 @@ RETRY_S = 2.0
 RETRY_MAX_S = 30.0
 
 
+def of_cluster(question: Callable[[Admin], Answer]) -> Callable[[Session], Answer]:
+    """A question that the cluster answers."""
+
+    def ask(session: Session) -> Answer:
+        with session.admin() as admin:
+            return question(admin)
+
+    return ask
+
+
 class Asked(Generic[Answer]):
     """One question, and the newest answer to it."""
 
-    def __init__(self, question: Callable[[Admin], Answer], *, old_s: float = OLD_S) -> None:
+    def __init__(self, question: Callable[[Session], Answer], *, old_s: float = OLD_S) -> None:
         self._question = question
         self._old_s = old_s
         self._due_at = 0.0
@@ -51,10 +62,6 @@ class Asked(Generic[Answer]):
         session = app.session
         self._is_asking = True
 
-        def work() -> Answer:
-            with session.admin() as admin:
-                return self._question(admin)
-
         def answered(answer: Answer) -> None:
             self.took(answer, time.monotonic())
             then()
@@ -63,7 +70,7 @@ class Asked(Generic[Answer]):
             self.missed(failure.line(), time.monotonic())
             then()
 
-        app.run_in_thread(work, answered, failed)
+        app.run_in_thread(lambda: self._question(session), answered, failed)
 
     def took(self, answer: Answer, now: float) -> None:
         self._is_asking = False

@@ -13,6 +13,7 @@ A screen says:
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from textual import events
@@ -26,10 +27,11 @@ from ev_tui.widgets.line import Said
 from ev_tui.widgets.line_table import LineTable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from ev_cli.model.snapshot import Snapshot
     from ev_tui.app import EvApp
+    from ev_tui.asked import Asked
 
 
 class Page(Screen[None]):
@@ -84,6 +86,15 @@ class Page(Screen[None]):
 
     def hasten(self) -> None:
         """What it asks by itself, beside the model, is asked anew: the person wants the newest."""
+
+    def ask_due(self, *questions: Asked[Any] | None, then: Callable[[], None]) -> None:
+        """Ask what has grown old of this, where the screen is seen and the cluster answers; `then` is called after each answer."""
+        snapshot = self.ev.snapshot
+        if self.ev.standing_page is not self or self.ev.frozen_at is not None or snapshot is None or not snapshot.is_connected:
+            return
+        for asked in questions:
+            if asked is not None and asked.is_due(time.monotonic()):
+                asked.ask(self.ev, then)
 
     # -- what it has -----------------------------------------------------------------------------------------------------------------
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 from typing import TYPE_CHECKING
+
+from ev_cli.failures import Failure
 
 if TYPE_CHECKING:
     from ev_cli.session import Session
@@ -17,4 +20,8 @@ def ask_outside(app: EvApp, session: Session) -> None:
     sasl = None if security is None else security.sasl
     if sasl is not None and sasl.password is not None and is_asked_once(sasl.password):
         with app.outside():
-            _ = session.security
+            signal.signal(signal.SIGINT, signal.default_int_handler)  # until `outside` ends
+            try:
+                _ = session.security
+            except KeyboardInterrupt:
+                raise Failure("no password was given") from None

@@ -2,6 +2,7 @@
 
 [tui]
 theme = "textual-dark"      keymap = "default" | "vim" | "k9s"      mouse = true      clipboard = "auto" | "osc52" | "native"
+alerts = "bell" | "terminal" | "off"
 [tui.keys]                  see keys.py
 [tui.colors]                NAME OF A CONTEXT = "success" | "error" | "primary" | "secondary" | "accent" | "warning"
 """
@@ -11,12 +12,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from ev_tui.clipboard import WAYS
+from ev_tui import clipboard, notification
 
 DEFAULT_THEME = "textual-dark"
 COLOURS = ("success", "error", "primary", "secondary", "accent", "warning")
 
-KINDS = {"theme": str, "keymap": str, "clipboard": str, "mouse": bool, "keys": dict}
+KINDS = {"theme": str, "keymap": str, "clipboard": str, "alerts": str, "mouse": bool, "keys": dict}
+CHOICES = {"clipboard": clipboard.WAYS, "alerts": notification.WAYS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,7 @@ class Settings:
     keymap: str = "default"
     mouse: bool = True
     clipboard: str = "auto"
+    alerts: str = notification.BELL
     keys: dict[str, Any] = field(default_factory=dict)
     colors: dict[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
@@ -40,7 +43,7 @@ def settings_of(configuration: dict[str, Any]) -> Settings:
     warnings: list[str] = []
     found: dict[str, Any] = {}
     for key, value in table.items():
-        if key in KINDS and isinstance(value, KINDS[key]) and (key != "clipboard" or value in WAYS):
+        if key in KINDS and isinstance(value, KINDS[key]) and value in CHOICES.get(key, (value,)):
             found[key] = value
         elif key == "colors" and isinstance(value, dict):
             good = {name: colour for name, colour in value.items() if colour in COLOURS}

@@ -165,12 +165,7 @@ class TabPage(ListPage):
     # -- what is asked beside the model ----------------------------------------------------------------------------------------------
 
     def _ask(self) -> None:
-        snapshot = self.ev.snapshot
-        if self.ev.standing_page is not self or self.ev.frozen_at is not None or snapshot is None or not snapshot.is_connected:
-            return
-        for asked in (self.tab.asked, self.tab.aside):
-            if asked is not None and asked.is_due(time.monotonic()):
-                asked.ask(self.ev, self.redraw)
+        self.ask_due(self.tab.asked, self.tab.aside, then=self.redraw)
 
     def on_screen_resume(self) -> None:
         super().on_screen_resume()

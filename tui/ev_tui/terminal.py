@@ -100,6 +100,19 @@ class Guard:
         os._exit(self.status or 143)
 
 
+@contextlib.contextmanager
+def interrupts_elsewhere() -> Iterator[None]:
+    """Ctrl-C reaches a program that is run in our place, and we live on: the terminal sends it to both."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, lambda *_: None)  # not SIG_IGN, which the program would inherit
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def _attributes() -> list[Any] | None:
     try:
         return termios.tcgetattr(0)

@@ -113,6 +113,25 @@ class Dump:
         self._is_titled = False
 
 
+def batches_of(path: str, count_max: int) -> list[Row]:
+    """The first batches of a segment, as `ev log dump` shows them, up to where the file is no log."""
+    from ev.errors import MalformedError
+    from ev.log import dump
+
+    rows: list[Row] = []
+    try:
+        with open(path, "rb", buffering=0) as file:
+            size = os.fstat(file.fileno()).st_size
+            for row in islice(dump.batch_rows(lambda count, position: os.pread(file.fileno(), count, position), size), count_max):
+                rows.append(row)  # noqa: PERF402 - those before the damage are kept
+    except OSError as error:
+        raise Failure(f"cannot read {path}: {error.strerror}") from None
+    except MalformedError as error:
+        if not rows:
+            raise Failure(f"{path}: {error}") from None
+    return rows
+
+
 def _readable(row: Row, form: str) -> None:
     """Bytes that are no text, under the names of the columns; JSON has them as they are."""
     if form not in ("json", "jsonl", "yaml"):

@@ -25,13 +25,16 @@ class Rate:
 class History:
     """Means of the last minutes in buckets of ten seconds, each with how much of it was seen; what was not seen is no zero."""
 
-    __slots__ = ("_amounts", "_newest", "_weights", "size")
+    __slots__ = ("_amounts", "_newest", "_older", "_older_than", "_weights", "size")
 
     def __init__(self, size: int = BUCKETS) -> None:
         self.size = size
         self._newest = -1
         self._amounts = array("f")
         self._weights = array("f")
+        self._older: tuple[float | None, ...] = ()
+        self._older_than = -1
+        """`_older` are the means of the buckets before this one, which do not change any more."""
 
     def spread(self, since: float, until: float, amount: float) -> None:
         """So much came between these two moments, evenly as far as anybody knows."""
@@ -54,6 +57,8 @@ class History:
             self._weights.extend(fresh)
             del self._amounts[: -self.size], self._weights[: -self.size]
             self._newest = bucket
+        if bucket < self._older_than:
+            self._older_than = -1
         place = bucket - self._newest - 1
         if -place <= len(self._amounts):
             self._amounts[place] += amount
@@ -63,7 +68,10 @@ class History:
         """One value for each bucket, that of the present last; None where nothing was seen."""
         newest = int(now // BUCKET_S)
         oldest_kept = self._newest - len(self._amounts) + 1
-        return tuple([self._mean(bucket - oldest_kept) for bucket in range(newest - self.size + 1, newest + 1)])
+        if newest != self._older_than:
+            self._older = tuple([self._mean(bucket - oldest_kept) for bucket in range(newest - self.size + 1, newest)])
+            self._older_than = newest
+        return (*self._older, self._mean(newest - oldest_kept))
 
     def _mean(self, place: int) -> float | None:
         if not 0 <= place < len(self._weights) or not self._weights[place]:

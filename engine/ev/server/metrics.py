@@ -35,7 +35,7 @@ FETCH: Final = 1
 GROUPS_MAX: Final = 10_000
 TOOK_BOUNDS: Final = [(bits + 1, str((1 << bits) - 1)) for bits in range(15)]
 """Up to 16 s; a time of N ms is counted as at most N."""
-SYNC_BOUNDS: Final = [(bits, f"{(1 << bits) / 1e6:g}") for bits in range(6, 24)]
+SYNC_BOUNDS: Final = [(bits + 1, f"{(1 << bits) / 1e6:g}") for bits in range(6, 24)]
 ERROR_NAMES: Final = {value: name for name, value in vars(ErrorCode).items() if isinstance(value, int)}
 
 
@@ -52,7 +52,7 @@ class Metrics:
         self._page_bytes = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 
     def text(self) -> str:
-        """All of them as they are now. What counts since the last time begins anew."""
+        """All of them as they are now."""
         shown = Exposition()
         self._topics(shown)
         self._requests(shown)
@@ -160,10 +160,10 @@ class Metrics:
                 shown.sample(name, number, {"state": state})
 
     def _loop(self, shown: Exposition) -> None:
-        recent_s, ever_s = self._stalls.take()
+        recent_s, ever_s = self._stalls.seconds()
         name = "ev_loop_longest_stall_seconds"
-        shown.family(name, "gauge", "The longest that nobody was served because of one thing: since the last look, and ever.")
-        shown.sample(name, round(recent_s, 6), {"since": "last"})
+        shown.family(name, "gauge", "The longest that nobody was served because of one thing: within the last minute, and ever.")
+        shown.sample(name, round(recent_s, 6), {"since": "minute"})
         shown.sample(name, round(ever_s, 6), {"since": "start"})
 
     def _process(self, shown: Exposition) -> None:

@@ -1,15 +1,16 @@
-"""Brokers: who is there, what each of them leads and gets, and how much room its disks have."""
+"""Brokers: who is there, what each of them leads and gets, how much room its disks have; and how the engine of this machine feels."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
 from ev_cli.model.alerts import used_of
 from ev_tui import amounts
+from ev_tui.engine_part import EnginePart
 from ev_tui.page import FilterLine, ListPage
 from ev_tui.widgets.line import Said
 from ev_tui.widgets.line_table import Column, LineTable, Row
@@ -23,7 +24,7 @@ FULL, NEARLY = 90.0, 75.0
 
 
 class BrokersPage(ListPage):
-    """Every broker in a row, and below the directories of the one under the cursor."""
+    """Every broker in a row, below the directories of the one under the cursor, and what the local engine says about itself."""
 
     NAME = "brokers"
     TITLE = "Brokers"
@@ -32,8 +33,9 @@ class BrokersPage(ListPage):
     ]
     DEFAULT_CSS = """
     BrokersPage #about { background: $surface; }
-    BrokersPage #directories { height: auto; max-height: 50%; }
+    BrokersPage #directories { height: auto; max-height: 30%; }
     BrokersPage.-short #directories { max-height: 4; }
+    BrokersPage.-short EnginePart { display: none; }
     """
 
     def __init__(self, about: tuple[str, ...] = ()) -> None:
@@ -41,6 +43,7 @@ class BrokersPage(ListPage):
         self.about_line = Said(id="about")
         self.of_all = False
         self.directories = LineTable(DIRECTORIES, sort=None, empty="no broker has said where it keeps its logs", id="directories")
+        self.engine = EnginePart()
 
     def body(self) -> ComposeResult:
         self.list = self.table()
@@ -48,7 +51,20 @@ class BrokersPage(ListPage):
         yield self.list
         yield self.about_line
         yield self.directories
+        yield self.engine
         yield FilterLine()
+
+    def on_mount(self) -> None:
+        super().on_mount()
+        self.set_interval(1.0, self._ask)
+
+    def _ask(self) -> None:
+        self.ask_due(self.engine.asked, then=self.engine.show)
+
+    def hasten(self) -> None:
+        if self.engine.asked is not None:
+            self.engine.asked.hasten()
+            self._ask()
 
     def table(self) -> LineTable:
         return LineTable(COLUMNS, sort=0, empty="no broker has answered yet")
@@ -68,6 +84,8 @@ class BrokersPage(ListPage):
     def show(self, snapshot: Snapshot) -> None:
         super().show(snapshot)
         self._show_directories(snapshot)
+        self._ask()
+        self.engine.show()
 
     def _show_directories(self, snapshot: Snapshot) -> None:
         """Of the broker under the cursor, or of all."""
@@ -103,13 +121,14 @@ class BrokersPage(ListPage):
         if self.ev.snapshot is not None:
             self._show_directories(self.ev.snapshot)
 
-    def open_row(self, key: Any) -> None:
-        self.set_focus(self.directories)
+    def on_line_table_opened(self, event: LineTable.Opened) -> None:
+        if event.table is self.list:
+            self.set_focus(self.directories)
 
     def back(self) -> bool:
         if super().back():
             return True
-        if not self.directories.has_focus:
+        if not (self.directories.has_focus or self.engine.table.has_focus):
             return False
         self.set_focus(self.list)
         return True

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from textual.binding import Binding, BindingType
 
 from ev_tui import amounts
-from ev_tui.asked import Asked
+from ev_tui.asked import Asked, of_cluster
 from ev_tui.screens import security_changes
 from ev_tui.tabs import Tab, TabPage
 from ev_tui.widgets.line_table import Column, Row
@@ -48,7 +48,7 @@ class AclTab(Tab):
 
     def __init__(self, page: TabPage) -> None:
         super().__init__(page)
-        self._asked: Asked[dict[Key, Acl]] = Asked(_acls, old_s=OLD_S)
+        self._asked: Asked[dict[Key, Acl]] = Asked(of_cluster(_acls), old_s=OLD_S)
 
     def columns(self) -> Sequence[Column]:
         return (
@@ -95,7 +95,7 @@ class UserTab(Tab):
 
     def __init__(self, page: TabPage) -> None:
         super().__init__(page)
-        self._asked: Asked[list[UserDescription]] = Asked(lambda admin: admin.users(), old_s=OLD_S)
+        self._asked: Asked[list[UserDescription]] = Asked(of_cluster(lambda admin: admin.users()), old_s=OLD_S)
 
     def columns(self) -> Sequence[Column]:
         return (Column("USER", 24, grow=True, keep=0), Column("MECHANISMS", 30, keep=1), Column("ITERATIONS", 14, right=True, keep=2))
@@ -122,7 +122,7 @@ class QuotaTab(Tab):
 
     def __init__(self, page: TabPage) -> None:
         super().__init__(page)
-        self._asked: Asked[dict[Key, tuple[Quota, str]]] = Asked(_quotas, old_s=OLD_S)
+        self._asked: Asked[dict[Key, tuple[Quota, str]]] = Asked(of_cluster(_quotas), old_s=OLD_S)
 
     def columns(self) -> Sequence[Column]:
         return (

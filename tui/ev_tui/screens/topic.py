@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from textual.binding import Binding, BindingType
 
+from ev_tui.screens.segments import SegmentsTab
 from ev_tui.screens.topic_changes import alter_topics, delete_topics, edit_setting, forget_setting
 from ev_tui.screens.topic_tabs import ConfigTab, DirectoriesTab, GroupsTab, PartitionsTab, TimelineTab, TopicTab
 from ev_tui.tabs import Tab, TabPage
@@ -32,7 +33,8 @@ class TopicPage(TabPage):
         return self.about[0]
 
     def make_tabs(self) -> list[Tab]:
-        return [one(self) for one in (PartitionsTab, ConfigTab, GroupsTab, TimelineTab, DirectoriesTab)]
+        where = SegmentsTab if self.ev.session.target.is_local else DirectoriesTab
+        return [one(self) for one in (PartitionsTab, ConfigTab, GroupsTab, TimelineTab, where)]
 
     def headline(self, snapshot: Snapshot) -> str:
         row = snapshot.topics.get(self.topic)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from ev_tui import amounts
-from ev_tui.asked import Asked
+from ev_tui.asked import Asked, of_cluster
 from ev_tui.changes import named, option
 from ev_tui.screens.topic_changes import meaning_of
 from ev_tui.tabs import Tab, TabPage
@@ -54,7 +54,7 @@ class PartitionsTab(TopicTab):
         self.heat = "rate"
         self.top = 0.0
         super().__init__(page)
-        self.transactions: Asked[list[OpenTransaction]] = Asked(self._ask_transactions, old_s=10.0)
+        self.transactions: Asked[list[OpenTransaction]] = Asked(of_cluster(self._ask_transactions), old_s=10.0)
 
     def columns(self) -> Sequence[Column]:
         return (
@@ -246,7 +246,7 @@ class ConfigTab(TopicTab):
 
     def __init__(self, page: TabPage) -> None:
         super().__init__(page)
-        self._asked: Asked[dict[str, ConfigEntry]] = Asked(self._ask)
+        self._asked: Asked[dict[str, ConfigEntry]] = Asked(of_cluster(self._ask))
 
     def columns(self) -> Sequence[Column]:
         return (
@@ -392,7 +392,7 @@ class TimelineTab(TopicTab):
     def __init__(self, page: TabPage) -> None:
         self.top = 0.0
         super().__init__(page)
-        self._asked: Asked[list[Volume]] = Asked(self._ask, old_s=10.0)
+        self._asked: Asked[list[Volume]] = Asked(of_cluster(self._ask), old_s=10.0)
 
     def columns(self) -> Sequence[Column]:
         return (
@@ -483,14 +483,14 @@ def volumes(edges: Sequence[int], offsets: Sequence[Sequence[int | None]]) -> li
 
 
 class DirectoriesTab(TopicTab):
-    """Where each replica lies, and how large it is."""
+    """Where each replica lies, and how large it is: all that brokers elsewhere tell of their files."""
 
     TITLE = "Log dirs"
     EMPTY = "no broker tells of a replica"
 
     def __init__(self, page: TabPage) -> None:
         super().__init__(page)
-        self._asked: Asked[list[Row]] = Asked(self._ask)
+        self._asked: Asked[list[Row]] = Asked(of_cluster(self._ask))
 
     def columns(self) -> Sequence[Column]:
         return (
@@ -518,6 +518,9 @@ class DirectoriesTab(TopicTab):
 
     def heading(self, snapshot: Snapshot) -> str:
         return f"{len(self.table.rows):,} replicas, {amounts.size(sum(row[2] for row in self.table.rows))}"
+
+    def note(self, snapshot: Snapshot) -> tuple[Piece, ...]:
+        return ((" log directories only: segments are seen where the engine is on this machine", "dim"),)
 
     def command(self) -> Sequence[str]:
         return ("cluster", "logdirs", "--by", "partition", *option("--topic", self.topic))

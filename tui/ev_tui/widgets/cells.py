@@ -1,4 +1,4 @@
-"""Text in a given number of cells of the terminal: harmless, cut with an ellipsis, filled up."""
+"""Text in a given number of cells of the terminal: harmless, cut with an ellipsis or into several lines, filled up."""
 
 from __future__ import annotations
 
@@ -22,3 +22,20 @@ def fitted(text: str, width: int, *, right: bool = False) -> str:
     if length > width:
         return set_cell_size(text, width - 1) + ELLIPSIS
     return " " * (width - length) + text if right else text + " " * (width - length)
+
+
+def pieces_of(line: str, width: int) -> list[str]:
+    """A line cut into pieces of so many cells."""
+    if width_of(line) <= width:
+        return [line]
+    if line.isascii():
+        return [line[begin : begin + width] for begin in range(0, len(line), width)]
+    pieces, piece, used = [], "", 0
+    for character in line:
+        cells = width_of(character)
+        if used + cells > width:
+            pieces.append(piece)
+            piece, used = "", 0
+        piece += character
+        used += cells
+    return [*pieces, piece]

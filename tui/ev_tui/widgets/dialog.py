@@ -24,11 +24,10 @@ Result = TypeVar("Result")
 
 
 class Dialog(ModalScreen[Result], Generic[Result]):
-    """A window. Esc leaves it with None. What changes something shows the command that does the same."""
+    """A window. Esc leaves it with None, Ctrl-C leaves the interface, as everywhere. What changes something shows the command for that."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "cancel", "cancel", id="dialog.cancel"),
-        Binding("ctrl+c", "cancel", "cancel", show=False),
     ]
     DEFAULT_CSS = """
     Dialog { align: center middle; background: $background 60%; }

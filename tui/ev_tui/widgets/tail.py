@@ -2,6 +2,8 @@
 
 The window knows its records by their sequence: when the ring goes on, what a person looks at stays where it is. Following, it stands at
 the newest record; any step back ends that, `f` or `G` begins it again. What is seen is kept from being pushed out (`Ring.keep_from`).
+
+A record takes one line, or with `w` as many as its value needs: then the window knows by `last_seen` and `top_for` what fits into it.
 """
 
 from __future__ import annotations
@@ -21,14 +23,16 @@ from textual.scrollbar import ScrollDown, ScrollTo, ScrollUp
 from textual.strip import Strip
 
 from ev_tui.records.ring import ABORTED, OPEN, Ring, Row
-from ev_tui.records.shown import BYTES, NULL, clock, line_of, marker_line
-from ev_tui.widgets.cells import fitted
+from ev_tui.records.shown import BYTES, LINE_BYTES, NULL, clock, line_of, marker_line
+from ev_tui.widgets.cells import ELLIPSIS, fitted, pieces_of
 
 FRAMES_PER_S = 20
 FRAMES_PER_S_FAR = 10
 """Over ssh, where every frame travels."""
 WHEEL_LINES = 3
 SIDE_STEP = 16
+WRAPPED_KEPT = 500
+"""Values that are kept cut into lines: a few windows of them."""
 PARTS = ("time", "dim", "key", "value", "bytes", "aborted", "open", "marker", "marked")
 
 
@@ -46,6 +50,7 @@ class Tail(ScrollView, can_focus=True):
         Binding("G,end", "follow", "newest record", show=False, id="tail.last"),
         Binding("h,left", "aside(-1)", "left", show=False, id="tail.left"),
         Binding("l,right", "aside(1)", "right", show=False, id="tail.right"),
+        Binding("w", "wrap", "wrap", show=False, id="tail.wrap"),
         Binding("space", "pause", "pause", id="tail.pause"),
         Binding("f", "follow", "follow", id="tail.follow"),
         Binding("enter", "open", "open", id="tail.open"),
@@ -104,6 +109,8 @@ class Tail(ScrollView, can_focus=True):
         """The sequence of the row that keys are about."""
         self.left = 0
         """So many characters of each value are left out at the left."""
+        self.wraps = False
+        """Whether values go on in the next line."""
         self.marks: dict[tuple[str, int, int], Row] = {}
         """By the record's place; they stay when the ring goes on."""
         self.byte_rows = 0
@@ -111,6 +118,9 @@ class Tail(ScrollView, can_focus=True):
         self.frames = 0
         self._rows: list[Row] = []
         """What is on screen."""
+        self._lines: list[tuple[Row, str | None]] = []
+        """The lines of it, where values are wrapped: a record and a piece of its value; None where the record begins."""
+        self._wrapped: dict[tuple[tuple[str, int, int], int, int], list[str]] = {}
         self._painted: object = None
         self._offset_width = 8
         self._looks: dict[str, Style] | None = None
@@ -133,7 +143,56 @@ class Tail(ScrollView, can_focus=True):
     @property
     def new_below(self) -> int:
         """How many records are newer than what is on screen."""
-        return max(self.ring.end - self.top - self.row_count, 0)
+        return 0 if self.following else max(self.ring.end - 1 - self.last_seen(self.top), 0)
+
+    # -- what fits -------------------------------------------------------------------------------------------------------------------
+
+    def last_seen(self, top: int) -> int:
+        """The last sequence that is wholly on screen when this one is at the top."""
+        if not self.wraps:
+            return top + self.row_count - 1
+        left, last = self.row_count, top
+        for row in self.ring.rows(top, self.row_count):
+            left -= len(self._pieces(row))
+            if left < 0:
+                break
+            last = row.sequence
+        return last
+
+    def top_for(self, last: int) -> int:
+        """The first sequence at the top when this one is to be the last that is wholly on screen."""
+        if not self.wraps:
+            return last - self.row_count + 1
+        left, top = self.row_count, last
+        begin = max(self.ring.start, last - self.row_count + 1)
+        for row in reversed(self.ring.rows(begin, last - begin + 1)):
+            left -= len(self._pieces(row))
+            if left < 0:
+                break
+            top = row.sequence
+        return top
+
+    def _pieces(self, row: Row) -> list[str]:
+        """The value in lines; no record takes more than there are."""
+        room, lines_max = self._value_room(self.scrollable_content_region.width), self.row_count
+        key = row.place, room, lines_max
+        found = self._wrapped.get(key)
+        if found is None:
+            if len(self._wrapped) >= WRAPPED_KEPT:
+                self._wrapped.clear()
+            found = self._wrapped[key] = wrapped(row, max(room, 1), lines_max)
+        return found
+
+    def _value_room(self, width: int) -> int:
+        """The cells that are left for the value: mark and cursor take three, the partition four, the transaction's state four."""
+        return width - 11 - sum(cells + 1 for cells in self._widths(width) if cells)
+
+    def _wrapped_lines(self, rows: list[Row]) -> list[tuple[Row, str | None]]:
+        """As many lines of these records as there is room for: the last ones of them when it follows."""
+        lines: list[tuple[Row, str | None]] = []
+        for row in rows:
+            lines += [(row, None), *[(row, piece) for piece in self._pieces(row)[1:]]]
+        return lines[-self.row_count :] if self.following else lines[: self.row_count]
 
     # -- frames ------------------------------------------------------------------------------------------------------------------
 
@@ -144,19 +203,20 @@ class Tail(ScrollView, can_focus=True):
         ring, room = self.ring, self.row_count
         start, end = ring.start, ring.end
         if self.following:
-            self.top = max(end - room, start)
+            self.top = max(self.top_for(end - 1) - self.wraps, start)  # the end of the one above fills what is left
             self.cursor = max(end - 1, start)
         else:
             self.top = max(min(self.top, end - 1), start)
-            self.cursor = max(min(self.cursor, self.top + room - 1, end - 1), self.top)
+            self.cursor = max(min(self.cursor, self.last_seen(self.top), end - 1), self.top)
         ring.keep_from = None if self.following else self.top
-        rows = ring.rows(self.top, room)
+        rows = ring.rows(self.top, room + 1 if self.wraps else room)
         seen = (
             self.top,
             len(rows),
             rows[-1].sequence if rows else 0,
             self.cursor,
             self.left,
+            self.wraps,
             len(self.marks),
             self.size,
             "".join([row.origin.state for row in rows]),
@@ -167,6 +227,7 @@ class Tail(ScrollView, can_focus=True):
         self._painted, self._rows = seen, rows
         self.byte_rows = sum(not row.origin.is_control and line_of(row.value)[1] == BYTES for row in rows)
         self._offset_width = max([self._offset_width, *[len(f"{row.offset:,}") for row in rows]])
+        self._lines = self._wrapped_lines(rows) if self.wraps else [(row, None) for row in rows]
         self.frames += 1
         self.refresh()
 
@@ -197,12 +258,12 @@ class Tail(ScrollView, can_focus=True):
         self.cursor = max(ring.start, min(self.cursor + step, ring.end - 1))
         if self.cursor < self.top:
             self.top = self.cursor
-        elif self.cursor >= self.top + self.row_count:
-            self.top = self.cursor - self.row_count + 1
+        elif self.cursor > self.last_seen(self.top):
+            self.top = self.top_for(self.cursor)
         self.flush()
 
     def action_page(self, pages: float) -> None:
-        step = int(max(1, self.row_count - 1) * pages) or 1
+        step = int(max(1, self.last_seen(self.top) - self.top) * pages) or 1
         if not (self.following and step > 0):
             self._scroll_rows(step)
             self.action_move(step)
@@ -211,8 +272,8 @@ class Tail(ScrollView, can_focus=True):
         """The window alone."""
         self.following = False
         ring = self.ring
-        self.top = max(ring.start, min(self.top + step, max(ring.end - self.row_count, ring.start)))
-        self.cursor = max(self.top, min(self.cursor, self.top + self.row_count - 1))
+        self.top = max(ring.start, min(self.top + step, max(self.top_for(ring.end - 1), ring.start)))
+        self.cursor = max(self.top, min(self.cursor, self.last_seen(self.top)))
         self.flush()
 
     def action_first(self) -> None:
@@ -221,7 +282,14 @@ class Tail(ScrollView, can_focus=True):
         self.flush()
 
     def action_aside(self, step: int) -> None:
-        self.left = max(0, self.left + step * SIDE_STEP)
+        self.left = 0 if self.wraps else max(0, self.left + step * SIDE_STEP)
+        self.flush()
+
+    def action_wrap(self) -> None:
+        """Values in as many lines as they need, or in one each; the record under the cursor stays on screen."""
+        self.wraps, self.left = not self.wraps, 0
+        if not self.following and self.cursor > self.last_seen(self.top):
+            self.top = self.top_for(self.cursor)
         self.flush()
 
     def action_pause(self) -> None:
@@ -256,8 +324,10 @@ class Tail(ScrollView, can_focus=True):
         """Put the cursor on a record, in the middle of the window where it was not in it."""
         self.following = False
         self.cursor = sequence
-        if not self.top <= sequence < self.top + self.row_count:
+        if not self.top <= sequence <= self.last_seen(self.top):
             self.top = max(self.ring.start, sequence - self.row_count // 2)
+        if sequence > self.last_seen(self.top):
+            self.top = self.top_for(sequence)
         self.flush()
 
     # -- mouse -------------------------------------------------------------------------------------------------------------------
@@ -292,10 +362,11 @@ class Tail(ScrollView, can_focus=True):
 
     def on_click(self, event: events.Click) -> None:
         place = event.y - 1
-        if 0 <= place < len(self._rows):
-            was_there = self._rows[place].sequence == self.cursor and not self.following
+        if 0 <= place < len(self._lines):
+            sequence = self._lines[place][0].sequence
+            was_there = sequence == self.cursor and not self.following
             self.following = False
-            self.cursor = self._rows[place].sequence
+            self.cursor = sequence
             self.flush()
             if event.chain > 1 and was_there:
                 self.action_open()
@@ -318,11 +389,12 @@ class Tail(ScrollView, can_focus=True):
         if y == 0:
             return Strip([Segment(fitted(self._header(width), width), looks["header"])])
         place = y - 1
-        if place >= len(self._rows):
+        if place >= len(self._lines):
             if y == 2 and not self._rows:
                 return Strip([Segment(fitted(f"   {self.empty}", width), looks["dim"])])
             return Strip.blank(width, looks["base"])
-        return self._line(self._rows[place], looks, width)
+        row, piece = self._lines[place]
+        return self._line(row, looks, width) if piece is None else self._further_line(row, piece, looks, width)
 
     def _widths(self, width: int) -> tuple[int, int, int, int]:
         """Of time, topic, offset and key; what does not fit on a narrow terminal is 0."""
@@ -371,13 +443,25 @@ class Tail(ScrollView, can_focus=True):
         state_look = "aborted" if origin.state == ABORTED else "open" if origin.state == OPEN else "dim"
         segments.append(Segment(f" {origin.state}  ", base + looks[state_look]))
         room = width - Strip(segments).cell_length
-        note = "" if origin.is_control else {ABORTED: " (aborted)", OPEN: " (open transaction)"}.get(origin.state, "")
+        if self.wraps:
+            text = self._pieces(row)[0]
+        note = "" if origin.is_control or self.wraps else {ABORTED: " (aborted)", OPEN: " (open transaction)"}.get(origin.state, "")
         if note and room > 2 * len(note):
             segments.append(Segment(fitted(text, room - len(note)), base + looks[look]))
             segments.append(Segment(note, base + looks[state_look]))
         else:
             segments.append(Segment(fitted(text, room), base + looks[look]))
         return Strip(segments).adjust_cell_length(width, base)
+
+    def _further_line(self, row: Row, piece: str, looks: dict[str, Style], width: int) -> Strip:
+        """What did not fit into the line above."""
+        is_current = row.sequence == self.cursor and not self.following
+        base = looks["cursor"] if is_current else looks["base"]
+        look = "aborted" if row.origin.state == ABORTED else "value"
+        room = max(self._value_room(width), 0)
+        return Strip([Segment(" " * (width - room), base), Segment(fitted(piece, room), base + looks[look])]).adjust_cell_length(
+            width, base
+        )
 
     def _mark_of(self, row: Row, base: Style, looks: dict[str, Style]) -> Segment:
         is_marked = bool(self.marks) and row.place in self.marks
@@ -392,3 +476,13 @@ class Tail(ScrollView, can_focus=True):
             looks["cursor"] = Style(reverse=True, bold=True)
             looks["header"] = Style(bold=True, underline=True)
         return looks
+
+
+def wrapped(row: Row, width: int, lines_max: int) -> list[str]:
+    """The value of a record in lines of so many cells; where it is cut, that is seen."""
+    if row.origin.is_control:
+        return [marker_line(row)]
+    text, kind = line_of(row.value)
+    is_cut = kind != BYTES and row.value is not None and len(row.value) > LINE_BYTES
+    pieces = pieces_of(text + ELLIPSIS if is_cut else text, width)
+    return pieces if len(pieces) <= lines_max else [*pieces[: lines_max - 1], pieces[lines_max - 1][:-1] + ELLIPSIS]

@@ -12,7 +12,7 @@ from textual.geometry import Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from ev_tui.widgets.cells import fitted, width_of
+from ev_tui.widgets.cells import fitted, pieces_of
 
 Toned = tuple[str, str]
 """(line, tone); the tone is one of TextLines.TONES, or empty."""
@@ -104,20 +104,3 @@ class TextLines(ScrollView, can_focus=True):
             return Strip.blank(width, self._looks[""])
         line, tone = self._shown[place]
         return Strip([Segment(fitted(line[self.left :] if self.left else line, width), self._looks[tone])])
-
-
-def pieces_of(line: str, width: int) -> list[str]:
-    """A line cut into pieces of so many cells."""
-    if width_of(line) <= width:
-        return [line]
-    if line.isascii():
-        return [line[begin : begin + width] for begin in range(0, len(line), width)]
-    pieces, piece, used = [], "", 0
-    for character in line:
-        cells = width_of(character)
-        if used + cells > width:
-            pieces.append(piece)
-            piece, used = "", 0
-        piece += character
-        used += cells
-    return [*pieces, piece]
