@@ -10,6 +10,7 @@ with Traffic(directory, engine.address, rate=100, transactions=True) as traffic:
 from __future__ import annotations
 
 import pathlib
+from collections.abc import Sequence
 
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
@@ -33,7 +34,14 @@ class Traffic:
     """Idempotent producers of four clients, a transactional one if wanted, and groups that read, each in a process of its own."""
 
     def __init__(
-        self, directory: pathlib.Path, address: str, *, rate: int, transactions: bool, groups: dict[str, str] | None = None
+        self,
+        directory: pathlib.Path,
+        address: str,
+        *,
+        rate: int,
+        transactions: bool,
+        groups: dict[str, str] | None = None,
+        clients: Sequence[str] = CLIENTS,
     ) -> None:
         self.directory, self.address = directory, address
         self.transactions = transactions
@@ -41,7 +49,7 @@ class Traffic:
         admin = AdminClient({"bootstrap.servers": address})
         admin.create_topics([NewTopic(TOPIC, PARTITIONS, 1)])[TOPIC].result(30)
         names = (address, TOPIC, str(PARTITIONS))
-        self.producers = [Process(directory, name, "support.verifying_producer", name, *names, name, str(rate)) for name in CLIENTS]
+        self.producers = [Process(directory, name, "support.verifying_producer", name, *names, name, str(rate)) for name in clients]
         self.writers = list(self.producers)
         if transactions:
             self.writers.append(Process(directory, WRITER, "support.verifying_transactions", *names, WRITER, str(rate)))

@@ -1,6 +1,6 @@
 """A group consumer process that says what it read and committed, through librdkafka.
 
-    python -m support.verifying_consumer ADDRESS TOPIC GROUP [ISOLATION]
+    python -m support.verifying_consumer ADDRESS TOPIC GROUP [ISOLATION [SESSION_TIMEOUT_MS]]
 
 stdout gets `assigned` when partitions came, `read PARTITION OFFSET VALUE` (the value up to its filling), `committed PARTITION OFFSET`
 after the broker said so, and `fatal WHAT`. SIGTERM ends it.
@@ -20,13 +20,15 @@ def say(line: str) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    address, topic, group, *isolation = arguments
+    address, topic, group, *more = arguments
+    isolation, session_timeout_ms = (*more, *("read_committed", "10000")[len(more) :])  # librdkafka's default, and a short one
     stopped: list[int] = []
     signal.signal(signal.SIGTERM, lambda *_: stopped.append(1))
     settings: dict[str, Any] = {"bootstrap.servers": address, "group.id": group, "enable.auto.commit": False, "log_level": 0}
-    settings |= {"auto.offset.reset": "earliest", "reconnect.backoff.ms": 20, "reconnect.backoff.max.ms": 200, "session.timeout.ms": 10_000}
+    settings |= {"auto.offset.reset": "earliest", "reconnect.backoff.ms": 20, "reconnect.backoff.max.ms": 200}
+    settings |= {"session.timeout.ms": int(session_timeout_ms), "heartbeat.interval.ms": int(session_timeout_ms) // 5}
     settings["error_cb"] = complain
-    settings["isolation.level"] = isolation[0] if isolation else "read_committed"  # librdkafka's default
+    settings["isolation.level"] = isolation
     consumer = Consumer(settings)
     consumer.subscribe([topic], on_assign=lambda *_: say("assigned"))
     while not stopped:

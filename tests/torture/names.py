@@ -8,6 +8,7 @@ from types import ModuleType
 NAMES = {
     "kill": "kill",
     "simulated-disk": "simulated_disk",
+    "pauses": "pauses",
     "clock-jumps": "clock_jumps",
     "recovery": "recovery",
     "soak": "soak",

@@ -146,8 +146,7 @@ class Sleeper(Watched):
             if late_s > 0:
                 self.outcome.problem(f"{group}: a session of {SESSION_S} s goes on {late_s + SLACK_S:.1f} s after its end")
                 return
-            if self.ending.wait(LOOK_AGAIN_S):
-                return
+            time.sleep(LOOK_AGAIN_S)
         took_s = self.clock() - asleep
         if took_s < SESSION_S - EARLY_S:
             self.outcome.problem(f"{group}: a session of {SESSION_S} s was over after {took_s:.2f} s")
