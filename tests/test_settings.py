@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from ev.coarser_settings import COARSER
 from ev.errors import SettingError
 from ev.setting_types import Number
-from ev.settings import BY_ATTRIBUTE, TOPIC_SETTINGS, Settings, rows, topic_values
+from ev.settings import BY_ATTRIBUTE, TOPIC_SETTINGS, Settings, row_named, rows, topic_values
 
 
 def test_every_row_says_what_it_is() -> None:
@@ -80,6 +81,50 @@ def test_an_unknown_setting_is_refused_with_the_nearest_name() -> None:
     """A typing error is found at the start, not at three in the morning."""
     with pytest.raises(SettingError, match=r"did you mean log\.segment\.bytes"):
         Settings.from_mapping({"log.segment.byte": "1048576"})
+
+
+@pytest.mark.parametrize(
+    ("given", "expected_ms"),
+    [
+        ({"log.retention.hours": "1"}, 3_600_000),
+        ({"log.retention.minutes": "2"}, 120_000),
+        ({"log.retention.hours": "1", "log.retention.minutes": "2"}, 120_000),
+        ({"log.retention.ms": "3", "log.retention.hours": "1", "log.retention.minutes": "2"}, 3),
+        ({"log.retention.minutes": "2", "log.retention.ms": "3"}, 3),
+        ({"log.retention.hours": "-1"}, -1),
+    ],
+)
+def test_times_may_be_said_in_minutes_and_hours_where_kafka_has_that(given: dict[str, str], expected_ms: int) -> None:
+    """A server.properties of Kafka means here what it means there: the finest unit counts. Topics have it from there."""
+    settings = Settings.from_mapping(given)
+    assert settings.log_retention_ms == expected_ms
+    assert settings.given == {"log.retention.ms"}
+    assert topic_values(settings, {})["retention.ms"] == expected_ms
+
+
+def test_every_coarser_name_stands_for_a_setting() -> None:
+    """Its default says the same, and so does its documentation; what it cannot be is refused under its own name."""
+    for name, row in COARSER.items():
+        fine = row_named(row.of)
+        assert row.milliseconds(str(row.default)) == str(fine.default), name
+        assert row.of in row.doc, name
+        with pytest.raises(SettingError, match=f"for {name}: expected a whole number"):
+            Settings.from_mapping({name: "soon"})
+        with pytest.raises(SettingError, match=f"set {row.of}"):
+            row_named(name)
+    assert Settings.from_mapping({"log.roll.hours": "2", "log.roll.jitter.hours": "1"}).log_roll_ms == 7_200_000
+    with pytest.raises(SettingError, match="expected a whole number from 1"):
+        Settings.from_mapping({"log.roll.hours": "0"})
+    with pytest.raises(SettingError, match=r"did you mean log\.retention\.hours"):
+        Settings.from_mapping({"log.retention.hour": "1"})
+
+
+def test_a_topic_setting_that_is_not_there_is_refused_with_the_nearest_name() -> None:
+    """When one is near."""
+    with pytest.raises(SettingError, match=r"^Unknown topic config name: retention\.hours; did you mean retention\.ms\?$"):
+        topic_values(Settings(), {"retention.hours": "1"})
+    with pytest.raises(SettingError, match=r"^Unknown topic config name: nonsense$"):
+        topic_values(Settings(), {"nonsense": "1"})
 
 
 def test_a_setting_given_under_both_its_names_is_refused() -> None:

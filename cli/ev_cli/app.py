@@ -83,7 +83,9 @@ def run(arguments: list[str]) -> int:
     with contextlib.redirect_stdout(printed):
         status = _run(arguments)
     text = printed.text()
-    if text:
+    if text and status == USAGE:  # a noun without a verb: the help is talk, and no data
+        output.draw(text if output.has_colour(2) else COLOUR.sub("", text))
+    elif text:
         output.write_text(text if output.has_colour() else COLOUR.sub("", text))
     return status
 
@@ -136,12 +138,23 @@ def _run(arguments: list[str]) -> int:
         return USAGE  # Typer has printed the help while it made the error
     except UsageError as error:
         path = error.ctx.command_path if error.ctx is not None else "ev"
-        complain(UsageFailure(_one_line(error), f"`{path} --help` shows how"), wants_json=_wants_json(arguments))
+        complain(UsageFailure(_one_line(error), _nearest_command(error) or f"`{path} --help` shows how"), wants_json=_wants_json(arguments))
         return USAGE
     except ClickException as error:
         complain(Failure(_one_line(error)), wants_json=_wants_json(arguments))
         return error.exit_code
     return status if isinstance(status, int) else 0
+
+
+def _nearest_command(error: UsageError) -> str | None:
+    """What to say of a command that there is not, when one is near. Of the verbs of a noun Typer says it itself."""
+    before, there_is_none, name = error.format_message().partition("No such command ")
+    if before or not there_is_none or "Did you mean" in name:
+        return None
+    from ev_cli.naming import nearest
+
+    near = nearest(name.strip("'."), COMMANDS)
+    return f"did you mean {near!r}?" if near else None
 
 
 def _one_line(error: ClickException) -> str:

@@ -35,7 +35,6 @@ POLL_MS = 200
 ENDING_MS = 20
 COMMIT_MS = 2000
 """So long one commit is waited for; then it is looked whether the engine is still there, and it is tried again."""
-LOST_AFTER_S = 2.0
 WAIT_FOR_TOPIC_MS = 200
 
 # Kafka's codes with which a group says that the partition has another owner by now.
@@ -66,8 +65,7 @@ class Run:
         self.open: set[Partition] = set()
         """Partitions that have not reached their end."""
         self._assigned = False
-        self._started = self._connected_at = time.monotonic()
-        self._told_lost = False
+        self._started = time.monotonic()
         self._held = False
         """Reading is paused, because the sink is full or nothing more is wanted."""
         self._is_over = False
@@ -82,7 +80,8 @@ class Run:
         """Consume until something ends it; the exit status."""
         self.topics = self._topics()
         if self.options.group is None:
-            self._assign(self.topics)
+            with self.interrupts.waiting():  # nothing is read yet, and it may take as long as a broker does not answer
+                self._assign(self.topics)
         else:
             self._join()
         heard = time.monotonic()
@@ -98,7 +97,7 @@ class Run:
                 if came or self.sink.full:
                     heard = now
                 if not came:
-                    self._watch_connection(now)
+                    self._watch_engine()
                     self._watch_topics(now)
                 self.sink.turn()
                 self._close_reached()
@@ -142,20 +141,15 @@ class Run:
         is_bounded = self.wanted.end is not None or (self.selection is not None and self.selection.per_partition is not None)
         return is_bounded and self._assigned and not self.open
 
-    def _watch_connection(self, now: float) -> None:
-        """Tell a person that nobody answers, once it has lasted a while, and when somebody does again. The client goes on trying."""
+    def _watch_engine(self) -> None:
+        """A local engine that has died is brought back. Of everything else that does not answer the session tells; the client goes on
+        trying."""
         if self.consumer.connected:
-            if self._told_lost:
-                self.session.talk(f"connected to {self.session.where} again")
-            self._connected_at, self._told_lost = now, False
             self.revival.connected()
             return
         address = self.revival.look()
         if address is not None:
             self._move(address)
-        elif not self._told_lost and now - self._connected_at > LOST_AFTER_S:
-            self.session.talk(f"{self.session.where} does not answer; trying again until it does, Ctrl-C ends")
-            self._told_lost = True
 
     def _move(self, address: str) -> None:
         """The local engine was started again, by somebody, at another address: go on there."""
@@ -458,7 +452,7 @@ class Run:
                 if time.monotonic() > give_up_at:
                     raise
             while self._engine_is_away() and time.monotonic() < give_up_at:
-                self._watch_connection(time.monotonic())  # one that has died is brought back, and then takes them
+                self._watch_engine()  # one that has died is brought back, and then takes them
                 self.consumer.poll_batches(ENDING_MS)
             if self.consumer is before:
                 self.consumer.poll_batches(POLL_MS)

@@ -14,9 +14,11 @@ def settings_from_environment() -> dict[str, str]:
     given = {name: value for name, value in os.environ.items() if name.startswith("EV_")}
     if not given:
         return {}
+    from ev.coarser_settings import COARSER
     from ev.settings import rows
 
-    names = {f"EV_{row.name.removeprefix('ev.').replace('.', '_').upper()}": row.name for row in rows()}
+    known = [*[row.name for row in rows()], *COARSER]
+    names = {f"EV_{name.removeprefix('ev.').replace('.', '_').upper()}": name for name in known}
     return {names[variable]: value for variable, value in given.items() if variable in names}
 
 

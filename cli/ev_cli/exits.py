@@ -4,7 +4,7 @@ from __future__ import annotations
 
 MEANINGS = {
     0: "Done. For produce: every record was acknowledged.",
-    1: "Failed, or one of several failed.",
+    1: "Failed, or one of several failed; also when a file that was named cannot be read, or does not hold what it should.",
     2: "The command line, the environment or the configuration does not say what to do.",
     3: "No such topic, group or context.",
     4: "Nobody answers, it took too long, or the port is taken.",

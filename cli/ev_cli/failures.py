@@ -57,6 +57,10 @@ REMEDIED = frozenset((17, 29, 30, 31, 36, 38, 40, 53, 54, 68, 86))
 """Rights that lack, names that are taken or cannot be, too many replicas, settings, ACLs without an authorizer, groups with members."""
 
 
+DOCTOR = "`ev doctor` looks for the cause"
+"""What to do when nobody answers."""
+
+
 class Failure(Exception):
     """A failure that was understood: the message says what happened, the hint what to do next."""
 
@@ -135,7 +139,7 @@ def as_failure(error: BaseException, where: str = "") -> Failure:
     if isinstance(error, errors.SettingError):
         return UsageFailure(str(error))
     if isinstance(error, errors.EvError):
-        return Failure(str(error), code=code)
+        return Failure(str(error), DOCTOR if isinstance(error, errors.UnreachableError | errors.TimedOutError) else None, code=code)
     if isinstance(error, OSError):
         name = f"{error.filename}: " if error.filename else ""
         return Failure(f"{name}{error.strerror or error}")

@@ -15,7 +15,7 @@ import os
 import re
 import tomllib
 
-from ev_cli.failures import UsageFailure
+from ev_cli.failures import Failure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,13 +50,13 @@ def read(path: str, name: str | None) -> tuple[list[Foreign], str | None]:
         with open(path, encoding="utf-8-sig") as file:
             text = file.read(1 << 20)
     except OSError as error:
-        raise UsageFailure(f"cannot read {path}: {error.strerror}") from None
+        raise Failure(f"cannot read {path}: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise UsageFailure(f"{path} is no text", "there can be .properties, kcat.conf, kcl's TOML, rpk's YAML and JSON") from None
+        raise Failure(f"{path} is no text", "there can be .properties, kcat.conf, kcl's TOML, rpk's YAML and JSON") from None
     usual = name or named_after(path)
     found, current = _read(path, text, usual)
     if not found or not all(one.table.get("bootstrap") for one in found):
-        raise UsageFailure(f"{path} names no bootstrap servers", "is it the file of a client?")
+        raise Failure(f"{path} names no bootstrap servers", "is it the file of a client?")
     folder = os.path.dirname(os.path.abspath(path))
     for one in found:
         _make_absolute(one, folder)
@@ -79,7 +79,7 @@ def _read(path: str, text: str, usual: str) -> tuple[list[Foreign], str | None]:
         try:
             table = json.loads(text)
         except ValueError as error:
-            raise UsageFailure(f"{path} is no JSON: {error}") from None
+            raise Failure(f"{path} is no JSON: {error}") from None
         return _from_json(path, table, usual)
     if path.endswith((".yaml", ".yml")) or re.search(r"^(profiles|kafka_api|rpk):", text, re.MULTILINE):
         from ev_cli import plain_yaml
@@ -87,13 +87,13 @@ def _read(path: str, text: str, usual: str) -> tuple[list[Foreign], str | None]:
         try:
             table = plain_yaml.loads(text)
         except plain_yaml.PlainYamlError as error:
-            raise UsageFailure(f"{path}: {error}", "make it plainer, or `ev context add`") from None
+            raise Failure(f"{path}: {error}", "make it plainer, or `ev context add`") from None
         return _from_rpk(table if isinstance(table, dict) else {}, usual)
     if path.endswith(".toml") or re.search(r"^\s*(seed_brokers\s*=|\[profiles)", text, re.MULTILINE):
         try:
             return _from_kcl(tomllib.loads(text), usual)
         except tomllib.TOMLDecodeError as error:
-            raise UsageFailure(f"{path} is no TOML: {error}") from None
+            raise Failure(f"{path} is no TOML: {error}") from None
     return [from_properties(properties_of(text), usual)], None
 
 
@@ -214,7 +214,7 @@ def _tidy(found: Foreign, protocol: str) -> None:
 
 def _from_json(path: str, table: Any, usual: str) -> tuple[list[Foreign], str | None]:
     if not isinstance(table, dict):
-        raise UsageFailure(f"{path} is no object", "write the client's settings, or what `ev context show --json` gives")
+        raise Failure(f"{path} is no object", "write the client's settings, or what `ev context show --json` gives")
     if "bootstrap" in table:
         found = Foreign(str(table.get("name") or usual))
         found.table = {key: value for key, value in table.items() if key not in ("name", "current")}

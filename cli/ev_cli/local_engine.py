@@ -329,7 +329,8 @@ class LocalEngine:
         refuse_exposed(endpoint.address[0] for endpoint in endpoints if not endpoint.is_safe(settings))
 
     def settings(self) -> dict[str, str]:
-        """The engine's settings: the configuration's [server.settings], then EV_<NAME> variables, then --set."""
+        """The engine's settings: the configuration's [server.settings], then EV_<NAME> variables, then --set, in whatever units."""
+        from ev.coarser_settings import in_milliseconds
         from ev_cli.dotted import flat
         from ev_cli.engine_settings import setting_text, settings_from_environment
         from ev_cli.session import config_path
@@ -337,14 +338,15 @@ class LocalEngine:
         configured = self._configured("settings") or {}
         if not isinstance(configured, dict):
             raise UsageFailure(f"server.settings in {config_path(self.options)} is no table", "write [server.settings]")
-        found = {name: setting_text(value) for name, value in flat(configured).items()}
-        found.update(settings_from_environment())
+        found = in_milliseconds({name: setting_text(value) for name, value in flat(configured).items()})
+        found.update(in_milliseconds(settings_from_environment()))
+        asked = {}
         for item in self.options.settings or ():
             name, equals, value = item.partition("=")
             if not equals:
                 raise UsageFailure(f"--set {item!r} sets nothing", "write --set NAME=VALUE")
-            found[name] = value
-        return found
+            asked[name] = value
+        return {**found, **in_milliseconds(asked)}
 
     @property
     def log_file(self) -> str:

@@ -69,7 +69,7 @@ def confirm(question: str, options: Any) -> None:
     if options.yes:
         return
     if not output.is_terminal(0) or not output.is_terminal(2):
-        raise UsageFailure(f"{question} needs a yes, and there is no terminal to ask at", "add -y")
+        raise UsageFailure(f"{question}: that needs a yes, and there is no terminal to ask at", "add -y")
     import sys
 
     wanted = options.name_wanted

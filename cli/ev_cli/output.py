@@ -204,13 +204,15 @@ class Table:
     """Rows of one kind of thing, shown as the caller's -o asks.
 
     `columns` names the fields of each row (a dict) in order; `wide` those that only `-o wide` shows in a table, while JSON
-    always has all of them. The first column is the thing's name.
+    always has all of them. The first column is the thing's name, unless `name` says another.
     """
 
     def __init__(self, columns: Sequence[str], wide: Sequence[str] = (), title: str = "") -> None:
         self.columns = list(columns)
         self.wide = list(wide)
         self.title = title
+        self.name = ""
+        """The column that -o name shows, when it is not the first."""
         self.rows: list[dict[str, Any]] = []
 
     def add(self, **row: Any) -> None:

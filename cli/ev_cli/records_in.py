@@ -53,6 +53,8 @@ def splitter_and_shaper(
 def header(text: str) -> tuple[str, bytes | None]:
     """-H NAME=VALUE or NAME:VALUE, cut at whichever comes first; NAME alone has the value null."""
     places = [place for place in (text.find("="), text.find(":")) if place >= 0]
+    if not text or 0 in places:
+        raise UsageFailure(f"-H {text!r} names no header", "write NAME=VALUE, or NAME alone for null")
     if not places:
         return text, None
     place = min(places)

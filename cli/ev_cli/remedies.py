@@ -29,7 +29,7 @@ _BY_CODES: tuple[tuple[tuple[int, ...], str], ...] = (
     ((11, 77, 41, 101, 102, 104, 116, 119), CLUSTER_INTERNAL),
     ((12, 28), "Commit less text with the offset: offset.metadata.max.bytes is the most."),
     ((14, 15, 16), LATER),
-    ((17,), "A name has 1 to 249 of a-z A-Z 0-9 . _ - and is neither . nor .."),
+    ((17,), "A name has 1 to 249 letters (a-z, A-Z), digits, dots, underscores and dashes, and something else than one or two dots."),
     ((19, 20), "Bring the missing brokers back, or lower min.insync.replicas: `ev topic describe --under-min-isr`."),
     ((21,), "Use --acks all, 1 or 0."),
     ((22, 25, 27, 79, 110, 113), REJOIN),

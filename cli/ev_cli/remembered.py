@@ -16,9 +16,10 @@ from ev_cli import places
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from typing import Any
 
+    from ev.client.cluster import Cluster
     from ev.client.results import CreatedTopic, GroupListing, NewTopic, Outcome, TopicDescription
     from ev_cli.session import Target
 
@@ -70,8 +71,9 @@ def _folder(target: Target) -> str:
 class RememberingAdmin(Admin):
     """The admin client of a command: what it is told about names goes to the shell's completion too."""
 
-    def __init__(self, *arguments: Any, names: Names, **settings: Any) -> None:
+    def __init__(self, *arguments: Any, names: Names, while_waiting: Callable[[Cluster], None] | None = None, **settings: Any) -> None:
         super().__init__(*arguments, **settings)
+        self._unreached.while_waiting = while_waiting
         self._names = names
 
     def topics(self, *arguments: Any, **settings: Any) -> list[TopicDescription]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from functools import cache
 
-from ev_cli.failures import UsageFailure
+from ev_cli.failures import Failure, UsageFailure
 from ev_cli.lines import Malformed
 from ev_cli.serdes import DoesNotFitError, Serde
 
@@ -80,7 +80,7 @@ def avro(flag: str, path: str) -> Schema:
     try:
         parsed = schema.load_schema(path, named_schemas=types)
     except Exception as error:  # noqa: BLE001 - the library raises what its parsing happens to run into
-        raise UsageFailure(f"{path} holds no Avro schema: {error}", "it is a JSON file, usually called NAME.avsc") from None
+        raise Failure(f"{path} holds no Avro schema: {error}", "it is a JSON file, usually called NAME.avsc") from None
     from copy import deepcopy
 
     from ev_cli.avro_json import with_names_of_branches
@@ -211,7 +211,7 @@ def protobuf(path: str, message: str | None) -> Schema:
         for file in files.file:
             pool.Add(file)
     except (DecodeError, TypeError):
-        raise UsageFailure(f"{path} holds no compiled descriptors", "give the .proto file itself") from None
+        raise Failure(f"{path} holds no compiled descriptors", "give the .proto file itself") from None
     name = _message_name(files, message, path)
     cls = message_factory.GetMessageClass(pool.FindMessageTypeByName(name))
 
@@ -306,7 +306,7 @@ def _compiled(path: str) -> bytes:
         arguments = ["protoc", f"-I{folder}", f"-I{own}", f"--descriptor_set_out={out}", "--include_imports", os.path.basename(path)]
         status, said = _said_by(lambda: protoc.main(arguments))
         if status:
-            raise UsageFailure(f"{path} does not compile", said.strip().partition("\n")[0])
+            raise Failure(f"{path} does not compile", said.strip().partition("\n")[0])
         with open(out, "rb") as file:
             return file.read()
 
@@ -369,7 +369,7 @@ def _need_file(flag: str, path: str) -> None:
         return
     if path == "topic" or path.startswith("id:") or ("@" in path and "." not in path):
         raise UsageFailure(f"{flag} {path} is in a schema registry, which this version does not ask", f"{flag} FILE takes a file")
-    raise UsageFailure(f"{flag}: there is no file {path}", "it takes a file, and no subject of a schema registry")
+    raise Failure(f"{flag}: there is no file {path}", "it takes a file, and no subject of a schema registry")
 
 
 def _missing(what: str, package: str) -> UsageFailure:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ev.client.delivery import Delivery
     from ev.client.producer import Producer
     from ev.client.results import OffsetToCommit
+    from ev_cli.interrupts import Interrupts
     from ev_cli.lines import Columns
     from ev_cli.reading import Place
     from ev_cli.reviving import Revival
@@ -34,6 +35,8 @@ BUFFER_BYTES = 16 << 20
 """So much is on its way at a time; short records take several times as much in memory."""
 TRANSACTION_TIMEOUT_MS = 900_000
 """The longest that a broker allows unless it was told otherwise: the input may be slow."""
+PRODUCER_ID_TIMEOUT_MS = 30_000
+"""A cluster that has had no transactions yet makes a topic for them first."""
 COMMIT_TIMEOUT_MS = 120_000
 _REFUSED_ALONE = frozenset((10, 18, 32, 87))
 """Codes that are about one record: too large (alone, or for a segment), its time, what it holds."""
@@ -94,7 +97,8 @@ class Sending:
         try:
             self._find(topic)
             if transactional_id is not None:
-                self._producer.init_transactions(timeout_ms=max(self._session.timeout_ms, 30_000))
+                with self._session.patience.waits_for("a producer id for transactions"):
+                    self._producer.init_transactions(timeout_ms=self._session.timeout_ms if options.timeout else PRODUCER_ID_TIMEOUT_MS)
         except BaseException:
             self._producer.cluster.close()
             raise
@@ -215,25 +219,31 @@ class Sending:
             if self._show:
                 output.say(f"\u2192 {output.safe(delivery.topic)}/{delivery.partition}@{offset}")
 
-    def finish(self, *, interrupted: bool = False) -> int:
-        """Wait for what is on its way, say what was not acknowledged, and return the exit status."""
+    def finish(self, *, interrupted: Interrupts | bool = False) -> int:
+        """Wait for what is on its way, say what was not acknowledged, and return the exit status. An interrupt ends the wait for a cluster
+        that is not connected."""
         if self._transactional_id is not None:
-            return self._finish_transaction(interrupted)
+            return self._finish_transaction(bool(interrupted))
         steps = 0
         try:
             while (self.failure is None or self.failure.code != UNREACHABLE) and self._producer.flush(STEP_MS):
                 if not self._producer.connected:
+                    if interrupted:
+                        break
                     self._revive()
                 steps += 1
-                if steps == PATIENT_STEPS:
+                if steps == PATIENT_STEPS and not self._session.patience.has_told:
                     self._session.talk(f"{self._session.where} has not acknowledged the last records yet; trying on, Ctrl-C ends")
             self.take_deliveries(0)
         except EvError as error:
             self.failure = self.failure or as_failure(error, self._session.where)
         finally:
-            self._producer.close()
+            self._producer.close(timeout_ms=0 if interrupted else None)
         if self.failure is None and not self._runs:
             return self._left_out()
+        if self.failure is None and interrupted:
+            output.say(f"ev: given up before everything was acknowledged{self._account()}")
+            return self._status
         failure = self.failure or Failure("not everything was acknowledged", code=FAILED)
         failure.message += self._account()
         raise failure
@@ -277,7 +287,8 @@ class Sending:
         fate = f"; the transaction was aborted, none of {self._read} records count"
         if self.failure is None and not interrupted:
             try:
-                self._producer.commit_transaction(timeout_ms=COMMIT_TIMEOUT_MS)
+                with self._session.patience.waits_for("the end of the transaction"):
+                    self._producer.commit_transaction(timeout_ms=COMMIT_TIMEOUT_MS)
                 self.take_deliveries(0)
             except EvError as error:
                 self.failure = self._as_failure(error)

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ev.client import Admin, Consumer, Producer, Security
+    from ev.client.cluster import Cluster
     from ev_cli.local_engine import LocalEngine
+    from ev_cli.patience import Patience
     from ev_cli.project import Project
 
 DEFAULT_PORT = 9092
@@ -82,6 +84,8 @@ class Session:
         if not local:
             protection.admit(self.target, options, effect or options.effect)
         self.timeout_ms = duration_ms(options.timeout, "--timeout") if options.timeout else 10_000
+        if not self.timeout_ms:
+            raise UsageFailure(f"--timeout {options.timeout} leaves no time for anything", "write 500ms, 10s or 5m")
         if options.set:
             from ev_cli.properties import check
 
@@ -89,6 +93,7 @@ class Session:
         self._engine: LocalEngine | None = None
         self._address: str | None = None
         self._is_prepared = False
+        self._patience: Patience | None = None
 
     @property
     def where(self) -> str:
@@ -161,7 +166,9 @@ class Session:
         from ev.client.producer import Producer
 
         protection.admit(self.target, self.options, protection.WRITES)
-        return Producer(self.bootstrap, security=self.security, **{**settings, **self.properties("producer")})
+        producer = Producer(self.bootstrap, security=self.security, **{**settings, **self.properties("producer")})
+        producer.cluster.while_waiting = self._while_waiting
+        return producer
 
     def consumer(self, **settings: Any) -> Consumer:
         """With a group it changes what the group has committed, and who its members are."""
@@ -169,13 +176,28 @@ class Session:
 
         if settings.get("group") is not None:
             protection.admit(self.target, self.options, protection.WRITES)
-        return Consumer(self.bootstrap, security=self.security, **{**settings, **self.properties("consumer")})
+        consumer = Consumer(self.bootstrap, security=self.security, **{**settings, **self.properties("consumer")})
+        consumer.cluster.while_waiting = self._while_waiting
+        return consumer
 
     def admin(self) -> Admin:
         from ev_cli.remembered import Names, RememberingAdmin
 
         settings = {"timeout_ms": self.timeout_ms, "request_timeout_ms": self.timeout_ms, **self.properties("admin")}
-        return RememberingAdmin(self.bootstrap, security=self.security, names=Names(self.target), **settings)
+        names = Names(self.target)
+        return RememberingAdmin(self.bootstrap, security=self.security, names=names, while_waiting=self._while_waiting, **settings)
+
+    @property
+    def patience(self) -> Patience:
+        """What a person is told while its clients wait."""
+        if self._patience is None:
+            from ev_cli.patience import Patience
+
+            self._patience = Patience(self)
+        return self._patience
+
+    def _while_waiting(self, cluster: Cluster) -> None:
+        self.patience.look(cluster)
 
     def talk(self, text: str) -> None:
         """A remark on stderr, unless -q."""

@@ -32,7 +32,7 @@ def text_of(table: Table, form: str, headers: bool, *, one: bool = False) -> str
 
 
 def _names(table: Table) -> str:
-    return "".join([_tsv_cell(row[table.columns[0]]) + "\n" for row in table.rows])
+    return "".join([_tsv_cell(row[table.name or table.columns[0]]) + "\n" for row in table.rows])
 
 
 def json_text(value: Any) -> str:

@@ -10,10 +10,11 @@ default (`retention.ms` falls back to `log.retention.ms`); the row behind both i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any, Final, Self
 
+from ev.coarser_settings import COARSER, in_milliseconds, refuse_coarser
 from ev.connection_settings import ConnectionSettings
 from ev.coordinator_settings import CoordinatorSettings
 from ev.errors import SettingError
@@ -216,7 +217,7 @@ class Settings(CoordinatorSettings, ConnectionSettings):
         """Settings from what a person wrote: names and texts. Raises SettingError that says what was expected."""
         values: dict[str, Any] = {}
         of_listeners: dict[str, dict[str, str]] = {}
-        for name, text in texts.items():
+        for name, text in in_milliseconds(texts).items():
             if name.startswith(LISTENER_PREFIX):
                 listener, _, common_name = name.removeprefix(LISTENER_PREFIX).partition(".")
                 try:
@@ -287,9 +288,8 @@ def rows() -> Iterator[Setting[Any]]:
 def row_named(name: str) -> Setting[Any]:
     row = BY_NAME.get(name)
     if row is None:
-        near = get_close_matches(name, BY_NAME, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise SettingError(f"There is no setting {name!r}{hint}")
+        refuse_coarser(name)
+        raise SettingError(f"There is no setting {name!r}{did_you_mean(name, [*BY_NAME, *COARSER], 0.6)}")
     return row
 
 
@@ -298,6 +298,12 @@ def is_secret(name: str) -> bool:
     if name.startswith(LISTENER_PREFIX):
         name = name.removeprefix(LISTENER_PREFIX).partition(".")[2]
     return isinstance(BY_NAME.get(name), Secret)
+
+
+def did_you_mean(name: str, names: Iterable[str], likeness: float = 0.75) -> str:
+    """The end of a message about a name that there is not: the nearest that there is, or nothing."""
+    near = get_close_matches(name, list(names), n=1, cutoff=likeness)
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 class ResourceSetting:
@@ -367,7 +373,7 @@ TOPIC_SETTINGS: Final[dict[str, ResourceSetting]] = {
 def topic_setting_named(name: str) -> ResourceSetting:
     setting = TOPIC_SETTINGS.get(name)
     if setting is None:
-        raise SettingError(f"Unknown topic config name: {name}")
+        raise SettingError(f"Unknown topic config name: {name}{did_you_mean(name, TOPIC_SETTINGS)}")
     return setting
 
 

@@ -25,9 +25,9 @@ def test_there_and_back(ev: CommandLine, tmp_path: pathlib.Path) -> None:
 
 
 def test_what_cannot_be_done_says_why(ev: CommandLine, tmp_path: pathlib.Path) -> None:
-    """Exit status 3 for what is not there, 1 for what is in the way."""
+    """Exit status 3 for an engine that is not there, 1 for a file that is not there or in the way."""
     assert "no data directory" in ev("server", "backup", str(tmp_path / "saved"), status=3).err
-    assert "no backup" in ev("server", "restore", str(tmp_path / "saved"), status=3).err
+    assert "no backup" in ev("server", "restore", str(tmp_path / "saved"), status=1).err
     ev("produce", "events", data=b"one\n")
     (tmp_path / "taken").write_text("")
     assert "exists already" in ev("server", "backup", str(tmp_path / "taken"), status=1).err

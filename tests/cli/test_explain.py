@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from ev.coarser_settings import COARSER
 from ev.coordinators.group_config import GROUP_SETTINGS
 from ev.errors import MESSAGES, ErrorCode
 from ev.settings import TOPIC_SETTINGS, rows
@@ -24,7 +25,9 @@ def test_every_error_has_a_meaning_and_a_remedy() -> None:
 def test_every_setting_is_known() -> None:
     """Of engine, topic and group, with default, values and how to set it; the doc says something for each."""
     facts = {(fact["kind"], fact["name"]): fact for fact in explain.setting_facts()}
-    wanted = {("engine setting", row.name) for row in rows()} | {("topic setting", name) for name in TOPIC_SETTINGS}
+    wanted = {("engine setting", name) for name in (*[row.name for row in rows()], *COARSER)} | {
+        ("topic setting", name) for name in TOPIC_SETTINGS
+    }
     assert set(facts) == wanted | {("group setting", name) for name in GROUP_SETTINGS}
     assert {name: setting.broker.name for name, setting in GROUP_SETTINGS.items() if setting.broker} == explain.GROUP_SETTINGS
     assert all(fact["meaning"] and fact["values"] and fact["name"] in fact["remedy"] for fact in facts.values())

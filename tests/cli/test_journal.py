@@ -12,7 +12,7 @@ import pytest
 from ev.client.results import Outcome
 from ev.errors import KafkaError
 from ev_cli import journal
-from ev_cli.actions.undo import steps
+from ev_cli.actions.undo import steps, value_text
 from ev_cli.failures import Failure
 from ev_cli.inverses import HIDDEN
 from ev_cli.journal import Change
@@ -105,6 +105,14 @@ def test_an_undo_that_is_undone_makes_the_change_stand_again() -> None:
         one.number = number
     assert journal.undone(known[:2]) == {1}
     assert journal.undone(known) == {2}
+
+
+def test_values_are_shown_as_a_person_writes_them() -> None:
+    """A quota travels as a number with a fraction; an offset has metadata only where it has some."""
+    assert [value_text(value) for value in (1048576.0, 0.5, [7, ""], [7, "note"], True, HIDDEN, "x")] == [
+        "1048576", "0.5", "7", "7 note", "yes", "(secret)", "x"
+    ]  # fmt: skip
+    assert value_text(None) is None
 
 
 def test_only_what_is_as_it_was_left_is_put_back() -> None:

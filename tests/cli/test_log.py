@@ -150,10 +150,10 @@ def test_indexes_are_shown(ev: CommandLine) -> None:
 
 
 def test_what_is_no_file_of_a_log(ev: CommandLine, tmp_path: pathlib.Path) -> None:
-    """Exit 3 when it is not there, 2 when it is something else; no engine is started for it."""
+    """Exit 1 when it is not there, 2 when it is something else; no engine is started for it."""
     other = tmp_path / "notes.txt"
     other.write_text("x")
-    assert "there is no file" in ev("log", "dump", str(tmp_path / "00.log"), status=3).err
+    assert "there is no file" in ev("log", "dump", str(tmp_path / "00.log"), status=1).err
     assert "is no file of a log" in ev("log", "dump", str(other), status=2).err
     assert "has no segments" in ev("log", "dump", str(tmp_path), status=2).err
     (tmp_path / "empty-0").mkdir()
@@ -164,7 +164,7 @@ def test_what_is_no_file_of_a_log(ev: CommandLine, tmp_path: pathlib.Path) -> No
     assert "one kind" in ev("log", "dump", str(tmp_path / "a.log"), str(tmp_path / "a.index"), status=2).err
     assert ev("log", "dump", str(tmp_path / "a.log"), "--json").json == []
     assert "--as" in ev("log", "dump", str(tmp_path / "a.log"), "--as", "poems", status=2).err
-    assert "no directory" in ev("log", "verify", str(tmp_path / "nowhere"), status=3).err
+    assert "no directory" in ev("log", "verify", str(tmp_path / "nowhere"), status=1).err
     assert not ev.data_dir.exists()
 
 

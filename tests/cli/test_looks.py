@@ -172,9 +172,9 @@ def test_colour_as_it_is_asked_for(ev: CommandLine) -> None:
     assert b"\x1b[" in ev("--help", FORCE_COLOR="1").out
     assert b"\x1b[" not in ev("--help", "--color=never", FORCE_COLOR="1").out
     for words in ((), ("topic",)):
-        assert b"\x1b[" in ev("--color", "always", *words, status=2).out
+        assert "\x1b[" in ev("--color", "always", *words, status=2).err
         assert b"\x1b[" in ev("--color=always", *words, "--help").out
-        assert b"\x1b[" not in ev(*words, "--color", "never", status=2, FORCE_COLOR="1").out
+        assert "\x1b[" not in ev(*words, "--color", "never", status=2, FORCE_COLOR="1").err
         assert "auto, always, never" in ev("--color", "pink", *words, "--help", status=2).err
     ev("topic", "create", "t")
     assert ev("topic", "list", "-o", "table").out.startswith(b"NAME")

@@ -48,5 +48,6 @@ def test_every_command_has_a_page(ev: CommandLine) -> None:
 
 
 def test_a_page_that_is_not_there(ev: CommandLine) -> None:
-    """Is exit status 3 with the nearest."""
+    """Is exit status 3 with the nearest, when one is near; else with all."""
+    assert "there are acl, bench, " in ev("man", "nosuch", status=3).err
     assert "'topic'" in ev("man", "topik", status=3).err

@@ -65,8 +65,8 @@ def test_one_broker_has_nothing_to_move(either: CommandLine, fresh: Fresh, tmp_p
     assert "no broker is left" in either("reassign", "plan", topic, "--away-from", str(broker), status=2).err
     for text, said in (("{}", "partitions"), ("nonsense", "is no plan"), ('{"partitions": [{"topic": "t"}]}', "entry 1")):
         plan.write_text(text)
-        assert said in either("reassign", "run", str(plan), "-y", status=2).err
-    assert "cannot read" in either("reassign", "run", str(tmp_path / "missing"), "-y", status=2).err
+        assert said in either("reassign", "run", str(plan), "-y", status=1).err
+    assert "cannot read" in either("reassign", "run", str(tmp_path / "missing"), "-y", status=1).err
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import pathlib
 
 import pytest
 
-from ev_cli.failures import UsageFailure
+from ev_cli.failures import FAILED, Failure, UsageFailure
 from ev_cli.running import Options
 from ev_cli.schemas import avro, protobuf
 from ev_cli.serdes import DoesNotFitError, serdes_of
@@ -93,13 +93,14 @@ def test_mistakes_name_the_file(shop: str, order_schema: str, tmp_path: pathlib.
     assert "shop.Order, shop.Payment" in caught.value.line()
     with pytest.raises(UsageFailure, match="Refund"):
         protobuf(shop, "Refund")
-    with pytest.raises(UsageFailure, match="no file"):
-        avro("--schema", str(tmp_path / "nothing.avsc"))
-    with pytest.raises(UsageFailure, match="no Avro schema"):
-        avro("--schema", shop)
     (tmp_path / "broken.proto").write_text("message {")
-    with pytest.raises(UsageFailure, match="does not compile"):
+    with pytest.raises(Failure, match="no file") as nothing:
+        avro("--schema", str(tmp_path / "nothing.avsc"))
+    with pytest.raises(Failure, match="no Avro schema") as other:
+        avro("--schema", shop)
+    with pytest.raises(Failure, match="does not compile") as broken:
         protobuf(str(tmp_path / "broken.proto"), None)
+    assert [found.value.code for found in (nothing, other, broken)] == [FAILED] * 3
     with pytest.raises(UsageFailure, match="needs a schema"):
         serdes_of(Options({"serde": ["value=avro"]}))
     with pytest.raises(UsageFailure, match="needs a schema"):

@@ -55,6 +55,7 @@ def test_nobody_is_added_twice_or_altered_without_being_there(ev: CommandLine) -
 
 def test_a_password_has_to_be_given(ev: CommandLine) -> None:
     """Not as a word, not empty, not twice; a command that fails gives none."""
+    ev("up", "-q")
     for arguments, status in (
         (("user", "add", "alice"), 2),
         (("user", "add", "alice", "secret"), 2),
@@ -64,5 +65,6 @@ def test_a_password_has_to_be_given(ev: CommandLine) -> None:
         (("user", "add", "alice", "--mechanism", "PLAIN", "--password-command", "echo x"), 2),
         (("user", "add", "alice", "--iterations", "5", "--password-command", "echo x"), 1),
     ):
-        ev(*arguments, data=b"\n", status=status)
+        done = ev(*arguments, data=b"\n", status=status)
+        assert done.err.count("\n") == 1, done.err  # one line, although two mechanisms were to be set
     assert ev("user", "list").out == b""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 
 import pytest
@@ -9,7 +10,8 @@ from aiokafka.partitioner import murmur2 as other_murmur2
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ev.client.partitioner import KeyPartitions, TopicPartitioner, crc32_partition, murmur2, murmur2_partition
+from ev.client.murmur2 import murmur2, murmur2_of_many
+from ev.client.partitioner import KeyPartitions, TopicPartitioner, crc32_partition, murmur2_partition, murmur2_partitions
 from ev.errors import SettingError
 
 
@@ -27,6 +29,27 @@ from ev.errors import SettingError
 def test_murmur2_is_kafkas(key: bytes, signed: int) -> None:
     """The vectors of Kafka's own test of its hash."""
     assert murmur2(key) == signed & 0xFFFFFFFF
+
+
+@pytest.mark.parametrize("size", [0, 1, 2, 3, 4, 5, 7, 8, 16, 35, 36, 101])
+def test_many_at_once_are_hashed_as_one(size: int) -> None:
+    """Whatever their neighbours are, over the edge of what one large number holds, and few of them."""
+    draw = random.Random(size)
+    keys = [bytes(size), b"\xff" * size, *[draw.randbytes(size) for _ in range(4200)]]
+    assert murmur2_of_many(keys) == [murmur2(key) for key in keys]
+    assert murmur2_of_many(keys[:5]) == [murmur2(key) for key in keys[:5]]
+
+
+@given(keys=st.lists(st.none() | st.binary(max_size=40), max_size=60), count=st.integers(2, 50), kind=st.sampled_from(["murmur2", "crc32"]))
+def test_a_list_of_keys_is_as_its_keys_one_by_one(keys: list[bytes | None], count: int, kind: str) -> None:
+    """Known before or not, of different sizes, null or empty among them."""
+    partitioner = TopicPartitioner(kind, count)
+    alone = murmur2_partition if kind == "murmur2" else crc32_partition
+    null = {None, b""} if kind == "crc32" else {None}
+    for part in (keys[::2], keys):
+        expected = [partitioner.current if key is None or key in null else alone(key, count) for key in part]
+        assert partitioner.partitions(part, len(part)) == expected
+        partitioner.next_batch(range(count))
 
 
 @given(key=st.binary(max_size=100), count=st.integers(1, 1000))
@@ -90,10 +113,11 @@ def test_one_partition_needs_no_hash() -> None:
 
 def test_the_memory_for_keys_is_bounded() -> None:
     """Millions of different keys do not pile up."""
-    partitions = KeyPartitions(lambda key, count: 0, 3)
-    for number in range(70_000):
-        partitions[b"%d" % number]
-    assert len(partitions) <= 1 << 16
+    partitions = KeyPartitions(murmur2_partitions, 3)
+    for start in range(0, 70_000, 1000):
+        keys = [b"%d" % number for number in range(start, start + 1000)]
+        assert partitions.of([*keys, None], {None: 2}) == [*[murmur2_partition(key, 3) for key in keys], 2]
+        assert len(partitions) <= 1 << 16
 
 
 def test_an_unknown_partitioner_is_refused_by_name() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from ev.errors import ErrorCode, KafkaError
 from ev.wire import messages
-from ev.wire.catalog import API, FLEXIBLE_FROM, api, api_by_name
+from ev.wire.catalog import AMONG_BROKERS, API, FLEXIBLE_FROM, api, api_by_name, api_name
 
 GENERATOR = Path(__file__).parents[2] / "engine" / "codegen" / "generate.py"
 
@@ -41,6 +41,13 @@ def test_an_api_is_found_by_key_and_by_name() -> None:
     with pytest.raises(KafkaError, match="no API called LeaderAndIsr") as by_name:
         api_by_name("LeaderAndIsr")
     assert by_key.value.code == by_name.value.code == ErrorCode.UNSUPPORTED_VERSION
+
+
+def test_every_key_of_kafka_has_a_name() -> None:
+    """Those that brokers use among themselves too: they are listed with the others. No key has two."""
+    assert not API.keys() & AMONG_BROKERS.keys()
+    assert [key for key in range(93) if not api_name(key)] == []
+    assert (api_name(83), api_name(0), api_name(4000)) == ("InitializeShareGroupState", "Produce", "")
 
 
 def test_the_generated_modules_are_fresh() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import random
 import struct
+import sys
+import threading
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ev.errors import CorruptBatchError, MalformedError
+from ev.wire import plain_records, record_varints
 from ev.wire.checksum import crc32c
 from ev.wire.compression import NAMES
 from ev.wire.record_varints import varint
@@ -81,6 +84,43 @@ def test_values_of_one_size_come_back(count: int, size: int) -> None:
         count = 3_000
     values = [bytes([index & 255]) * size for index in range(count)]
     assert decode_batch(encode_batch(values)).values == values
+
+
+def test_values_of_many_sizes_one_after_the_other_come_back() -> None:
+    """What is kept of one size is not taken for another, nor for more records than it was made for."""
+    for size, count in ((3, 10), (5, 70), (3, 100), (4, 9), (6, 9), (7, 9), (5, 70), (3, 9000), (3, 8)):
+        values = [b"%0*d" % (size, index % 1000) for index in range(count)]
+        assert decode_batch(encode_batch(values)).values == values, (size, count)
+
+
+@pytest.mark.parametrize("keyed", [False, True])
+def test_threads_that_begin_together_write_the_same(keyed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each has a producer of its own; what they keep for the next batch they share."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for attempt in range(10):
+            monkeypatch.setattr(record_varints, "_offsets", [])
+            monkeypatch.setattr(plain_records, "_heads_by_size", {})
+            batches: list[bytes] = []
+            ready = threading.Barrier(4)
+
+            def write(count: int, batches: list[bytes] = batches, ready: threading.Barrier = ready) -> None:
+                values = [b"value"] * count
+                ready.wait()
+                batches.append(encode_batch(values, keys=values if keyed else None))
+
+            threads = [threading.Thread(target=write, args=(100 + attempt + number,)) for number in range(4)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            for batch in batches:
+                columns = decode_batch(batch)
+                assert list(columns.offsets) == list(range(len(columns)))
+                assert columns.values == [b"value"] * len(columns)
+    finally:
+        sys.setswitchinterval(interval)
 
 
 @pytest.mark.parametrize("compression", range(5), ids=NAMES)

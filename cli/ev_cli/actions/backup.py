@@ -30,7 +30,7 @@ def restore_server(options: Any) -> int:
     engine = Session(options, local=True).engine
     source = os.path.abspath(options.source)
     if not os.path.exists(source):
-        raise Failure(f"there is no backup {source}", code=NOT_FOUND)
+        raise Failure(f"there is no backup {source}")
     return _shown(engine, options, "restore", source, "restored", f"{engine.data_dir} is what {options.source} had")
 
 

@@ -67,7 +67,8 @@ def bench_consume(options: Any) -> int:
     shares = [Share(options.topic, -(-count // clients), partitions=partitions[number::clients]) for number in range(clients)]
 
     def work(share: Share, tell: Tell) -> Measured:
-        with session.consumer(isolation="read_uncommitted", offset_reset="earliest", partition_max_bytes=2 << 20) as consumer:
+        settings = {"isolation": "read_uncommitted", "offset_reset": "earliest", "partition_max_bytes": 2 << 20}
+        with session.consumer(timeout_ms=session.timeout_ms, **settings) as consumer:
             return measuring.consume(consumer, share, tell)
 
     return _measured("consume", shares, work, count, options)
@@ -85,7 +86,7 @@ def bench_end_to_end(options: Any) -> int:
         settings: dict[str, Any] = {"acks": options.acks, "linger_ms": 0, "idempotence": options.acks in ("all", "-1")}
         if options.batch_size is not None:
             settings["batch_bytes"] = options.batch_size
-        consumer = session.consumer(isolation="read_uncommitted", offset_reset="latest")
+        consumer = session.consumer(isolation="read_uncommitted", offset_reset="latest", timeout_ms=session.timeout_ms)
         with consumer, session.producer(**settings) as producer:
             return measuring.end_to_end(producer, consumer, share, tell)
 
@@ -166,6 +167,7 @@ def _measured(what: str, shares: list[Share], work: Work, total: int, options: A
         child = os.fork()
         if not child:
             os.close(reading)
+            options.quiet = options.quiet or number > 0  # what one of them waits for, all do, and one says it
             _be_child(share, work, writing)
         os.close(writing)
         children[child] = number

@@ -146,6 +146,7 @@ def cluster_api_versions(options: Any) -> int:
         brokers = _brokers(admin, options.brokers, session)
         rows = [(broker, api) for broker in brokers for api in admin.api_versions(broker)]
     table = output.Table(("broker", "key", "api", "lowest", "newest"))
+    table.name = "api"
     for broker, api in rows:
         table.add(broker=broker, key=api.key, api=api.name or None, lowest=api.lowest, newest=api.newest)
     output.show(table, options)

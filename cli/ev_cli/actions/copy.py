@@ -57,7 +57,8 @@ def copy(options: Any) -> int:
     plan.make_ready()
     consumer = plan.consumer()
     try:
-        carrier = plan.carrier(consumer)
+        with interrupts.waiting():
+            carrier = plan.carrier(consumer)
         try:
             mapping = plan.mapping()
             try:
@@ -274,7 +275,8 @@ class Run:
 
     def to_the_end(self) -> int:
         if self._plan.options.group is None:
-            self._assign()
+            with self._interrupts.waiting():
+                self._assign()
         else:
             self._consumer.subscribe(self._plan.topics, on_assigned=self._on_assigned, on_revoked=self._on_revoked)
         failure: Failure | None = None

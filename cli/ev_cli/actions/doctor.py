@@ -7,7 +7,7 @@ import time
 
 import ev
 from ev_cli import findings, output
-from ev_cli.failures import DONE, UNMET, Failure, as_failure
+from ev_cli.failures import DOCTOR, DONE, UNMET, Failure, as_failure
 from ev_cli.findings import FAULT, OK, SKIPPED, Finding
 from ev_cli.local_engine import LocalEngine, user_name
 from ev_cli.properties import check
@@ -256,7 +256,8 @@ def of_cluster(bootstrap: str, security: Security | None, timeout_ms: int, prope
         yield Finding("version", FAULT, str(error), "update the broker, or take an older ev")
     except EvError as error:
         failure = as_failure(error)
-        yield Finding("protocol", FAULT, failure.message, failure.hint or "does the listener speak what the context says (security)?")
+        hint = None if failure.hint == DOCTOR else failure.hint
+        yield Finding("protocol", FAULT, failure.message, hint or "does the listener speak what the context says (security)?")
 
 
 def _reachable(check: str, address: str, remedy: str) -> Finding:

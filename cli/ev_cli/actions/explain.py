@@ -84,12 +84,13 @@ def error_facts() -> list[Facts]:
 
 
 def setting_facts() -> list[Facts]:
+    from ev.coarser_settings import COARSER
     from ev.settings import TOPIC_SETTINGS, rows
 
     by_name = {row.name: row for row in rows()}
     found = [
         _setting(row.name, "engine setting", row, f"ev server start --set {row.name}=VALUE, or in [server.settings]")
-        for row in by_name.values()
+        for row in (*by_name.values(), *COARSER.values())
     ]
     found += [_topic_setting(name, setting) for name, setting in TOPIC_SETTINGS.items()]
     for name, above in GROUP_SETTINGS.items():

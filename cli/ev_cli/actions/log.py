@@ -6,7 +6,7 @@ import os
 from itertools import islice
 
 from ev_cli import output
-from ev_cli.failures import DONE, FAILED, NOT_FOUND, Failure, UsageFailure
+from ev_cli.failures import DONE, FAILED, Failure, UsageFailure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ def _files(given: str) -> list[str]:
     """The file, or the segments in the directory of a partition."""
     if not os.path.isdir(given):
         if not os.path.exists(given):
-            raise Failure(f"there is no file {given}", code=NOT_FOUND)
+            raise Failure(f"there is no file {given}")
         return [given]
     there = os.listdir(given)
     names = sorted(name for name in there if name.endswith(".log"))
@@ -214,7 +214,7 @@ def verify_log(options: Any) -> int:
 
     directory, partitions = os.path.abspath(options.directory), options.partitions
     if not os.path.isdir(directory):
-        raise Failure(f"there is no directory {options.directory}", code=NOT_FOUND)
+        raise Failure(f"there is no directory {options.directory}")
     topic, dash, number = os.path.basename(directory).rpartition("-")
     if dash and number.isdecimal() and any(name.endswith(".log") for name in os.listdir(directory)):
         if partitions:

@@ -39,11 +39,11 @@ def page_of(words: list[str], pages: Iterable[str]) -> str:
     for title in (f"ev-{'-'.join([first, *words[1:]])}", f"ev-{first}", "ev" if first == "ev" else ""):
         if title in titles:
             return titles[title]
-    near = nearest(f"ev-{first}", titles)
-    known = ", ".join(sorted(title.removeprefix("ev-") for title in titles))
+    known = sorted(title.removeprefix("ev-") for title in titles)
+    near = nearest(first, known)
     raise Failure(
         f"there is no manual page about {words[0]!r}",
-        f"did you mean {near.removeprefix('ev-')!r}?" if near else f"there are {known}",
+        f"did you mean {near!r}?" if near else f"there are {', '.join(known)}",
         code=NOT_FOUND,
     )
 

@@ -56,7 +56,7 @@ def produce(options: Any) -> int:
         raise
     except Failure as failure:
         sending.failure = sending.failure or failure
-    return sending.finish(interrupted=bool(interrupts)) or interrupts.status
+    return sending.finish(interrupted=interrupts) or interrupts.status
 
 
 # -- what the options say ------------------------------------------------------------------------------------------------------

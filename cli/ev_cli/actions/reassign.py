@@ -190,11 +190,11 @@ def _read(path: str) -> dict[Partition, list[int]]:
             with open(path, encoding="utf-8") as file:
                 text = file.read()
     except OSError as error:
-        raise UsageFailure(f"cannot read {path}: {error.strerror}") from None
+        raise Failure(f"cannot read {path}: {error.strerror}") from None
     try:
         return parsed(json.loads(text))
     except ValueError as error:
-        raise UsageFailure(f"{path} is no plan: {error}", "`ev reassign plan -O FILE` writes one") from None
+        raise Failure(f"{path} is no plan: {error}", "`ev reassign plan -O FILE` writes one") from None
 
 
 def parsed(content: Any) -> dict[Partition, list[int]]:

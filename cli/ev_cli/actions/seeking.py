@@ -40,7 +40,9 @@ class Seek:
         given = [name for name in (options.to, options.to_group, options.to_file) if name is not None]
         if not given and options.export:
             self.to = Position(STORED)
-        elif len(given) != 1:
+        elif len(given) > 1:
+            raise UsageFailure("--to, --to-group and --to-file are three places to seek to", "give one of them")
+        elif not given:
             raise UsageFailure("it is not said where to seek", "give one of --to, --to-group and --to-file")
         if options.to is not None:
             self._read_to(options.to, now_ms)

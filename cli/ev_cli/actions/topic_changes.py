@@ -25,6 +25,9 @@ UNKNOWN_TOPIC_OR_PARTITION = 3
 
 
 def create_topics(options: Any) -> int:
+    for flag, number in (("-p", options.partitions), ("-r", options.replication)):
+        if number == 0:
+            raise UsageFailure(f"{flag} 0 makes no topic", "write a number from 1 on")
     session = Session(options)
     if not options.topics and options.file is None:
         raise UsageFailure("no topic to create", "ev topic create TOPIC, or --file FILE")

@@ -52,7 +52,7 @@ def steps(change: Change, now: Items) -> Items:
         more = f" and {len(moved) - 1} more" if len(moved) > 1 else ""
         raise Failure(
             f"{output.safe(moved[0])}{more} of change {change.number} ({change.what}) has changed since",
-            f"it was left at {_text(change.after[moved[0]])} and is {_text(now[moved[0]])} now; nothing was taken back",
+            f"it was left at {value_text(change.after[moved[0]])} and is {value_text(now[moved[0]])} now; nothing was taken back",
         )
     wanted = {item: value for item, value in change.before.items() if now[item] != value}
     if not wanted:
@@ -89,19 +89,21 @@ def _show(change: Change, now: Items, wanted: Items, options: Any) -> None:
     """What would be put back; on stdout as asked for, or, where a question follows, on stderr."""
     table = output.Table(("item", "now", "back_to"))
     for item, value in wanted.items():
-        table.add(item=item, now=_text(now[item]), back_to=_text(value))
+        table.add(item=item, now=value_text(now[item]), back_to=value_text(value))
     if options.dry_run or options.output or options.json:
         output.show(table, options)
     elif not options.quiet:
         output.say(output.aligned(table, False).rstrip("\n"))
 
 
-def _text(value: Any) -> str | None:
+def value_text(value: Any) -> str | None:
     """A value for a person: an offset alone, unless it carries metadata."""
     if isinstance(value, list):
         return f"{value[0]} {value[1]}".rstrip()
     if value == HIDDEN:
         return "(secret)"
+    if isinstance(value, float) and value == int(value):
+        return str(int(value))  # a quota travels as one
     return None if value is None else "yes" if value is True else str(value)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ev_cli import output
 from ev_cli.actions.several import report, show_plan
-from ev_cli.failures import DONE, Failure, UsageFailure, heavier
+from ev_cli.failures import DONE, Failure, UsageFailure
 from ev_cli.naming import chosen, confirm, matching
 from ev_cli.session import Session
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ev.client.admin import Admin
+    from ev.client.results import Outcome
 
 PASSWORD_BYTES_MAX = 4096
 COMMAND_TIMEOUT_S = 60
@@ -72,9 +73,9 @@ def remove_users(options: Any) -> int:
             return _planned(options, session, "remove user", doomed)
         confirm(f"remove {', '.join(map(output.safe, names))} on {session.where}", options)
         outcomes = [admin.remove_password(name, mechanism) for name in names for mechanism in wanted if mechanism in known[name]]
-    failed = [outcome for outcome in outcomes if outcome.error is not None]
-    done = {outcome.name: outcome for outcome in outcomes}
-    return report(failed or list(done.values()), "removed user", options, session)
+    by_name = [_each_once([outcome for outcome in outcomes if outcome.name == name]) for name in names]
+    failed = [outcome for some in by_name for outcome in some if outcome.error is not None]
+    return report(failed or [outcome for some in by_name for outcome in some], "removed user", options, session)
 
 
 def _known(admin: Admin) -> dict[str, dict[str, int]]:
@@ -93,13 +94,13 @@ def _mechanisms(options: Any) -> list[str]:
 
 def _set(admin: Admin, options: Any, session: Session, mechanisms: list[str], done: str) -> int:
     password = _password(options)
-    status = DONE
-    for mechanism in mechanisms[:-1]:
-        outcome = admin.set_password(options.name, password, mechanism, options.iterations)
-        if outcome.error is not None:
-            status = heavier(status, report([outcome], done, options, session))
-    last = admin.set_password(options.name, password, mechanisms[-1], options.iterations)
-    return heavier(status, report([last], done, options, session))
+    outcomes = [admin.set_password(options.name, password, mechanism, options.iterations) for mechanism in mechanisms]
+    return report(_each_once(outcomes), done, options, session)
+
+
+def _each_once(outcomes: list[Outcome]) -> list[Outcome]:
+    """What became of several mechanisms: that it was done once, and each reason why not once."""
+    return list({str(outcome.error): outcome for outcome in outcomes}.values())
 
 
 def _password(options: Any) -> bytes:

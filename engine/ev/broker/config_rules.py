@@ -6,10 +6,11 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Final
 
 from ev.broker.broker_configs import DYNAMIC, THROTTLES
+from ev.coarser_settings import COARSER
 from ev.coordinators.group_config import check_group_config, group_setting_named
 from ev.errors import ErrorCode, KafkaError, SettingError
 from ev.setting_types import Words
-from ev.settings import BY_NAME, ResourceSetting, topic_setting_named, topic_values
+from ev.settings import BY_NAME, ResourceSetting, did_you_mean, topic_setting_named, topic_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -142,9 +143,13 @@ class BrokerRules(SettingRules):
         return ResourceSetting(name, row, broker=name not in THROTTLES)
 
     def _check(self, config: Mapping[str, str]) -> None:
+        coarser = [name for name in config if name in COARSER]
+        if coarser:
+            instead = ", ".join(COARSER[name].of for name in coarser)
+            raise SettingError(f"Cannot update these configs dynamically: [{', '.join(coarser)}]; set {instead}")
         unknown = [name for name in config if name not in DYNAMIC and name not in BY_NAME]
         if unknown:
-            raise SettingError(f"Unknown broker settings: {', '.join(unknown)}")
+            raise SettingError(f"Unknown broker settings: {', '.join(unknown)}{did_you_mean(unknown[0], DYNAMIC)}")
         fixed = [name for name in config if name not in DYNAMIC]
         if fixed:
             raise SettingError(f"Cannot update these configs dynamically: [{', '.join(fixed)}]")

@@ -127,12 +127,12 @@ class BrokerQuestions(Questions):
     def api_versions(self, broker: int | None = None) -> list[ApiRange]:
         """The APIs that a broker (any, without one) offers, by key."""
         from ev.client.connection import SOFTWARE_NAME, SOFTWARE_VERSION  # noqa: PLC0415
-        from ev.wire.catalog import API  # noqa: PLC0415
+        from ev.wire.catalog import api_name  # noqa: PLC0415
         from ev.wire.messages.k18_api_versions import ApiVersionsRequest  # noqa: PLC0415
 
         rows = self._call(ApiVersionsRequest(SOFTWARE_NAME, SOFTWARE_VERSION), broker).api_keys
         return [
-            ApiRange(row.api_key, API[row.api_key].name if row.api_key in API else "", row.min_version, row.max_version)
+            ApiRange(row.api_key, api_name(row.api_key), row.min_version, row.max_version)
             for row in sorted(rows, key=lambda row: row.api_key)
         ]
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from ev.client.authentication import Authentication
     from ev.client.metadata import TopicInfo
+    from ev.client.reach import OutOfReach
     from ev.client.security import Security
     from ev.client.transport import OpenTransport
     from ev.errors import EvError
@@ -47,6 +48,7 @@ METADATA_MAX_AGE_MS = 300_000
 _IDLE_MS = 1_000
 _SECOND_OPINIONS = 2
 _FOREVER_MS = 3_600_000
+_WHILE_WAITING_MS = 500
 _DEDICATED = 1 << 32
 """Added to the id of a broker, which has 32 bits, to name the second connection to it."""
 
@@ -120,6 +122,11 @@ class Cluster:
         self._bootstrap_ids = list(self._addresses)
         self._connections: dict[int, Connection] = {}
         self._failures: dict[int, tuple[int, int]] = {}
+        self._problems: dict[int, EvError] = {}
+        """Why the last attempt to connect came to nothing, by node."""
+        self.while_waiting: Callable[[Cluster], None] | None = None
+        """Called about twice a second while somebody waits, whoever that is: for who tells a person what takes so long."""
+        self._while_waiting_at_ms = self.now_ms() + _WHILE_WAITING_MS
         self._poller = Poller()
         self._descriptors: dict[int, Connection] = {}
         self._polling = False
@@ -236,6 +243,8 @@ class Cluster:
         """Send, receive and call callbacks; returns after the first thing that happened, or when the time is over."""
         now_ms = self.now_ms()
         self._polling = True
+        if self.while_waiting is not None:
+            timeout_ms = min(timeout_ms, _WHILE_WAITING_MS)
         try:
             deadline_ms = self._maintain(now_ms, now_ms + timeout_ms)
             ready = self._poller.wait(max(0, deadline_ms - now_ms))
@@ -247,6 +256,9 @@ class Cluster:
             self._maintain(now_ms, now_ms)
         finally:
             self._polling = False
+        if self.while_waiting is not None and now_ms >= self._while_waiting_at_ms:
+            self._while_waiting_at_ms = now_ms + _WHILE_WAITING_MS
+            self.while_waiting(self)
 
     def close(self) -> None:
         """Close every connection; what was not answered gets an error."""
@@ -280,6 +292,31 @@ class Cluster:
         """Whether a request to this broker would leave at once."""
         connection = self._connections.get(node_id)
         return connection is not None and connection.state == READY
+
+    @property
+    def answers(self) -> bool:
+        """Whether anybody is connected at the moment, be it at a bootstrap address."""
+        return any(connection.state == READY for connection in self._connections.values())
+
+    @property
+    def tries(self) -> bool:
+        """Whether somebody is to be asked something and nobody is connected."""
+        pending = any(connection.state != CLOSED for connection in self._connections.values())
+        return not self.answers and (pending or bool(self._problems))
+
+    def out_of_reach(self) -> list[OutOfReach]:
+        """The brokers that are to be asked something and are not connected, each with the reason."""
+        from ev.client.reach import out_of_reach  # noqa: PLC0415 - only when something takes long
+
+        known = self.metadata.brokers  # else those that were named as coordinators
+        named = [(node, where) for node, where in self._addresses.items() if (node in known if known else 0 <= node < _DEDICATED)]
+        return out_of_reach(named, self._connections, self._problems, _DEDICATED)
+
+    def why_silent(self) -> str:
+        """What there is to say behind "nobody said in time": the brokers that could not be reached, or nothing."""
+        missing = self.out_of_reach()
+        more = f", and {len(missing) - 1} more" if len(missing) > 1 else ""
+        return f"; {missing[0]}{more}" if missing else ""
 
     def api_version(self, node_id: int, request_class: type[Message]) -> int | None:
         """The version in which a request would be sent to a broker; None while there is no connection to it."""
@@ -336,6 +373,10 @@ class Cluster:
         """A connection is gone: the next one is opened after a while, a longer one when this one never worked."""
         del self._connections[node_id]
         failures = 0 if connection.was_ready else self._failures.get(node_id, (0, 0))[0]
+        if connection.was_ready or connection.error is None:
+            self._problems.pop(node_id, None)
+        else:
+            self._problems[node_id] = connection.error
         self._failures[node_id] = failures + 1, now_ms + self._reconnect_backoff.after(failures)
 
     def _maintain(self, now_ms: int, until_ms: int) -> int:
@@ -498,6 +539,8 @@ class Cluster:
             self.metadata.brokers.clear()  # what the broker says is: begin again from the bootstrap addresses
             raise KafkaError(response.error_code)
         self._refusal = None
+        for bootstrap_id in self._bootstrap_ids:
+            self._problems.pop(bootstrap_id, None)  # somebody answers, which is all that is asked of these
         self.metadata.apply(response, everything=everything)
         self._updated_ms = self.now_ms()
         for broker in self.metadata.brokers.values():

@@ -251,6 +251,11 @@ class Consumer:
         return any(self._cluster.connection_is_ready(node) for node in self._cluster.metadata.brokers)
 
     @property
+    def cluster(self) -> Cluster:
+        """The brokers and the connections to them."""
+        return self._cluster
+
+    @property
     def cluster_id(self) -> str | None:
         """What the cluster calls itself; None before a broker has answered."""
         return self._cluster.metadata.cluster_id
@@ -328,7 +333,7 @@ class Consumer:
             self._place(now_ms)  # and nothing else: no callback is called from here
             self._raise_problem()
             if now_ms >= deadline_ms:
-                raise TimedOutError(f"nobody said in time where to begin in {partition[0]}/{partition[1]}")
+                raise TimedOutError(f"nobody said in time where to begin in {partition[0]}/{partition[1]}{self._cluster.why_silent()}")
             self._cluster.poll(min(deadline_ms - now_ms, self._step_ms(now_ms)))
         return self._next_offset(partition)
 

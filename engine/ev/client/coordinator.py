@@ -47,7 +47,7 @@ class Coordinator:
                 return node
             left_ms = deadline_ms - self.cluster.now_ms()
             if left_ms <= max(0, self.not_before_ms - self.cluster.now_ms()):
-                raise problem or TimedOutError(f"nobody said in time who coordinates group {self.group!r}")
+                raise problem or TimedOutError(f"nobody said in time who coordinates group {self.group!r}{self.cluster.why_silent()}")
 
     def find_or_wait(self, timeout_ms: int) -> int | None:
         """The same, or None when it is not known in that time, for who comes again anyway. KafkaError when that would not help."""

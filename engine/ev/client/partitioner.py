@@ -14,28 +14,13 @@ if TYPE_CHECKING:
 PARTITIONERS = ("murmur2", "crc32", "random", "rr", "sticky")
 """murmur2: Java's; crc32: librdkafka's `consistent_random`; random and rr: record by record; sticky: by batch, whatever the key."""
 
-_MASK = 0xFFFFFFFF
-_MULTIPLIER = 0x5BD1E995
 _CACHE_MAX = 1 << 16
-
-
-def murmur2(data: bytes) -> int:
-    """Kafka's murmur2 (seed 0x9747b28c), as an unsigned number of 32 bits."""
-    size = len(data)
-    whole = size & ~3
-    state = 0x9747B28C ^ size
-    for word in unpack(f"<{whole >> 2}I", data[:whole]):
-        mixed = word * _MULTIPLIER & _MASK
-        mixed = (mixed ^ mixed >> 24) * _MULTIPLIER & _MASK
-        state = (state * _MULTIPLIER & _MASK) ^ mixed
-    if size > whole:
-        state = (state ^ int.from_bytes(data[whole:], "little")) * _MULTIPLIER & _MASK
-    state = (state ^ state >> 13) * _MULTIPLIER & _MASK
-    return state ^ state >> 15
 
 
 def murmur2_partition(key: bytes, count: int) -> int:
     """The partition that Java's default partitioner gives a key."""
+    from ev.client.murmur2 import murmur2  # noqa: PLC0415 - a topic with one partition needs no hash
+
     return (murmur2(key) & 0x7FFFFFFF) % count
 
 
@@ -46,20 +31,45 @@ def crc32_partition(key: bytes, count: int) -> int:
     return crc32(key) % count
 
 
-class KeyPartitions(dict[bytes, int]):
-    """Partitions by key for one number of partitions; keys come again, and a look-up costs a twentieth of the hash."""
+def murmur2_partitions(keys: Sequence[bytes], count: int) -> list[int]:
+    """The same for keys of one size."""
+    from ev.client.murmur2 import murmur2_of_many  # noqa: PLC0415
+
+    return [(found & 0x7FFFFFFF) % count for found in murmur2_of_many(keys)]
+
+
+def crc32_partitions(keys: Sequence[bytes], count: int) -> list[int]:
+    """The same by `crc32_partition`."""
+    return [crc32_partition(key, count) for key in keys]
+
+
+class KeyPartitions(dict["bytes | None", int]):
+    """Partitions by key for one number of partitions; keys come again, and a look-up costs a tenth of the hash."""
 
     __slots__ = ("_count", "_hash")
 
-    def __init__(self, key_hash: Callable[[bytes, int], int], count: int) -> None:
+    def __init__(self, key_hash: Callable[[Sequence[bytes], int], list[int]], count: int) -> None:
         self._hash = key_hash
         self._count = count
 
-    def __missing__(self, key: bytes) -> int:
-        if len(self) >= _CACHE_MAX:
+    def of(self, keys: Sequence[bytes | None], fixed: dict[bytes | None, int]) -> list[int]:
+        """The partition of each of these keys; `fixed` has those that no hash decides about."""
+        self.update(fixed)
+        found = list(map(self.get, keys))
+        if None not in found:
+            return found  # type: ignore[return-value]
+        missing = {key for key, partition in zip(keys, found, strict=True) if partition is None}
+        if len(self) + len(missing) > _CACHE_MAX:
             self.clear()
-        partition = self[key] = self._hash(key, self._count)
-        return partition
+            self.update(fixed)
+            missing = set(keys).difference(fixed)
+        by_size: dict[int, list[bytes]] = {}
+        for key in missing:
+            assert key is not None
+            by_size.setdefault(len(key), []).append(key)
+        for same in by_size.values():
+            self.update(zip(same, self._hash(same, self._count), strict=True))
+        return list(map(self.__getitem__, keys))
 
 
 class TopicPartitioner:
@@ -72,7 +82,7 @@ class TopicPartitioner:
             raise SettingError(f"no partitioner is called {kind!r}; there are {', '.join(PARTITIONERS)}")
         self._kind = kind
         self._count = count
-        self._keys = KeyPartitions(crc32_partition if kind == "crc32" else murmur2_partition, count)
+        self._keys = KeyPartitions(crc32_partitions if kind == "crc32" else murmur2_partitions, count)
         self._round = 0
         self.current = _below(count)
 
@@ -98,10 +108,8 @@ class TopicPartitioner:
             return [(start + index) % self._count for index in range(count)]
         if self._kind == "random" or keys is None:
             return [number % self._count for number in unpack(f"{count}I", urandom(4 * count))]
-        current = self.current
         null = (None, b"") if self._kind == "crc32" else (None,)
-        by_key = self._keys
-        return [current if key in null else by_key[key] for key in keys]  # type: ignore[index]
+        return self._keys.of(keys, dict.fromkeys(null, self.current))
 
 
 def _below(bound: int) -> int:

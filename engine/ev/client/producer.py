@@ -332,7 +332,8 @@ class Producer:
             self.cluster.refresh((topic,))
             info = self.cluster.metadata.topics.get(topic)
             if info is not None and partition not in info.partitions:
-                message = f"{topic} has {len(info.partitions)} partitions, none of them is {partition}"
+                count = len(info.partitions)
+                message = f"{topic} has {count} partition{'' if count == 1 else 's'}, none of them is {partition}"
                 raise KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, message)
 
     def _wait_for_room(self) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from ev.errors import SettingError
-from ev.settings import ResourceSetting, Settings
+from ev.settings import ResourceSetting, Settings, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -33,7 +33,7 @@ CONFIGURED_GROUPS_MAX: Final = 100_000
 def group_setting_named(name: str) -> ResourceSetting:
     setting = GROUP_SETTINGS.get(name)
     if setting is None:
-        raise SettingError(f"Unknown group config name: {name}")
+        raise SettingError(f"Unknown group config name: {name}{did_you_mean(name, GROUP_SETTINGS)}")
     return setting
 
 

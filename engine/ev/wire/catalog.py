@@ -1,6 +1,6 @@
 """Which APIs there are: key, name, versions of Kafka 4.3, first flexible version.
 
-Keys that are missing here belong to brokers and controllers among themselves; clients never send them.
+Of the keys that belong to brokers and controllers among themselves, which clients never send, there are only the names.
 """
 
 from __future__ import annotations
@@ -130,6 +130,31 @@ _ROWS: tuple[tuple[int, str, str, int, int, int | None], ...] = (
 API = {row[0]: Api(*row) for row in _ROWS}
 """Every API by its key."""
 
+AMONG_BROKERS: dict[int, str] = {
+    4: "LeaderAndIsr",
+    5: "StopReplica",
+    6: "UpdateMetadata",
+    7: "ControlledShutdown",
+    52: "Vote",
+    53: "BeginQuorumEpoch",
+    54: "EndQuorumEpoch",
+    56: "AlterPartition",
+    58: "Envelope",
+    59: "FetchSnapshot",
+    62: "BrokerRegistration",
+    63: "BrokerHeartbeat",
+    67: "AllocateProducerIds",
+    70: "ControllerRegistration",
+    73: "AssignReplicasToDirs",
+    82: "UpdateRaftVoter",
+    83: "InitializeShareGroupState",
+    84: "ReadShareGroupState",
+    85: "WriteShareGroupState",
+    86: "DeleteShareGroupState",
+    87: "ReadShareGroupStateSummary",
+}
+"""What Kafka calls the APIs that are none of a client's business, but that brokers list with the others."""
+
 FLEXIBLE_FROM: dict[int, int] = {row[0]: row[5] for row in _ROWS if row[5] is not None}
 """The first flexible version of each API that has one."""
 
@@ -148,3 +173,8 @@ def api_by_name(name: str) -> Api:
         if found.name == name:
             return found
     raise KafkaError(ErrorCode.UNSUPPORTED_VERSION, f"there is no API called {name}")
+
+
+def api_name(key: int) -> str:
+    """Kafka's name for a key, empty where there is none (yet)."""
+    return API[key].name if key in API else AMONG_BROKERS.get(key, "")

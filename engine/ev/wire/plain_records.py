@@ -7,7 +7,6 @@ afterwards, for many records at once, that the bytes between them were what that
 from __future__ import annotations
 
 from _operator import add  # all of `operator` is more than a start needs
-from itertools import repeat
 
 from ev.errors import CorruptBatchError
 from ev.wire.record_varints import (
@@ -24,30 +23,23 @@ from ev.wire.record_varints import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 
 def plain_parts(values: Sequence[bytes]) -> list[bytes]:
     """The pieces of records that have nothing but a value. TypeError when one of the values is None."""
-    parts: list[bytes] = []
     count = len(values)
     sizes = list(map(len, values))
-    same = sizes.count(sizes[0]) == count
-    for (start, stop), record_heads in zip(OFFSET_CLASSES, RECORD_HEADS, strict=True):
-        if start >= count:
-            break
-        stop = min(stop, count)
-        section: list[bytes] = [b""] * (4 * (stop - start))
-        if same:
-            section[0::4] = repeat(record_heads[sizes[0]], stop - start)
-            section[2::4] = repeat(VALUE_HEADS[sizes[0]], stop - start)
-        else:
-            section_sizes = sizes[start:stop]
-            section[0::4] = map(record_heads.__getitem__, section_sizes)
-            section[2::4] = map(VALUE_HEADS.__getitem__, section_sizes)
-        section[1::4] = offset_varints(start, stop)
-        section[3::4] = values[start:stop]
-        parts += section
+    if sizes.count(sizes[0]) == count:
+        parts = [b""] * (2 * count)
+        parts[0::2] = _heads_of_one_size(sizes[0], count)
+        parts[1::2] = values
+    else:
+        parts = [b""] * (4 * count)
+        parts[0::4] = _record_heads(RECORD_HEADS, sizes)
+        parts[1::4] = offset_varints(0, count)
+        parts[2::4] = map(VALUE_HEADS.__getitem__, sizes)
+        parts[3::4] = values
     # Every head begins with the header count of the record before it: the first has none before it, the last none behind it.
     parts[0] = parts[0][1:]
     parts.append(b"\x00")
@@ -56,37 +48,71 @@ def plain_parts(values: Sequence[bytes]) -> list[bytes]:
 
 def keyed_parts(values: Sequence[bytes], keys: Sequence[bytes]) -> list[bytes]:
     """The pieces of records that have a key and a value, and nothing else. TypeError when one of them is None."""
-    parts: list[bytes] = []
     count = len(values)
     key_sizes, value_sizes = list(map(len, keys)), list(map(len, values))
-    key_heads = list(map(VARINTS.__getitem__, key_sizes))
-    value_heads = list(map(VARINTS.__getitem__, value_sizes))
+    key_heads, value_heads = _varints_of(key_sizes), _varints_of(value_sizes)
     bodies = list(map(add, key_sizes, value_sizes))
     heads_size = _heads_size(key_sizes) + _heads_size(value_sizes)
     if heads_size < 0:
         bodies = list(map(add, bodies, map(add, map(len, key_heads), map(len, value_heads))))
         heads_size = 0
-    for (start, stop), record_heads in zip(OFFSET_CLASSES, KEYED_HEADS[heads_size:], strict=False):
-        if start >= count:
-            break
-        stop = min(stop, count)
-        section: list[bytes] = [b""] * (6 * (stop - start))
-        section[0::6] = map(record_heads.__getitem__, bodies[start:stop])
-        section[1::6] = offset_varints(start, stop)
-        section[2::6] = key_heads[start:stop]
-        section[3::6] = keys[start:stop]
-        section[4::6] = value_heads[start:stop]
-        section[5::6] = values[start:stop]
-        parts += section
+    parts = [b""] * (6 * count)
+    parts[0::6] = _record_heads(KEYED_HEADS[heads_size:], bodies)
+    parts[1::6] = offset_varints(0, count)
+    parts[2::6] = key_heads
+    parts[3::6] = keys
+    parts[4::6] = value_heads
+    parts[5::6] = values
     # As among plain records: the first head has no record before it, and the last record no head behind it.
     parts[0] = parts[0][1:]
     parts.append(b"\x00")
     return parts
 
 
+def _record_heads(tables: Sequence[Mapping[int, bytes]], sizes: list[int]) -> list[bytes]:
+    """What stands before each record's offset delta, by the size of what follows it: from one table for each size of the delta."""
+    heads: list[bytes] = []
+    for (start, stop), table in zip(OFFSET_CLASSES, tables, strict=False):
+        if start >= len(sizes):
+            break
+        heads += map(table.__getitem__, sizes[start:stop])
+    return heads
+
+
+_HEADS_KEPT_MAX = 1 << 15
+_SIZES_KEPT_MAX = 4
+_heads_by_size: dict[int, list[bytes]] = {}
+
+
+def _heads_of_one_size(size: int, count: int) -> list[bytes]:
+    """All that stands before each of so many values of one size, in one piece; kept for the sizes that came last.
+
+    Threads that make batches share what is kept: it is replaced, never changed.
+    """
+    global _heads_by_size
+    kept = _heads_by_size
+    heads = kept.get(size)
+    if heads is not None and len(heads) >= count:
+        return heads[:count]
+    value_head = VALUE_HEADS[size]
+    befores = _record_heads(RECORD_HEADS, [size] * count)
+    heads = [before + offset + value_head for before, offset in zip(befores, offset_varints(0, count), strict=True)]
+    if count <= _HEADS_KEPT_MAX:
+        others = [(other, there) for other, there in kept.items() if other != size][1 - _SIZES_KEPT_MAX :]
+        _heads_by_size = dict([*others, (size, heads)])
+    return heads
+
+
+def _varints_of(sizes: list[int]) -> list[bytes]:
+    """Each size as a varint."""
+    first = sizes[0]
+    return [VARINTS[first]] * len(sizes) if sizes.count(first) == len(sizes) else list(map(VARINTS.__getitem__, sizes))
+
+
 def _heads_size(sizes: list[int]) -> int:
     """How many bytes the varint of each of these sizes takes, far below 0 when that is not the same for all."""
-    least, most = len(VARINTS[min(sizes)]), len(VARINTS[max(sizes)])
+    different = set(sizes)
+    least, most = len(VARINTS[min(different)]), len(VARINTS[max(different)])
     return least if least == most else -100
 
 

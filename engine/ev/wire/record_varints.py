@@ -99,19 +99,21 @@ OFFSET_CLASSES = ((0, 64), (64, 8192), (8192, 1 << 20), (1 << 20, 1 << 27))
 RECORD_HEADS = tuple(_RecordHeads(offset_size + 4) for offset_size in range(1, 5))
 KEYED_HEADS = tuple(_KeyedHeads(offset_size + 3) for offset_size in range(1, 5 + 10))
 """The first four for sizes that include the varints of key and value; each of the others for one byte more that the size leaves out."""
-_OFFSETS_KEPT_MAX = 1 << 17
+OFFSETS_KEPT_MAX = 1 << 17
 _offsets: list[bytes] = []
 
 
 def offset_varints(start: int, stop: int) -> list[bytes]:
-    """The varints of start … stop - 1; the first ones are kept."""
-    if stop > _OFFSETS_KEPT_MAX:
+    """The varints of start … stop - 1; the first ones are kept. Threads share these: they are replaced, never changed."""
+    global _offsets
+    if stop > OFFSETS_KEPT_MAX:
         return list(map(varint, range(start, stop)))
-    if stop > len(_offsets):
-        known = len(_offsets)
-        wanted = max(stop, min(2 * known, _OFFSETS_KEPT_MAX))
-        _offsets.extend(map(varint, range(known, min(wanted, 64))))
+    known = _offsets
+    if stop > len(known):
+        wanted = max(stop, min(2 * len(known), OFFSETS_KEPT_MAX))
+        known = known + [varint(delta) for delta in range(len(known), min(wanted, 64))]
         # Two bytes are what most take; made here they cost a tenth.
-        _offsets.extend([bytes((delta << 1 & 0x7F | 0x80, delta >> 6)) for delta in range(len(_offsets), min(wanted, 8192))])
-        _offsets.extend(map(varint, range(len(_offsets), wanted)))
-    return _offsets[start:stop]
+        known += [bytes((delta << 1 & 0x7F | 0x80, delta >> 6)) for delta in range(len(known), min(wanted, 8192))]
+        known += map(varint, range(len(known), wanted))
+        _offsets = known
+    return known[start:stop]
