@@ -76,17 +76,37 @@ def test_blocks_of_an_earlier_start_are_not_taken_for_new(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("damage_at", [0, 5, 9, 20, 26, 30, BLOCK_HEAD.size + 3, BLOCK_HEAD.size + 60])
-def test_a_damaged_block_ends_the_reading(tmp_path: Path, damage_at: int) -> None:
-    """One flipped byte anywhere in a block: neither it nor what follows counts, what stands before it does."""
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_a_damaged_block_does_not_count_and_is_reported(tmp_path: Path, number: int, damage_at: int) -> None:
+    """One flipped byte anywhere in it: what stands before it and behind it counts. Nobody can tell whether the last one was torn."""
     journal = Journal.create(DISK, str(tmp_path), incarnation=7)
-    write(journal, batch(0))
-    write(journal, batch(1))
-    write(journal, batch(2))
+    for base_offset in range(3):
+        write(journal, batch(base_offset))
     path = tmp_path / "journal-0"
     content = bytearray(path.read_bytes())
-    content[block_size(ENTRY_HEAD.size + 100) + damage_at] ^= 0x40
+    place = number * block_size(ENTRY_HEAD.size + 100)
+    content[place + damage_at] ^= 0x40
     path.write_bytes(content)
-    assert offsets(tmp_path) == [0]
+    reports: list[str] = []
+    assert [entry.base_offset for entry in read_entries(DISK, str(tmp_path), reports.append)] == [n for n in range(3) if n != number]
+    (report,) = reports
+    assert f"byte {place} of {path}" in report
+    assert ("torn" in report) == (number == 2)
+
+
+def test_a_block_that_an_earlier_start_has_left_torn_is_no_damage(tmp_path: Path) -> None:
+    """It lies just where the next block would begin, with the sequence number that this would have."""
+    for incarnation in (7, 1 << 40):
+        journal = Journal.create(DISK, str(tmp_path), incarnation=incarnation)
+        for base_offset in range(3 if incarnation == 7 else 2):
+            entry = ENTRY_HEAD.pack(TOPIC_ID, 0, 100) + batch(base_offset)
+            file, block, position = journal.place([entry], 1, len(entry))
+            if base_offset == 2:
+                block[BLOCK_HEAD.size + 60] ^= 1
+            file.write_synced_at([block], position)
+    reports: list[str] = []
+    assert [entry.base_offset for entry in read_entries(DISK, str(tmp_path), reports.append)] == [0, 1]
+    assert reports == []
 
 
 def test_a_synced_sector_is_never_written_again_before_its_half_is_free(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from ev.errors import ErrorCode, KafkaError
 from ev.log.config import TopicConfig
 from ev.log.partition import Partition, Read, ReadLater
-from ev.wire.records import encode_batch, read_header
+from ev.wire.records import decode_batch, encode_batch, headers, read_header
 from support.simulated_disk import SimulatedDisk
 from support.stores import TOPIC, HandStore, read_records
 
@@ -404,3 +405,43 @@ def test_a_flipped_bit_in_a_time_index_drops_nothing(disk: SimulatedDisk, byte: 
     hand.open()
     hand.partition.set_config(replace(CONFIG, retention_ms=hand.clock.wall_ms() - newest - 1))
     assert [segment.base_offset for segment in hand.partition.enforce_retention(hand.clock.wall_ms())] == [0]
+
+
+def test_a_log_that_has_lost_its_end_is_left_as_it_is(disk: SimulatedDisk) -> None:
+    """It is walked from further back than the checkpoint: the leader epochs of earlier lives there are right, and nothing is mended."""
+    hand = store(disk, config=replace(CONFIG, segment_bytes=100_000))
+    for _ in range(3):
+        for number in range(5):
+            hand.append(batch(hand, b"%d" % number))
+        hand.restart(clean=True)
+    hand.store.close(clean=True)
+    short = disk.read(LOG)[:-20]
+    overwrite(disk, LOG, len(short), b"")
+    disk.open(LOG).truncate(len(short))
+    hand.open()
+    assert hand.partition.damaged is not None
+    assert len(values(hand.partition)) == 14
+    hand.store.close(clean=False)
+    assert disk.read(LOG) == short
+
+
+def test_a_batch_that_says_a_wrong_offset_hides_only_what_is_next_to_it(disk: SimulatedDisk) -> None:
+    """No checksum covers the offset that a batch begins at. It is not served there, and the index that is made anew leads past it."""
+    hand = store(disk, config=replace(CONFIG, segment_bytes=100_000))
+    for number in range(60):
+        hand.append(batch(hand, b"%d" % number))
+    hand.restart(clean=True)
+    hand.append(batch(hand, b"60"))
+    hand.restart(clean=True)
+    hand.store.close(clean=True)
+    data = disk.read(LOG)
+    place = next(position for position, header in headers(data) if header.base_offset == 6)
+    overwrite(disk, LOG, place, (22).to_bytes(8, "big"))
+    hand.open()
+    found = {}
+    for offset in range(61):
+        with suppress(KafkaError):  # refused
+            piece = bytes(read(hand.partition, offset).pieces[0])
+            found[offset] = read_header(piece).base_offset, decode_batch(piece).values[0]
+    assert all(found[offset] == (offset, b"%d" % offset) for offset in found)
+    assert set(range(61)) - found.keys() <= set(range(6, 12))

@@ -249,6 +249,30 @@ def test_a_wrong_index_entry_is_found(directory: pathlib.Path, suffix: str, size
     assert index.name in {damage.file for damage in damages(directory)}
 
 
+def test_a_time_index_that_reads_as_zeros_is_found(directory: pathlib.Path) -> None:
+    """It looks like one that nothing was ever written into; the last entry of a sealed segment names its largest timestamp."""
+    index = files(directory, ".timeindex")[0]
+    whole = index.read_bytes()
+    for damaged in (bytes(len(whole)), whole[:-12], b""):
+        index.write_bytes(damaged)
+        found = the_one(directory)
+        assert found.file == index.name
+        assert "largest" in found.expected
+
+
+def test_a_partition_that_was_being_made_is_no_damage(directory: pathlib.Path) -> None:
+    """The engine ended before anybody was told of it: its files may be missing or empty."""
+    unborn = directory / "events-7"
+    unborn.mkdir()
+    assert damages(directory) == []
+    (unborn / "partition.metadata").write_bytes(b"")
+    assert damages(directory) == []
+    (unborn / "ev.checkpoint").write_bytes(b"")
+    assert damages(directory) == []
+    (unborn / "ev.checkpoint").write_bytes(b"rubbish")
+    assert damages(directory) != []
+
+
 @pytest.mark.parametrize("suffix", [".index", ".timeindex"])
 def test_a_missing_index_of_a_sealed_segment_is_found(directory: pathlib.Path, suffix: str) -> None:
     """The active one's may be missing: a start makes it again."""

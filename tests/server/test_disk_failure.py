@@ -18,8 +18,10 @@ from ev.errors import ErrorCode
 from ev.wire.messages.k00_produce import PartitionProduceData, ProduceRequest, TopicProduceData
 from ev.wire.messages.k01_fetch import FetchPartition, FetchRequest, FetchTopic
 from ev.wire.messages.k03_metadata import MetadataRequest, MetadataRequestTopic
+from ev.wire.messages.k08_offset_commit import OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic
+from ev.wire.messages.k10_find_coordinator import FindCoordinatorRequest
 from ev.wire.records import encode_batch
-from support.engine import Engine, environment
+from support.engine import Engine, NotReadyError, environment
 from support.raw_client import RawClient
 from support.waiting import wait_for
 
@@ -153,3 +155,26 @@ def test_no_engine_starts_where_it_cannot_write(tmp_path: pathlib.Path) -> None:
     assert ended.returncode == 1
     assert ended.stdout.startswith("failed 1 the data directory")
     assert "Traceback" not in ended.stderr
+
+
+def test_a_damaged_log_of_the_engine_itself_is_a_reason_not_to_start(start_engine: StartEngine) -> None:
+    """What is missing in it cannot be told from what never was: groups would go on where they never were. One line says so."""
+    engine = start_engine()
+    with RawClient(engine.address) as client:
+        make_topic(client)
+        assert client.ask(10, 2, FindCoordinatorRequest(key="g", key_type=0)).error_code == 0
+        for offset in range(20):
+            place = OffsetCommitRequestPartition(partition_index=0, committed_offset=offset)
+            request = OffsetCommitRequest(group_id="g", topics=[OffsetCommitRequestTopic(name="t", partitions=[place])])
+            assert client.ask(8, 5, request).topics[0].partitions[0].error_code == 0
+    assert engine.stop() == 0
+    (path,) = [path for path in engine.directory.glob("__consumer_offsets-*/*.log") if path.stat().st_size]
+    whole = path.read_bytes()
+    for damaged in (whole[:500] + bytes([whole[500] ^ 1]) + whole[501:], whole[:-30]):
+        path.write_bytes(damaged)
+        with pytest.raises(NotReadyError, match=r"failed 1 .*__consumer_offsets-\d is damaged"):
+            engine.start()
+        assert path.read_bytes() == damaged
+    assert "Traceback" not in engine.log()
+    path.write_bytes(whole)
+    engine.start()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from ev.errors import DiskError, KafkaError
 from ev.log.reading import ReadLater
 from ev.log.transactions import read_marker
 from ev.wire.compression import NONE
@@ -28,17 +29,32 @@ def replayed(partition: Partition) -> Iterator[tuple[bytes | None, bytes | None]
 
 
 def batches(partition: Partition) -> Iterator[tuple[BatchHeader, Buffer, int]]:
-    """(header, the bytes it is in, its place in them) of every batch up to the high watermark."""
+    """(header, the bytes it is in, its place in them) of every batch up to the high watermark.
+
+    Raises DiskError when the log is damaged: what is missing cannot be told from what never was, so nothing may be built upon the rest.
+    """
     offset = partition.log_start_offset
     while offset < partition.high_watermark:
-        answer = partition.read(offset, READ_BYTES_MAX, at_least_one=True)
-        read = answer.run() if isinstance(answer, ReadLater) else answer
+        try:
+            answer = partition.read(offset, READ_BYTES_MAX, at_least_one=True)
+            read = answer.run() if isinstance(answer, ReadLater) else answer
+        except KafkaError as error:
+            raise _damaged(partition, str(error)) from error
         if read.next_offset <= offset:
-            return
+            break
         for piece in read.pieces:
             for position, header in headers(piece):
                 yield header, piece, position
         offset = read.next_offset
+    if partition.damaged is not None:
+        raise _damaged(partition, partition.damaged)
+
+
+def _damaged(partition: Partition, problem: str) -> DiskError:
+    return DiskError(
+        f"{partition.directory} is damaged, and what it says is needed to start: {problem}; nothing was changed: `ev server verify` shows "
+        "all damage, `ev server restore` brings back a backup"
+    )
 
 
 def records_of(header: BatchHeader, piece: Buffer, position: int) -> Iterator[tuple[bytes | None, bytes | None]]:

@@ -26,15 +26,17 @@ written again before its half is free:
 All numbers are big-endian. A half is read from its beginning for as long as magic, checksum, incarnation and the next
 sequence number are there: whatever an earlier use left behind has a lower sequence, so old content is never taken for new.
 An entry counts only if the partition's log, as recovered from its own files, ends exactly at the entry's base offset;
-everything older is already there. A block whose write was torn has a wrong checksum and was acknowledged to nobody.
+everything older is already there. A block whose write was torn has a wrong checksum and was acknowledged to nobody. It is the last one:
+a block is written when the one before it is on disk. So a block that does not match its checksum and has a successor is damaged, and what
+follows it counts. Of the last one nobody can tell, so it is reported, too.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ev.wire.checksum import crc32c
 
@@ -51,6 +53,7 @@ ZEROS = bytes(1 << 20)
 MAGIC = b"evJ1"
 BLOCK_HEAD = struct.Struct(">4sIqqII")
 ENTRY_HEAD = struct.Struct(">16sii")
+_ALL: Final = (1 << 64) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +149,15 @@ def block_size(body_size: int) -> int:
     return -(-(BLOCK_HEAD.size + body_size) // SECTOR_BYTES) * SECTOR_BYTES
 
 
-def read_entries(disk: Disk, directory: str) -> list[Entry]:
-    """Every entry that the journal holds, oldest first. Drops the page cache before it reads: after a failed sync it lies."""
+def _to_nobody(text: str) -> None:
+    """Whoever reads the journal without wanting to hear of damage."""
+
+
+def read_entries(disk: Disk, directory: str, report: Callable[[str], None] = _to_nobody) -> list[Entry]:
+    """Every entry that the journal holds, oldest first. Drops the page cache before it reads: after a failed sync it lies.
+
+    `report` is told of blocks that were torn or damaged.
+    """
     blocks: list[tuple[int, list[Entry]]] = []
     for name in HALF_NAMES:
         path = f"{directory}/{name}"
@@ -156,58 +166,107 @@ def read_entries(disk: Disk, directory: str) -> list[Entry]:
         file = disk.open(path, read_only=True)
         try:
             file.drop_cache()
-            blocks.extend(_blocks(memoryview(file.read_at(file.size(), 0))))
+            walk = Walk(file.read_at(file.size(), 0))
+            blocks.extend(walk)
+            for position, is_last in walk.damaged:
+                kind = "torn, and was acknowledged to nobody, or it is damaged" if is_last else "damaged; what follows it is read"
+                report(f"the block at byte {position} of {path} does not match its checksum: it was {kind}")
         finally:
             file.release()
     blocks.sort(key=lambda block: block[0])
     return [entry for _, entries in blocks for entry in entries]
 
 
-def _blocks(half: memoryview) -> Iterator[tuple[int, list[Entry]]]:
-    position = 0
-    expected: tuple[int, int] | None = None
-    while position + BLOCK_HEAD.size <= len(half):
-        magic, checksum, incarnation, sequence, body_size, entry_count = BLOCK_HEAD.unpack_from(half, position)
-        end = position + BLOCK_HEAD.size + body_size
-        if magic != MAGIC or end > len(half) or (expected is not None and expected != (incarnation, sequence)):
-            return
-        if crc32c(half[position + 8 : end]) != checksum:
-            return
-        yield sequence, list(_entries(half[position + BLOCK_HEAD.size : end], entry_count))
-        expected = (incarnation, sequence + 1)
-        position += block_size(body_size)
+class Walk:
+    """One walk over a half: (sequence, entries) of each sound block; then `damaged` says where others are."""
+
+    def __init__(self, half: Buffer) -> None:
+        self._half = memoryview(half)
+        self.damaged: list[tuple[int, bool]] = []  # (place, whether no other block follows)
+
+    def __iter__(self) -> Iterator[tuple[int, list[Entry]]]:
+        half = self._half
+        position = 0
+        expected: tuple[int, int] | None = None
+        while (head := _head(half, position)) is not None:
+            if head.is_sound:
+                if expected is not None and expected != (head.incarnation, head.sequence):
+                    return
+                yield head.sequence, list(_entries(head.body, head.entry_count))
+            elif not head.could_be(expected):
+                return
+            else:
+                following = self._following(head, position, expected)
+                self.damaged.append((position, following is None))
+                if following is None:
+                    return
+                position, expected = following
+                continue
+            expected = (head.incarnation, head.sequence + 1)
+            position = head.end
+
+    def _following(self, damaged: _Head, position: int, expected: tuple[int, int] | None) -> tuple[int, tuple[int, int]] | None:
+        """(place, incarnation and sequence) of the block behind a damaged one, whose size may be wrong; None when there is none."""
+        for place in range(position + SECTOR_BYTES, len(self._half), SECTOR_BYTES):
+            if self._half[place : place + len(MAGIC)] == MAGIC:
+                head = _head(self._half, place)
+                if head is not None and head.is_sound and head.could_follow(damaged, expected):
+                    return place, (head.incarnation, head.sequence)
+        return None
 
 
-def damaged_block(half: Buffer) -> int | None:
-    """Where a block does not match its checksum although the one after it does; None when there is none.
+class _Head(NamedTuple):
+    """What is at a place where a block may begin."""
 
-    The last block may be torn, and was acknowledged to nobody then. But a block is written only when the one before it is on disk.
-    """
-    view = memoryview(half)
-    position = 0
-    expected: tuple[int, int] | None = None
-    while True:
-        head = _head(view, position)
-        if head is None or (expected is not None and expected != (head[2], head[3])):
-            return None
-        following = _head(view, position + block_size(head[4]))
-        continues = following is not None and following[2:4] == (head[2], head[3] + 1)
-        if not _matches(view, position, head):
-            return position if continues and following and _matches(view, position + block_size(head[4]), following) else None
-        expected = (head[2], head[3] + 1)
-        position += block_size(head[4])
+    is_sound: bool
+    has_magic: bool
+    matches: bool  # the checksum, whatever the magic is
+    incarnation: int
+    sequence: int
+    entry_count: int
+    body: memoryview
+    end: int  # where the next block begins
+
+    def could_be(self, expected: tuple[int, int] | None) -> bool:
+        """Whether this was written as the next block: an old one that was torn in its day is no damage.
+
+        One bit may be wrong in the incarnation or the sequence.
+        """
+        if not (self.has_magic or self.matches):
+            return False
+        return expected is None or _differing_bits(self, expected) <= 1
+
+    def could_follow(self, damaged: _Head, expected: tuple[int, int] | None) -> bool:
+        """Whether this is the block behind a damaged one, and not one that was written before."""
+        before = (self.incarnation, self.sequence - 1)
+        return before == expected if expected is not None else _differing_bits(damaged, before) <= 1
 
 
-def _head(half: memoryview, position: int) -> tuple[bytes, int, int, int, int, int] | None:
-    """The head of the block at this place, if one is there and it is not longer than the half."""
+def _differing_bits(head: _Head, expected: tuple[int, int]) -> int:
+    return ((head.incarnation ^ expected[0]) & _ALL).bit_count() + ((head.sequence ^ expected[1]) & _ALL).bit_count()
+
+
+def _head(half: memoryview, position: int) -> _Head | None:
+    """What is at this place; None where no head fits."""
     if position + BLOCK_HEAD.size > len(half):
         return None
-    head: tuple[bytes, int, int, int, int, int] = BLOCK_HEAD.unpack_from(half, position)
-    return head if head[0] == MAGIC and position + BLOCK_HEAD.size + head[4] <= len(half) else None
+    magic, checksum, incarnation, sequence, body_size, entry_count = BLOCK_HEAD.unpack_from(half, position)
+    end = position + BLOCK_HEAD.size + body_size
+    has_magic = magic == MAGIC
+    matches = end <= len(half) and body_size > 0 and crc32c(half[position + 8 : end]) == checksum
+    body = half[position + BLOCK_HEAD.size : end]
+    return _Head(has_magic and matches, has_magic, matches, incarnation, sequence, entry_count, body, position + block_size(body_size))
 
 
-def _matches(half: memoryview, position: int, head: tuple[bytes, int, int, int, int, int]) -> bool:
-    return bool(crc32c(half[position + 8 : position + BLOCK_HEAD.size + head[4]]) == head[1])
+def damaged_block(half: Buffer, *, last_may_be_torn: bool = True) -> int | None:
+    """Where the first block is that does not match its checksum; None when there is none.
+
+    `last_may_be_torn`: it is not reported if no other block follows it.
+    """
+    walk = Walk(half)
+    for _ in walk:
+        pass
+    return next((position for position, is_last in walk.damaged if not (is_last and last_may_be_torn)), None)
 
 
 def _entries(body: memoryview, count: int) -> Iterable[Entry]:

@@ -388,8 +388,9 @@ class Recovery:
         self._prepare_indexes(segment, file, position, offset)
         segment.written_from = position
         scan = Scan(file.read_at, position, segment.size, offset, contiguous=not self.config.compacted)
+        begins_behind_epochs = self.found.checkpoint is not None and self.damaged is None  # a damaged log is walked from further back
         for place, fields in scan:
-            if fields[2] != self.epochs.latest and self.found.checkpoint is not None and not self._epoch_is_plausible(fields[2]):
+            if fields[2] != self.epochs.latest and begins_behind_epochs and not self._epoch_is_plausible(fields[2]):
                 fields = self._mend_epoch(file, place, fields)
             self._take(segment, place, fields)
         if segment.sealed:

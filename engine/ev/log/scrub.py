@@ -111,7 +111,7 @@ class Scrub:
 
     def _look(self, unit: Unit, progress: Callable[[int], None]) -> Checked:
         if not unit.partition:
-            return Checked(_common_files(self.disk, self.directory), 0, 0)
+            return Checked(_common_files(self.disk, self.directory, self.live), 0, 0)
         try:
             found = examine(self.disk, f"{self.directory}/{unit.partition}")
         except FileNotFoundError:
@@ -157,6 +157,8 @@ def _partition_files(disk: Disk, partition: str, found: Found, logs: list[int], 
         for name in found.names
         if not KNOWN_NAME.fullmatch(name)
     ]
+    if _is_unborn(disk, found, logs):
+        return damages
     if OWN_CHECKPOINT in found.names and found.checkpoint is None:
         damages.append(Damage(partition, OWN_CHECKPOINT, None, None, "a checkpoint that matches its checksum", "one that does not"))
     if PARTITION_METADATA not in found.names:
@@ -170,6 +172,16 @@ def _partition_files(disk: Disk, partition: str, found: Found, logs: list[int], 
         damages += _lost_segments(partition, found, logs, has_holes, is_clean)
         damages += _transaction_checksums(disk, partition, found, logs, has_holes)
     return damages
+
+
+def _is_unborn(disk: Disk, found: Found, logs: list[int]) -> bool:
+    """Whether it was being made when the engine ended, so that nobody was told of it: its files may be empty, the next start fills them."""
+    if logs:
+        return False
+    own = found.checkpoint
+    if own is not None:
+        return own.recovery_offset == own.log_start_offset == 0
+    return OWN_CHECKPOINT not in found.names or not disk.read(f"{found.directory}/{OWN_CHECKPOINT}").strip(b"\0")
 
 
 def _snapshot(disk: Disk, partition: str, directory: str, name: str) -> list[Damage]:
@@ -231,11 +243,11 @@ def _transaction_checksums(disk: Disk, partition: str, found: Found, logs: list[
 # The files of the data directory.
 
 
-def _common_files(disk: Disk, directory: str) -> list[Damage]:
+def _common_files(disk: Disk, directory: str, live: Callable[[], bool]) -> list[Damage]:
     damages = []
     for name in (META_PROPERTIES, STATE, *HALF_NAMES):
         try:
-            found = _problem_of(name, disk.read(f"{directory}/{name}"))
+            found = _problem_of(name, disk.read(f"{directory}/{name}"), live)
         except FileNotFoundError:
             continue
         except OSError as problem:
@@ -245,11 +257,11 @@ def _common_files(disk: Disk, directory: str) -> list[Damage]:
     return damages
 
 
-def _problem_of(name: str, data: bytes) -> tuple[int | None, str] | None:
+def _problem_of(name: str, data: bytes, live: Callable[[], bool]) -> tuple[int | None, str] | None:
     """(place, what is wrong) of a file with a checksum of its own; None when it is whole."""
     if name in HALF_NAMES:
-        position = damaged_block(data)
-        return None if position is None else (position, "a block that does not, before one that does")
+        position = damaged_block(data, last_may_be_torn=live())  # an engine may be writing it just now
+        return None if position is None else (position, "a block that does not")
     try:
         if name == META_PROPERTIES:
             Identity.parse(data)

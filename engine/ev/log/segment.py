@@ -7,11 +7,12 @@ a partition is appended to. How many files are open is bounded over all partitio
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from ev.disk import Buffer, Disk, File
 from ev.log.index import OffsetIndex, TimeIndex
-from ev.log.scan import HEADER, Scan
+from ev.log.scan import HEADER, Fields, Scan
 from ev.wire.records import LOG_OVERHEAD, MAGIC
 
 LOG = ".log"
@@ -166,11 +167,10 @@ def load_indexes(disk: Disk, segment: Segment, file: File, interval: int, *, fro
     if segment.size - position <= interval:
         return index, times
     since, largest, largest_offset = 0, *(times.last() or (-1, -1))
-    scan = Scan(file.read_at, position, segment.size, None, contiguous=False, checked=False)
-    for place, fields in scan:
+    for place, fields in _in_order(file, position, segment.size, (last[0] if last is not None else segment.base_offset) - 1):
         last_offset = fields[0] + fields[6]
-        if not segment.base_offset <= last_offset <= segment.base_offset + RELATIVE_OFFSET_MAX:
-            break  # a damaged header; who reads it will say so
+        if last_offset > segment.base_offset + RELATIVE_OFFSET_MAX:
+            continue  # a damaged header; who reads it will say so
         if fields[8] > largest:
             largest, largest_offset = fields[8], last_offset
         if since > interval:
@@ -179,6 +179,27 @@ def load_indexes(disk: Disk, segment: Segment, file: File, interval: int, *, fro
             since = 0
         since += fields[1] + LOG_OVERHEAD
     return index, times
+
+
+def _in_order(file: File, position: int, end: int, before: int) -> Iterator[tuple[int, Fields]]:
+    """The batches whose offsets lie above `before` and below those of the batch that follows.
+
+    No checksum covers where a batch begins. One with a flipped bit there must not get into an index: it would show the way to a
+    wrong place, and hide what lies behind it.
+    """
+    waiting: tuple[int, Fields] | None = None
+    while position < end:
+        scan = Scan(file.read_at, position, end, None, contiguous=False, checked=False)
+        for place, fields in scan:
+            if waiting is not None and waiting[1][0] + waiting[1][6] < fields[0]:
+                before = waiting[1][0] + waiting[1][6]
+                yield waiting
+            waiting = (place, fields) if fields[0] + fields[6] > before else None
+        if scan.position == position:
+            return  # no batch begins here
+        position = scan.position  # the end, or a batch that begins before the one in front of it ends
+    if waiting is not None:
+        yield waiting
 
 
 def entry_holds(header: Buffer, last_offset: int) -> bool:

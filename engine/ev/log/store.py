@@ -99,7 +99,7 @@ class Store(StoreUpkeep):
             self.disk.sync_directory(self.directory)
         else:
             self._make_room_to_recover()
-            for entry in read_entries(self.disk, self.directory):
+            for entry in read_entries(self.disk, self.directory, self._report):
                 self._entries.setdefault((entry.topic_id, entry.partition), []).append(entry)
         if not self.disk.exists(f"{self.directory}/{STATE}"):
             # Kafka's checkpoints go by names and may be newer or older than what they speak of: they count only where Kafka wrote last.

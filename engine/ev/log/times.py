@@ -21,15 +21,14 @@ def largest_timestamp(segment: Segment, source: Source) -> int:
     """The largest timestamp in a segment, -1 when its records have none.
 
     Retention drops segments by it, so the time index, which has no checksum, is believed only if the batch that its last
-    entry names has that time.
+    entry names has that time. An empty one may have lost what it held.
     """
     if not segment.times_known and segment.size:
         last = source.times(segment).last()
-        if last is not None:
-            read = _reader(source, segment)
-            if _place_of(segment, source, last, read) is None:
-                last = _largest_of_all(segment, read)
-            segment.max_timestamp, segment.max_timestamp_offset = last
+        read = _reader(source, segment)
+        if last is None or _place_of(segment, source, last, read) is None:
+            last = _largest_of_all(segment, read)
+        segment.max_timestamp, segment.max_timestamp_offset = last
         segment.times_known = True
     return segment.max_timestamp
 

@@ -4,7 +4,8 @@ Every batch is read: its size, its format, its checksum, its offset and its lead
 that the log is read once: an entry of the
 
     .index      names a batch by its last offset and its place: exactly that batch has to be there
-    .timeindex  names the largest timestamp so far, and the batch that has it, by any of its offsets: Kafka has done it both ways
+    .timeindex  names the largest timestamp so far, and the batch that has it, by any of its offsets: Kafka has done it both ways.
+                The last one of a sealed segment names the largest of all
     .txnindex   names the marker that aborted a transaction
 
 What no crash can damage and what one may leave behind are different things. Below the partition's recovery point everything
@@ -89,6 +90,7 @@ class SegmentCheck:
         self._epochs = own.leader_epochs() if own is not None and all(epoch >= 0 for epoch, _ in own.epochs) else None
         self._epoch = -1
         self._largest = -1
+        self._last_time = -1
         self._waiting: Iterator[_Entry] = iter(())
         self._next: _Entry | None = None
 
@@ -125,6 +127,8 @@ class SegmentCheck:
         except FileNotFoundError:
             if self._settled and suffix != TRANSACTION_INDEX and f"{self.base_offset:020d}{LOG}.swap" not in self.around.names:
                 self._damage(suffix, None, None, "an index of this sealed segment", "no such file")
+            if suffix == TIME_INDEX:
+                self._last_time = NEVER  # that it is missing says enough
             return b""
         except OSError as problem:
             self._damage(suffix, None, None, "a file that can be read", str(problem))
@@ -161,6 +165,7 @@ class SegmentCheck:
                 self._damage(TIME_INDEX, position, offset, expected, f"offset {offset} with timestamp {timestamp}")
                 continue
             before_offset, before_time = offset, timestamp
+            self._last_time = timestamp
             yield _Entry(offset, TIME_INDEX, position, timestamp)
 
     def _aborted(self) -> Iterator[_Entry]:
@@ -322,6 +327,9 @@ class SegmentCheck:
             expected = f"an offset of the segment, which ends at {offset - 1}"
             self._damage(entry.suffix, entry.position, entry.offset, expected, f"offset {entry.offset}")
             self._next = next(self._waiting, None)
+        if self._settled and self._last_time < self._largest:
+            expected = f"a last entry with timestamp {self._largest}, the largest in the segment"
+            self._damage(TIME_INDEX, None, None, expected, f"timestamp {self._last_time}")
         if next_base is not None and (next_base < offset or (next_base > offset and not self.around.has_holes)):
             self._damage(LOG, position, offset, f"a next segment that begins at offset {offset}", f"it begins at {next_base}")
         if own is not None and own.segment_base == self.base_offset and position < own.position and not self.around.has_holes:

@@ -32,6 +32,8 @@ from ev.server.metadata_log import metadata_records
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
+    from ev.disk import Disk
+
 NICENESS: Final = 10
 JOBS_MAX: Final = 8
 TEXT_MAX: Final = 240
@@ -72,10 +74,10 @@ class Work:
         return False
 
 
-def compacted_topics(directory: str) -> set[str]:
+def compacted_topics(disk: Disk, directory: str) -> set[str]:
     """Topics that were ever told to be compacted, as far as the metadata log can be read: what is damaged in it is said elsewhere."""
     found = set()
-    for _, topic, state in metadata_records(RealDisk(), directory):
+    for _, topic, state in metadata_records(disk, directory):
         if state is not None and "compact" in state.get("config", {}).get("cleanup.policy", ""):
             found.add(topic)
     return found
@@ -129,7 +131,7 @@ def run(arguments: Sequence[str]) -> int:
             say(unknown=[topic, partition])
             return 0
     say(total=sum(unit.bytes for unit in found))
-    compacted = compacted_topics(directory)
+    compacted = compacted_topics(RealDisk(), directory)
     children = [_forked(directory, share, compacted) for share in shared_out(found, max(parsed.jobs, 1))]
     ended = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
     return 1 if any(ended) else 0
