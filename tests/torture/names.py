@@ -8,11 +8,14 @@ from types import ModuleType
 NAMES = {
     "kill": "kill",
     "simulated-disk": "simulated_disk",
+    "kill-points": "kill_points",
+    "bit-flips": "bit_flips",
     "pauses": "pauses",
     "clock-jumps": "clock_jumps",
     "recovery": "recovery",
     "soak": "soak",
     "security": "security",
+    "old-data": "old_data",
 }
 
 

@@ -6,8 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 from ev import disk
+from ev.log.commit import Committer
 from ev.log.partition import Partition
 from ev.server.ring import Ring
+from ev.server.world import RingWriter
 from torture.faults import Patches
 
 
@@ -33,3 +35,40 @@ def duplicate_answered_too_early(patches: Patches) -> None:
         return appended._replace(round=0) if appended.duplicate else appended
 
     patches.put(Partition, "append", hasty)
+
+
+def answered_too_early(patches: Patches) -> None:
+    """What was appended is acknowledged before the round that it is in is on disk."""
+    honest: Callable[..., int] = Committer.wrote
+
+    def hasty(self: Committer, *arguments: Any) -> int:
+        honest(self, *arguments)
+        return 0
+
+    patches.put(Committer, "wrote", hasty)
+
+
+def sync_retried(patches: Patches) -> None:
+    """A sync that fails is done again, and believed: the kernel has forgotten by then what it could not write."""
+
+    def again(honest: Callable[..., None]) -> Callable[..., None]:
+        def call(*arguments: Any) -> None:
+            try:
+                honest(*arguments)
+            except OSError:
+                honest(*arguments)
+
+        return call
+
+    for owner, name in ((disk, "_sync_data"), (disk, "_sync_everything"), (disk.RealFile, "write_synced_at")):
+        patches.put(owner, name, again(getattr(owner, name)))
+    end = RingWriter._end
+
+    def by_a_thread(self: RingWriter, result: OSError | None) -> None:
+        if result is None or self._write is None or self._done is None:
+            end(self, result)
+        else:
+            self._fallback.submit(self._write, self._done)
+            self._write = self._done = None
+
+    patches.put(RingWriter, "_end", by_a_thread)
