@@ -26,6 +26,7 @@ SMALL, LARGE = 100, 1000
 CONNECTIONS = 16
 DEPTH = 256
 BULK_IN_FLIGHT, BATCHES_IN_FLIGHT = 1000, 5
+WARM_S = 1.5
 numbers = itertools.count()
 
 
@@ -254,9 +255,10 @@ def compared(chosen: list[System], rounds: int, seconds: float) -> Iterator[Figu
             out_cost[size].add(system.name, (cpu_seconds(system.pid) - used) / records * 1e6)
 
     for system in chosen:  # warm up: Kafka's code is compiled as it goes
-        small(system)
+        warm_s = max(seconds, WARM_S) if isinstance(system, OfKafka) else 0.1
+        small(system, warm_s)
         for size in (SMALL, LARGE):
-            large(system, size)
+            large(system, size, warm_s)
     for figure in rows:
         figure.samples.clear()
     in_turn(rounds, *[lambda system=system: small(system) for system in chosen])

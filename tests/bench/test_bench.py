@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import pathlib
 import socket
@@ -14,12 +15,13 @@ from typing import Any
 
 import pytest
 
-from bench import kept, limits, page, plot
+from bench import kept, limits, page, plot, servers, systems
 from bench.curves import figure_of
 from bench.figure import Bound, Figure, growth_per_tenfold
 from bench.jetstream import MARK, JetStreamPipe, published
 from bench.kafka_pipe import KafkaPipe, batch_of, end_offset, fetch_all
 from bench.names import GROUPS
+from bench.peers import EvPeer
 from bench.pipe import SameRequests, drive
 from bench.redis_stream import RedisPipe, RedisStream
 from support.engine import ROOT, Engine
@@ -198,6 +200,16 @@ def test_a_stream_of_redis_is_read_to_its_end() -> None:
     reader.close()
     far.close()
     assert RedisPipe.answers(RedisPipe.__new__(RedisPipe), b"$15\r\n1526919030474-55\r\n" * 3) == 3
+
+
+def test_a_server_that_is_missing_is_left_out_and_said_to_be(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(servers, "program", lambda name: None)
+    left_out: list[str] = []
+    with contextlib.ExitStack() as stack:
+        chosen = list(systems.all_systems(EvPeer(tmp_path), None, tmp_path, stack, left_out))
+    assert [system.name for system in chosen] == ["ev"]
+    assert [reason.split(" is ")[0] for reason in left_out] == ["systems: nats-server", "systems: redis-server"]
+    assert all("apt-get install" in reason for reason in left_out)
 
 
 # ---- the command
