@@ -8,11 +8,12 @@ import time
 import pytest
 from textual import events
 from textual.pilot import Pilot
+from textual.strip import Strip
 
 from ev_cli.model.rates import Rate
 from ev_cli.model.snapshot import Alert, Connection
 from ev_tui.app import EvApp
-from ev_tui.frame import Standing, bar_pieces, colour_of
+from ev_tui.frame import ContextBar, Standing, bar_pieces, colour_of
 from ev_tui.pages import Place
 from ev_tui.widgets.dialog import Confirm, Field, Form
 from ev_tui.widgets.line_table import LineTable
@@ -55,6 +56,29 @@ def test_topics_as_they_are_seen(size: tuple[int, int]) -> None:
         check_screen(app, f"topics-{size[0]}x{size[1]}", clock=True)
 
     run_app(steps, size, model=some_topics())
+
+
+def test_the_bar_is_drawn_when_it_says_something_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    """New snapshots of a cluster in which nothing happens cost nothing there; a lost connection is seen at once."""
+    drawn: list[int] = []
+    render_line = ContextBar.render_line
+
+    def counted(bar: ContextBar, y: int) -> Strip:
+        drawn.append(y)
+        return render_line(bar, y)
+
+    async def steps(app: EvApp, pilot: Pilot[int]) -> None:
+        await pilot.pause(0.5)
+        monkeypatch.setattr(ContextBar, "render_line", counted)
+        for _ in range(8):
+            model.put()
+            await pilot.pause(0.25)
+        assert drawn == []
+        model.put(connection=Connection("lost", 0, "gone", time.monotonic() + 60, 1))
+        await until(pilot, lambda: "LOST" in text_of(app), timeout_s=2)
+
+    model = some_topics()
+    run_app(steps, (80, 24), model=model)
 
 
 def test_the_bar_says_how_the_cluster_is() -> None:

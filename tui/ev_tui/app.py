@@ -6,6 +6,7 @@ cluster in a thread of its own; a timer here looks whether there is a newer snap
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import time
@@ -25,7 +26,7 @@ from ev_cli.protection import READS
 from ev_cli.running import Options
 from ev_cli.session import Session, config_path, configuration
 from ev_tui import notification
-from ev_tui.frame import NARROW, SHORT, ContextBar, Standing
+from ev_tui.frame import NARROW, SHORT, Standing
 from ev_tui.harmless import Harmless, safe
 from ev_tui.opened import Opened
 from ev_tui.page import Page
@@ -115,6 +116,7 @@ class EvApp(App[int]):
         self._second = 0
         self._wanted: dict[str, Any] = {}
         self._wants_are_new = True
+        self._has_settled = False
 
     # -- start and end ---------------------------------------------------------------------------------------------------------------
 
@@ -255,14 +257,24 @@ class EvApp(App[int]):
                 self.snapshot = newest
                 if before is None or before.stage != newest.stage:
                     self._shown_at = 0.0  # nobody waits a second for the first names
+                if before is None or (before.stage, before.connection, before.alerts) != (newest.stage, newest.connection, newest.alerts):
+                    self._look_at_bar()
                 if newest.is_complete and not (before is not None and before.is_complete):
                     self._open_first(newest)
+                    self._settle()
             if page is not None and self.screen is page and now - self._shown_at >= page.EVERY_S - TICK_S / 2:
                 self._show(page, now)
-        if int(now) != self._second:
-            self._second = int(now)
-            self._refresh_bar()
+        second = int(time.time())
+        if second != self._second:
+            self._second = second
+            self._look_at_bar()
             self._read_themes()
+
+    def _settle(self) -> None:
+        """What is there when everything was seen once stays: to look through it for garbage takes longer than several pictures."""
+        if not self._has_settled:
+            self._has_settled = True
+            gc.freeze()
 
     def _ring(self, newest: Snapshot) -> None:
         """Alerts that were not there before are heard, whichever screen is seen."""
@@ -299,12 +311,11 @@ class EvApp(App[int]):
             page.shown_version = snapshot.version
             self._shown_at = now
             page.show(snapshot)
-            self._refresh_bar()
 
-    def _refresh_bar(self) -> None:
-        if self.screen_stack:
-            for bar in self.screen.query(ContextBar):
-                bar.refresh()
+    def _look_at_bar(self) -> None:
+        page = self.standing_page
+        if page is not None and self.screen is page:
+            page.bar.look()
 
     def page_came_up(self, page: Page) -> None:
         """A screen is seen (again): it draws what is known now."""
@@ -327,7 +338,7 @@ class EvApp(App[int]):
         self.frozen_at = time.monotonic() if self.frozen_at is None else None
         if self.model is not None:
             self.model.paused = self.frozen_at is not None
-        self._refresh_bar()
+        self._look_at_bar()
 
     def standing(self, title: str) -> Standing:
         target = self.session.target

@@ -119,6 +119,13 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
+def name_in(standing: Standing, width: int) -> str:
+    """The name of the context, which leaves room for the rest of the bar."""
+    room = max(8, width // 3)
+    name = safe(standing.name)
+    return f" {name if width_of(name) <= room else f'{name[: room - 1]}…'} "
+
+
 class ContextBar(Line):
     """The first line: which cluster, how it is, what moves."""
 
@@ -129,20 +136,32 @@ class ContextBar(Line):
         f"ContextBar > .context-bar--{colour} {{ background: ${colour}; color: $text; text-style: bold; }}\n" for colour in COLOURS
     )
 
+    shown: object = None
+
+    def look(self) -> None:
+        """Draw it again if it says something else now. It says nothing any more when the screen is taken down."""
+        if self.is_attached:
+            standing, pieces = self._said(self.size.width)
+            if self.shown != (standing.name, pieces):
+                self.refresh()
+
+    def _said(self, width: int) -> tuple[Standing, tuple[list[Piece], list[Piece]]]:
+        """Where one is, and what it says of that in so many cells beside the name of the context."""
+        app = cast("EvApp", self.app)
+        standing = app.standing(self.screen.title or "")
+        return standing, bar_pieces(app.snapshot, standing, time.monotonic(), width - width_of(name_in(standing, width)))
+
     def render_line(self, y: int) -> Strip:
         app = cast("EvApp", self.app)
         width = self.size.width
         looks = self.looks()
-        standing = app.standing(self.screen.title or "")
+        standing, (left, right) = self._said(width)
+        self.shown = standing.name, (left, right)
         is_local, chosen = app.session.target.is_local, app.settings.colors
         colour = colour_of(standing.name, is_local=is_local, is_protected=standing.protected, chosen=chosen)
         style = self.get_component_rich_style(f"context-bar--{colour}")
-        room = max(8, width // 3)
-        name = safe(standing.name)
-        name = name if width_of(name) <= room else f"{name[: room - 1]}…"
-        head = Segment(f" {name} ", looks[""] + style)
+        head = Segment(name_in(standing, width), looks[""] + style)
         rest = width - width_of(head.text)
-        left, right = bar_pieces(app.snapshot, standing, time.monotonic(), rest)
         segments = [Segment(safe(text), looks[tone]) for text, tone in left]
         ends = [Segment(safe(text), looks[tone]) for text, tone in right]
         wanted = sum(width_of(segment.text) for segment in ends)

@@ -50,11 +50,12 @@ class Page(Screen[None]):
         self.about = about
         self.title = self.TITLE
         self.shown_version = -1
+        self.bar = ContextBar()
         self.is_composed = False
         """Whether its widgets are there: before that it can neither draw nor say what it wants."""
 
     def compose(self) -> ComposeResult:
-        yield ContextBar()
+        yield self.bar
         yield from self.body()
         yield CommandLine()
         yield Keys()
