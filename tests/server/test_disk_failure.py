@@ -96,6 +96,29 @@ def test_a_sync_that_fails_ends_the_engine_within_a_second_and_answers_nobody(
 
 @pytest.mark.strace
 @pytest.mark.skipif(sys.platform != "linux", reason="strace is Linux's")
+def test_a_sync_that_fails_while_the_engine_stops_or_starts_is_said_in_one_line(start_engine: StartEngine, tmp_path: pathlib.Path) -> None:
+    """Status 74 here too, and no traceback; what was acknowledged is there again."""
+    engine = start_engine()
+    with RawClient(engine.address) as client:
+        make_topic(client)
+        assert produced(client, b"kept") == (0, 0)
+    with injected(engine.pid, "rename:error=EIO", tmp_path):
+        assert engine.stop() == 74
+    assert not (engine.directory / ".kafka_cleanshutdown").exists()
+    assert "the disk failed" in engine.log()
+    engine.wrapper = ("strace", "-f", "-o", "/dev/null", "-P", str(engine.directory / "engine.json.tmp"), "-e", "inject=fsync:error=EIO")
+    with pytest.raises(NotReadyError, match=r"failed 74 .*engine.json cannot be written"):
+        engine.start()
+    assert "Traceback" not in engine.log()
+    engine.wrapper = ()
+    engine.start()
+    with RawClient(engine.address) as client:
+        code, records = fetched(client, 0)
+        assert (code, b"kept" in records) == (0, True)
+
+
+@pytest.mark.strace
+@pytest.mark.skipif(sys.platform != "linux", reason="strace is Linux's")
 def test_a_write_that_fails_is_refused_and_leaves_no_trace(start_engine: StartEngine, tmp_path: pathlib.Path) -> None:
     """The engine goes on, and the next record gets the offset that the refused one would have had."""
     engine = start_engine()

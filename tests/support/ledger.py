@@ -104,6 +104,7 @@ class Customer:
         self.asked_at = 0.0
         self.lost = 0  # requests that were never answered
         self.refusals = 0
+        self.start_said = ""  # why the engine did not start, if it did not
         self.copier: TransactionalProducer | None = None
 
     def connect(self, address: str) -> None:

@@ -54,6 +54,7 @@ class Work:
     def __init__(self, run: Run, made: list[Image], share: int, shares: int) -> None:
         self.run = run
         self.outcome = run.outcome
+        self.outcome.in_flight = sum(image.in_flight for image in made)
         self.share, self.shares = share, shares
         self.random = Random(f"{run.seed} {share}")
         self.started = STARTED_QUICK if run.quick else STARTED

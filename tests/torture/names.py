@@ -10,6 +10,7 @@ NAMES = {
     "simulated-disk": "simulated_disk",
     "kill-points": "kill_points",
     "bit-flips": "bit_flips",
+    "io-errors": "io_errors",
     "pauses": "pauses",
     "clock-jumps": "clock_jumps",
     "recovery": "recovery",

@@ -199,8 +199,9 @@ def play(engine: Engine, customer: Customer, script: Script, point: Point | None
     engine.wrapper = tuple(words(log, point, what)) if script.at_start else ()
     try:
         engine.start()
-    except NotReadyError:
+    except NotReadyError as error:
         customer.lost += 1  # whoever has started it waits for it to be ready
+        customer.start_said = str(error)
         return log
     finally:
         engine.wrapper = ()

@@ -46,7 +46,7 @@ def _in_fork(run: Run, share: int, work: Callable[[Run, int], None], writer: Con
 
 
 def merge(outcome: Outcome, found: tuple[int, int, list[str], list[str], dict[str, Any]]) -> None:
-    """Add what another process found; figures are counts."""
+    """Add what another process found; figures are counts, or the longest time that something took (`_s`)."""
     injected, in_flight, problems, missed, figures = found
     outcome.injected += injected
     outcome.in_flight += in_flight
@@ -56,5 +56,7 @@ def merge(outcome: Outcome, found: tuple[int, int, list[str], list[str], dict[st
         known = outcome.figures.get(name)
         if known is None:
             outcome.figures[name] = value
+        elif name.endswith("_s"):
+            outcome.figures[name] = max(known, value)
         else:
             outcome.figures[name] = dict(Counter(known) + Counter(value)) if isinstance(value, dict) else known + value

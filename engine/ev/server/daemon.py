@@ -255,8 +255,7 @@ class Engine:
         except SettingError as error:  # what is set in the directory was checked against the settings of another start
             raise NotStartedError(EXIT_OTHER, f"the settings contradict what was set at run time in {directory}: {error}") from error
         except OSError as error:
-            status = EXIT_DISK if error.errno in (errno.EIO, errno.ENOSPC, errno.EDQUOT) else EXIT_OTHER
-            raise NotStartedError(status, f"the data directory {directory} cannot be used: {error}") from error
+            raise NotStartedError(_exit_status(error), f"the data directory {directory} cannot be used: {error}") from error
         if settings.ev_durability == "os":
             log.warning("ev.durability=os: what is acknowledged is not synced, a power cut may lose it")
         return self._broker
@@ -343,7 +342,10 @@ class Engine:
             "signals": ["USR1"],
             "metrics": None if self.metrics is None else format_address(self.metrics.address),
         }
-        self._disk.replace(self._engine_file, json.dumps(facts, indent=1).encode() + b"\n")
+        try:
+            self._disk.replace(self._engine_file, json.dumps(facts, indent=1).encode() + b"\n")
+        except OSError as error:
+            raise NotStartedError(_exit_status(error), f"{self._engine_file} cannot be written: {error}") from error
         for listener, endpoint in zip(self.listeners, self._endpoints, strict=True):
             log.info("listening on %s://%s, data in %s", listener.name, format_address(listener.address), self.options.data_dir)
             if not is_loopback(listener.address[0]) and not endpoint.is_safe(self._broker.broker_configs.given):
@@ -461,10 +463,18 @@ class Engine:
         await asyncio.sleep(0)
         world.stop()
         await asyncio.sleep(0)  # what the threads did last is reported on the loop
-        store.close(clean=True)
+        try:
+            store.close(clean=True)
+        except OSError as error:
+            self.fail(error)
         with contextlib.suppress(OSError):
             self._disk.remove(self._engine_file)
         log.info("closed; the loop's longest stall was %d ms", world.longest_stall_ms)
+
+
+def _exit_status(error: OSError) -> int:
+    """How a start ends that this error has stopped."""
+    return EXIT_DISK if error.errno in (errno.EIO, errno.ENOSPC, errno.EDQUOT) else EXIT_OTHER
 
 
 async def _settled(broker: Broker) -> None:
