@@ -8,6 +8,10 @@ from types import ModuleType
 NAMES = {
     "kill": "kill",
     "simulated-disk": "simulated_disk",
+    "fuzz": "fuzz",
+    "connections": "connections",
+    "hostile-clients": "hostile_clients",
+    "bombs": "bombs",
     "clock-jumps": "clock_jumps",
     "recovery": "recovery",
     "soak": "soak",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from ev.log import scan
+from typing import Any
+
+from ev.log import partition_appends, scan, validation
 from ev.log.commit import Committer
 from ev.log.partition import Partition
 from torture.faults import Patches
@@ -42,3 +44,19 @@ def forgetful_flush(patches: Patches) -> None:
 
     patches.put(Committer, "_retire", forgetful)
     patches.put(Partition, "write_out", unless_flushing)
+
+
+def no_checksum_of_what_is_produced(patches: Patches) -> None:
+    """A batch is taken though it does not match its checksum."""
+    patches.put(partition_appends, "crc32c", lambda *_: Agreeable())
+
+
+def lying_count_believed(patches: Patches) -> None:
+    """A batch is taken though it says another number of records than its offsets do."""
+    honest = validation.refusal
+
+    def believing(*arguments: Any) -> Any:
+        refused = honest(*arguments)
+        return None if refused is not None and "last offset delta" in str(refused) else refused
+
+    patches.put(partition_appends, "refusal", believing)
