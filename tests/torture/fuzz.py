@@ -201,7 +201,7 @@ def send_to(engine: Engine, run: Run, quiet: QuietClient) -> None:
     wanted = run.amount(SOCKET_FRAMES, SOCKET_FRAMES_QUICK)
     lines = [Line(engine, run) for _ in range(CONNECTIONS)]
     before = resident_bytes(engine.pid)
-    while sum(line.sent for line in lines) < wanted and not run.over:
+    while not lines[0].sent or (sum(line.sent for line in lines) < wanted and not run.over):
         for line in lines:
             outcome.in_flight += quiet.waits
             line.send(requests)
