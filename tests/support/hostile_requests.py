@@ -179,6 +179,8 @@ class Requests:
             for count in (1 << 30, (1 << 31) - 2, 1 << 20, 100):
                 number = count.to_bytes(4, "big") if version < 9 else encode_uvarint(count + 1)
                 yield encode_request_header(3, version, self._next_id(), "fuzz") + number + bytes(40)
+        for client_id in (b"\xff\xfe", b"\xc3", b"\xed\xa0\x80"):  # no text
+            yield struct.pack(">hhih", 18, 0, self._next_id(), len(client_id)) + client_id
         good = encode_batch([b"a", b"b", b"c"], keys=[b"k", b"k", b"l"])
         yield self._produce(good)
         yield self._produce(good[:-1] + b"x")
