@@ -30,6 +30,13 @@ class ConnectionSettings:
     queued_max_request_bytes = Number(
         "queued.max.request.bytes", 256 * MIB, "The most bytes of requests in work; beyond it no socket is read.", low=MIB, unit="bytes"
     )
+    ev_request_stall_ms = Number(
+        "ev.request.stall.ms",
+        30 * SECOND_MS,
+        "A request that has begun to arrive must end, or bring another 64 KiB, in this time, or its connection is closed.",
+        low=100,
+        unit="ms",
+    )
     max_connections = Number(
         "max.connections", INT_MAX, "The most connections at a time; the limit on open files bounds it too.", low=1, high=INT_MAX
     )

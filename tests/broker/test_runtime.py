@@ -63,6 +63,8 @@ class Sent:
     sasl: Any = None
     listener_name = "PLAINTEXT"
     local_address = ("127.0.0.1", 9092)
+    answer_bytes = 0
+    answer_bytes_max = 1 << 30
     idle_fetch: Any = None
     metadata_due_ms = 0
 

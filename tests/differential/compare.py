@@ -18,7 +18,7 @@ from typing import Any
 from differential.fields import KEYED, MASKED, OWN, UNORDERED, WORDING
 from ev.wire.compiler import Field, parse_schema, within
 from ev.wire.records import decode_batch, headers
-from support.any_message import BITS, UNSIGNED
+from support.filled_message import BITS, UNSIGNED
 
 BATCH_FIELDS = (
     "base_offset",

@@ -22,6 +22,7 @@ from ev.log.config import TopicConfig
 from ev.log.partition import Partition
 from ev.log.reading import Moved, ReadLater
 from ev.log.transactions import Marker
+from ev.wire.checksum import crc32c
 from ev.wire.records import DELETE_HORIZON, decode_batch, encode_batch, headers
 from support.simulated_disk import SimulatedDisk
 from support.stores import HandStore, read_bytes
@@ -244,6 +245,28 @@ def test_a_damaged_segment_is_left_alone(hand: HandStore, disk: SimulatedDisk) -
         cleaning.job.run(disk)
     cleaning.done(refused.value)
     assert clean(hand) == 0
+
+
+def test_a_batch_that_lies_stays_as_it_is_and_stops_nothing(hand: HandStore, caplog: pytest.LogCaptureFixture) -> None:
+    """It came while the topic was not compacted, and nobody looked inside: what is around it is compacted all the same."""
+    hand.store.set_config("events", dataclasses.replace(CONFIG, cleanup_policy=("delete",)))
+    lying = bytearray(encode_batch([b"v"], keys=[b"k0"], timestamps=hand.clock.wall_ms()))
+    lying[61] = 0x7E  # the record says a length that it has not
+    lying[17:21] = crc32c(memoryview(lying)[21:]).to_bytes(4, "big")
+    for number in range(30):
+        put(hand, (b"k%d" % (number % 3), b"%d" % number * 40))
+        if number == 3:
+            lies_at = hand.partition.append(bytes(lying), hand.clock.wall_ms()).base_offset
+    hand.store.set_config("events", CONFIG)
+    roll(hand)
+    assert clean(hand) > 0
+    kept = {
+        header.base_offset: read_bytes(hand.partition)[position : position + header.size]
+        for position, header in headers(read_bytes(hand.partition))
+    }
+    assert kept[lies_at][21:] == lying[21:]
+    assert len(kept) < 15
+    assert f"the batch at offset {lies_at}" in caplog.text
 
 
 def test_what_the_disk_refused_is_tried_again_later(hand: HandStore) -> None:

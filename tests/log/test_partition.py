@@ -11,6 +11,7 @@ import pytest
 from ev.errors import ErrorCode, KafkaError
 from ev.log.config import TopicConfig
 from ev.log.partition import Appended, ReadLater
+from ev.log.validation import OPENED_RECORDS_MAX
 from ev.wire.checksum import crc32c
 from ev.wire.records import decode_batch, encode_batch, read_header
 from support.simulated_disk import SimulatedDisk
@@ -273,6 +274,23 @@ def test_a_topic_with_a_codec_recompresses(disk: SimulatedDisk) -> None:
     stored = read_bytes(hand.partition)
     assert read_header(stored).codec == 3
     assert stored.endswith(same[16:])
+
+
+@pytest.mark.parametrize("config", [{"cleanup_policy": ("compact",)}, {"compression_type": "lz4"}, {"validate_deep": True}], ids=str)
+def test_what_has_to_be_opened_may_not_hold_too_much(disk: SimulatedDisk, config: dict[str, object]) -> None:
+    """Everybody waits meanwhile. Java's producer sends such a batch again in parts; where nothing is opened it is taken."""
+    count = OPENED_RECORDS_MAX + 1
+    batch = encode_batch([b""] * count, keys=[b"k"] * count, compression=4)
+    plain = HandStore("/data", disk=disk, config=TopicConfig())
+    assert plain.partition.append(batch, plain.clock.wall_ms()).last_offset == count - 1
+    looked_into = HandStore("/other", disk=SimulatedDisk(["/other"]), config=replace(TopicConfig(), **config))  # type: ignore[arg-type]
+    with pytest.raises(KafkaError) as refused:
+        looked_into.partition.append(batch, looked_into.clock.wall_ms())
+    assert refused.value.code == ErrorCode.MESSAGE_TOO_LARGE
+    late = encode_batch([b""] * count, timestamps=1 << 42, compression=4)
+    with pytest.raises(KafkaError) as refused:
+        plain.partition.append(late, plain.clock.wall_ms())
+    assert refused.value.code == ErrorCode.INVALID_TIMESTAMP
 
 
 def test_a_compacted_topic_wants_keys(disk: SimulatedDisk) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import pathlib
 import re
 import select
@@ -94,6 +95,52 @@ def test_a_client_that_does_not_read_costs_its_answers_once_and_holds_up_nobody(
             assert resident_bytes(engine.pid) - before < 200 << 20
         assert alive(other)
     sender.join(10)
+
+
+def test_fetches_that_come_all_at_once_are_read_one_after_the_other(start_engine: StartEngine) -> None:
+    """Thirty questions in one segment, 9 MB each: what is not taken yet is not read either, and all are answered in the end."""
+    engine = start_engine()
+    with RawClient(engine.address) as greedy:
+        make_topic(greedy)
+        for _ in range(10):
+            assert greedy.ask(0, 9, produce_request(bytes(900_000))).responses[0].partition_responses[0].error_code == 0
+        before = resident_bytes(engine.pid)
+        greedy.send(b"".join(greedy.frame(1, 11, fetch_request(0)) for _ in range(30)))
+        with RawClient(engine.address) as other:
+            for _ in range(50):
+                assert alive(other)
+        if sys.platform == "linux":
+            assert resident_bytes(engine.pid) - before < 60 << 20
+        first = greedy.correlation_id - 29
+        assert [int.from_bytes(greedy.next_frame()[:4], "big") for _ in range(30)] == list(range(first, first + 30))
+
+
+def test_a_client_that_never_takes_its_answers_is_closed(start_engine: StartEngine) -> None:
+    """It is silent for as long as any other may be; that it was answered does not keep it."""
+    engine = start_engine(settings={"connections.max.idle.ms": "300"})
+    with RawClient(engine.address) as greedy, RawClient(engine.address) as other:
+        make_topic(other)
+        for _ in range(10):
+            assert other.ask(0, 9, produce_request(bytes(900_000))).responses[0].partition_responses[0].error_code == 0
+        greedy.send(greedy.frame(1, 11, fetch_request(0)) * 5)
+        wait_for(lambda: "it has taken nothing of its answers" in engine.log(), "a line in the log")
+
+
+def test_a_request_that_does_not_go_on_arriving_is_closed(start_engine: StartEngine) -> None:
+    """A byte now and then is not enough; one that is large and goes on may take its time."""
+    engine = start_engine(settings={"ev.request.stall.ms": "300"})
+    with RawClient(engine.address) as slow, RawClient(engine.address) as large:
+        make_topic(large)
+        slow.send((1000).to_bytes(4, "big") + b"\0")
+        frame = large.frame(0, 9, produce_request(bytes(800_000)))
+        for position in range(0, len(frame), 100_000):
+            large.send(frame[position : position + 100_000])
+            with contextlib.suppress(OSError):
+                slow.send(b"\0")
+            time.sleep(0.12)
+        assert large.answer(0, 9).responses[0].partition_responses[0].error_code == 0
+        assert slow.closed()
+    wait_for(lambda: "bytes of a request of 1000 have come" in engine.log(), "a line in the log")
 
 
 def send_until_stuck(client: RawClient, frame: bytes, count: int) -> None:

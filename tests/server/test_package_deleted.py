@@ -19,8 +19,8 @@ from ev.wire.messages.k01_fetch import FetchPartition, FetchRequest, FetchTopic
 from ev.wire.messages.k18_api_versions import ApiVersionsRequest
 from ev.wire.messages.k19_create_topics import CreatableTopic, CreatableTopicConfig, CreateTopicsRequest
 from ev.wire.records import encode_batch
-from support.any_message import filled
 from support.engine import ROOT, Engine, environment
+from support.filled_message import filled
 from support.raw_client import RawClient, messages
 from support.waiting import wait_for
 

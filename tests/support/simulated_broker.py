@@ -23,7 +23,7 @@ from ev.clock import ManualClock
 from ev.disk import Disk
 from ev.log.store import Store
 from ev.randomness import SeededRandomness
-from ev.server.budget import Budget
+from ev.server.budget import Answers, Budget
 from ev.server.connection import Connection
 from ev.server.traffic import Traffic
 from ev.settings import Settings
@@ -89,6 +89,7 @@ class Door:
 
     def __init__(self) -> None:
         self.budget = Budget(1 << 40)
+        self.answers = Answers()
         self.traffic = Traffic()
 
     def opened(self, connection: Connection) -> None:

@@ -10,11 +10,13 @@ import pytest
 
 from ev.errors import MalformedError
 from ev.wire.codec import Message, decode, encode
+from ev.wire.compiler import ELEMENTS_MAX
 from ev.wire.messages.k00_produce import ProduceRequest
 from ev.wire.messages.k01_fetch import FetchRequest
 from ev.wire.messages.k03_metadata import MetadataRequest, MetadataRequestTopic
 from ev.wire.messages.k18_api_versions import ApiVersionsRequest
-from support.any_message import filled, message_classes, versions
+from ev.wire.primitives import TAGGED_FIELDS_MAX
+from support.filled_message import filled, message_classes, versions
 
 CLASSES = message_classes()
 
@@ -86,6 +88,18 @@ def test_a_length_that_lies_costs_no_memory(cls: type[Message], version: int, fr
     finally:
         tracemalloc.stop()
     assert peak < 64 * 1024
+
+
+def test_a_request_has_so_many_parts_at_most() -> None:
+    """Elements of arrays and tagged fields, wherever they are: each is a few bytes in a frame, and an object of a hundred."""
+    topics = [MetadataRequestTopic(name="") for _ in range(ELEMENTS_MAX)]
+    assert len(decode(MetadataRequest, 9, encode(MetadataRequest(topics=topics), 9))[0].topics or ()) == ELEMENTS_MAX
+    with pytest.raises(MalformedError, match="more elements and tagged fields"):
+        decode(MetadataRequest, 9, encode(MetadataRequest(topics=[*topics, MetadataRequestTopic(name="")]), 9))
+    many = b"\1\1" + bytes((TAGGED_FIELDS_MAX,)) + b"\x63\0" * TAGGED_FIELDS_MAX
+    assert decode(ApiVersionsRequest, 3, many)[1] == len(many)
+    with pytest.raises(MalformedError, match="128 tagged fields"):
+        decode(ApiVersionsRequest, 3, b"\1\1\x80\1" + b"\x63\0" * 128)
 
 
 def test_null_where_null_is_not_allowed_is_malformed() -> None:

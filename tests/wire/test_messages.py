@@ -19,7 +19,8 @@ from ev.wire.messages.k00_produce import PartitionProduceData, ProduceRequest, P
 from ev.wire.messages.k01_fetch import FetchableTopicResponse, FetchResponse, PartitionData
 from ev.wire.messages.k03_metadata import MetadataRequest
 from ev.wire.messages.k09_offset_fetch import OffsetFetchRequest, OffsetFetchRequestGroup
-from support.any_message import any_message, filled, message_classes, versions
+from support.any_message import any_message
+from support.filled_message import filled, message_classes, versions
 from support.kio_oracle import kio_class, kio_decode, kio_encode, kio_message, kio_path
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from ev.wire.binding import bind
 from ev.wire.codec import decoder, encoder
 from ev.wire.compiler import compile_code
 from ev.wire.ready.index import MODULES
-from support.any_message import filled, message_classes
+from support.filled_message import filled, message_classes
 
 ENGINE = Path(__file__).parents[2] / "engine"
 

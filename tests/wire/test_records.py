@@ -24,6 +24,7 @@ from ev.wire.records import (
     HEADER_SIZE,
     LOG_APPEND_TIME,
     LOG_OVERHEAD,
+    RECORDS_MAX,
     TRANSACTIONAL,
     Columns,
     check_crc,
@@ -319,6 +320,13 @@ def test_a_batch_that_grows_too_much_is_refused() -> None:
     assert len(decode_batch(batch, decompressed_size_max=200_000)) == 1
     with pytest.raises(CorruptBatchError, match="more than"):
         decode_batch(batch, decompressed_size_max=50_000)
+
+
+def test_a_batch_of_too_many_records_is_not_opened() -> None:
+    """Seven bytes each, next to nothing when compressed: a batch of 20 KB would take gigabytes."""
+    batch = encode_batch([b""] * (RECORDS_MAX + 1), compression=4)
+    with pytest.raises(CorruptBatchError, match="is not opened"):
+        decode_batch(batch)
 
 
 def test_an_empty_batch_is_a_mistake_of_the_caller() -> None:

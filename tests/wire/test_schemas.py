@@ -14,7 +14,7 @@ from ev.wire.catalog import API
 from ev.wire.codec import Message, encode
 from ev.wire.compiler import Encoder, Field, parse_schema
 from support import apache_kafka
-from support.any_message import filled, inner_class, message_classes, versions
+from support.filled_message import filled, inner_class, message_classes, versions
 
 PROGRAM = Path(apache_kafka.__file__).with_name("KafkaMessages.java")
 GROUP, TRANSACTION, COMMON = (

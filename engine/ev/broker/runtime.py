@@ -95,7 +95,12 @@ class Replies(Protocol):
     calls: deque[Call | Answer]  # unanswered, in the order of arrival
     metadata_due_ms: int  # the next answer to Metadata does not leave before this time
     throttling: Throttling
+    answer_bytes: int  # of answers that are ready and have not left
     idle_fetch: Any  # the last fetch, if it found nothing: the next one may ask the same; else it has to be told to `forget()`
+
+    @property
+    def answer_bytes_max(self) -> int:
+        """What the next answer may have that may as well be smaller."""
 
     def drain(self) -> None:
         """Send every reply that may leave."""
@@ -189,6 +194,7 @@ class Call:
         head = response_header(header.api_key, self.version, header.correlation_id)
         size = len(head) + (len(body[0]) if len(body) == 1 else sum(map(len, body)))
         self.parts = [size.to_bytes(4, "big") + head, *body]
+        self.connection.answer_bytes += size + 4 - self.reply_size  # of one that had been answered otherwise
         self.reply_size = size + 4
         self.after = after
         self.state = READY

@@ -111,6 +111,8 @@ class Cleaner:
             self.look_at(self._store.clock.monotonic_ms())
             return
         self._failures.pop(partition, None)
+        for problem in result.unopened:
+            logger.warning("%s: compaction leaves a batch as it is: %s", partition.name, problem)
         if result.segments:
             logger.info("%s: compacted %d bytes to %d", partition.name, result.bytes_before, result.bytes_after)
             self._waiting = (partition, result)

@@ -13,6 +13,7 @@ are copied, without the records that have a newer one. Offsets and batches keep 
   producer and codec; one of which nothing stays is left out, but for the last batch of each producer, which stays as an empty one;
 * a record without a value (a tombstone) stays until its *delete horizon*, `delete.retention.ms` after it was first copied; the
   horizon is kept in the batch, in the place of its base timestamp, and an attribute bit says so (KIP-534);
+* a batch that matches its checksum and cannot be opened (its producer lied, or it grows without end) stays as it is, and is told of;
 * what an aborted transaction wrote goes; a marker goes when a copy has found nothing of its transaction, at its delete horizon.
 """
 
@@ -56,6 +57,7 @@ KEY_OVERHEAD_BYTES = 120
 KEYS_BYTES_MAX = 256 << 20
 WRITE_BYTES = 1 << 20
 SPAN_MAX = (1 << 31) - 1
+UNOPENED_TOLD = 10
 
 
 class Part(NamedTuple):
@@ -99,6 +101,7 @@ class Cleaned(NamedTuple):
     segments: tuple[CleanedSegment, ...]
     bytes_before: int
     bytes_after: int
+    unopened: tuple[str, ...] = ()  # batches that could not be opened, and why
 
 
 class Compaction:
@@ -107,6 +110,7 @@ class Compaction:
     def __init__(self, plan: CleaningPlan) -> None:
         self.plan = plan
         self._newest: dict[bytes, int] = {}
+        self._unopened: dict[int, str] = {}
         self._mapped_end = plan.dirty_from
         # Of the copy:
         self._aborted: list[tuple[int, int]] = []
@@ -132,7 +136,7 @@ class Compaction:
                     path = self._path(made.base_offset, suffix)
                     disk.rename(path + CLEANED, path + SWAP)
             disk.sync_directory(self.plan.directory)
-        return Cleaned(self._mapped_end, tuple(segments), before, after)
+        return Cleaned(self._mapped_end, tuple(segments), before, after, tuple(self._unopened.values()))
 
     def _path(self, base_offset: int, suffix: str) -> str:
         return f"{self.plan.directory}/{base_offset:020d}{suffix}"
@@ -153,7 +157,9 @@ class Compaction:
                 last_offset = fields[0] + fields[6]
                 if self._is_not_data(batch, fields) or last_offset < plan.dirty_from:
                     continue
-                columns = decode_batch(batch)
+                columns = self._opened(batch, fields)
+                if columns is None:
+                    continue
                 for key, offset in zip(columns.keys, columns.offsets, strict=True):
                     if key is not None and offset >= plan.dirty_from:
                         if key not in self._newest:
@@ -183,6 +189,15 @@ class Compaction:
                 raise MalformedError(f"{self._path(part.base_offset, LOG)} at byte {scan.position}: {scan.problem}")
         finally:
             file.release()
+
+    def _opened(self, batch: Buffer, fields: Fields) -> Columns | None:
+        """The records of a batch, if it has those that it says."""
+        try:
+            return decode_batch(batch)
+        except MalformedError as problem:
+            if len(self._unopened) < UNOPENED_TOLD:
+                self._unopened[fields[0]] = str(problem)
+            return None
 
     def _is_not_data(self, batch: Buffer, fields: Fields) -> bool:
         """Whether the batch is a marker, or what an aborted transaction has written; follows the transactions batch by batch."""
@@ -280,7 +295,9 @@ class Compaction:
             return self._empty(batch, fields)
         if not fields[12]:
             return batch if self._is_last(fields) else None
-        columns = decode_batch(batch)
+        columns = self._opened(batch, fields)
+        if columns is None:
+            return batch
         horizon = fields[7] if fields[5] & DELETE_HORIZON else None
         keeps_tombstones = horizon is None or self.plan.now_ms < horizon
         stays = [

@@ -14,7 +14,10 @@ from ev.errors import MalformedError
 from ev.log.reading import LOCATE_CHUNK_BYTES, CachedSource, Cold, Source
 from ev.log.scan import HEADER, Scan
 from ev.log.segment import Segment, entry_holds
-from ev.wire.records import HEADER_SIZE, LOG_APPEND_TIME, LOG_OVERHEAD, decode_batch
+from ev.wire.records import CODEC_MASK, HEADER_SIZE, LOG_APPEND_TIME, LOG_OVERHEAD, decode_batch
+
+OPENED_AT_ONCE_MAX = 1 << 13
+"""A batch of more records, or one that may grow, is opened in a thread: everybody would wait."""
 
 
 def largest_timestamp(segment: Segment, source: Source) -> int:
@@ -92,6 +95,8 @@ def _in_segment(
         if fields[8] < timestamp or fields[0] + fields[6] < start_offset:
             continue
         batch = read(fields[1] + LOG_OVERHEAD, position)
+        if isinstance(source, CachedSource) and (fields[12] > OPENED_AT_ONCE_MAX or fields[5] & CODEC_MASK):
+            raise Cold
         try:
             found = _in_batch(batch, timestamp, start_offset, fields[5])
         except MalformedError as problem:

@@ -30,6 +30,9 @@ CHECKED_FROM = 21
 """The checksum of a batch covers everything from here."""
 ZSTD_VERSION_MIN = 7
 REFUSED_ATTRIBUTES = LOG_APPEND_TIME | CONTROL | DELETE_HORIZON
+OPENED_RECORDS_MAX = 1 << 16
+OPENED_BYTES_MAX = 16 << 20
+"""What a produced batch may have inside where it has to be opened before it is answered: everybody waits meanwhile."""
 
 
 def refusal(batch: Buffer, config: TopicConfig, request_version: int) -> KafkaError | None:
@@ -88,8 +91,10 @@ def timestamp_refusal(batch: Buffer, config: TopicConfig, now_ms: int) -> KafkaE
         f"timestamps from {fields[7]} to {fields[8]}; allowed are {config.message_timestamp_before_max_ms} ms before and "
         f"{config.message_timestamp_after_max_ms} ms after the broker's clock, which says {now_ms}"
     )
+    if fields[12] > OPENED_RECORDS_MAX:
+        return KafkaError(ErrorCode.INVALID_TIMESTAMP, text)
     try:
-        stamps = decode_batch(batch).timestamps
+        stamps = decode_batch(batch, decompressed_size_max=_opened_bytes_max(config)).timestamps
     except MalformedError as problem:
         return KafkaError(ErrorCode.INVALID_RECORD, str(problem))
     low, high = now_ms - config.message_timestamp_before_max_ms, now_ms + config.message_timestamp_after_max_ms
@@ -103,8 +108,11 @@ def rewritten(batch: Buffer, config: TopicConfig, now_ms: int) -> tuple[Buffer, 
     codec = fields[5] & CODEC_MASK
     target = codec if config.codec is None else config.codec
     if config.compacted or config.validate_deep or target != codec:
+        if fields[12] > OPENED_RECORDS_MAX:  # with this error Java's producer sends it again in parts
+            text = f"a batch of {fields[12]} records; this topic has each looked at, and takes {OPENED_RECORDS_MAX} at a time"
+            raise KafkaError(ErrorCode.MESSAGE_TOO_LARGE, text)
         try:
-            columns = decode_batch(batch)
+            columns = decode_batch(batch, decompressed_size_max=_opened_bytes_max(config))
         except MalformedError as problem:
             raise KafkaError(ErrorCode.INVALID_RECORD, str(problem)) from problem
         _check_records(batch, columns, fields, config, now_ms)
@@ -116,6 +124,10 @@ def rewritten(batch: Buffer, config: TopicConfig, now_ms: int) -> tuple[Buffer, 
     if not config.log_append_time:
         return batch, -1
     return _stamped(batch, now_ms), now_ms
+
+
+def _opened_bytes_max(config: TopicConfig) -> int:
+    return max(OPENED_BYTES_MAX, config.max_message_bytes)
 
 
 def _check_records(batch: Buffer, columns: Columns, fields: Fields, config: TopicConfig, now_ms: int) -> None:

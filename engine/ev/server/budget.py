@@ -7,7 +7,10 @@ decided and not yet answered count too.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Final, Protocol
+
+ANSWERS_BYTES_MAX: Final = 64 << 20
+ANSWER_BYTES_MIN: Final = 256 << 10
 
 
 class Holder(Protocol):
@@ -15,6 +18,21 @@ class Holder(Protocol):
 
     def room(self) -> None:
         """The place that was asked for is taken now."""
+
+
+class Answers:
+    """The memory of the answers that clients have yet to take, of all connections together.
+
+    A fetch may be answered with less than it asked for: the more waits for those who do not read, the less the next one gets.
+    """
+
+    def __init__(self) -> None:
+        self.bytes_held = 0
+
+    @property
+    def bytes_max(self) -> int:
+        """What the next answer to a fetch may have; a little, and a whole batch, is always sent."""
+        return max(ANSWER_BYTES_MIN, ANSWERS_BYTES_MAX - self.bytes_held)
 
 
 class Budget:

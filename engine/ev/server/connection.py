@@ -3,7 +3,9 @@
 A connection never waits for the disk. Requests are taken and decided as they arrive; each leaves a `Call` in the queue, and
 replies leave from the head of the queue as soon as the rounds they depend on are synced. Only reading stops: when the
 replies that are owed, or the bytes that unanswered requests hold, pass their bound, when the client does not take what it
-was sent, or while it is held because it is above a quota.
+was sent, or while it is held because it is above a quota. What had arrived by then is kept, and taken when there is room.
+
+A request that has begun to arrive has to go on arriving: a client that sends a byte now and then is closed.
 
 What cannot be understood closes the connection, as Kafka does, with one line in the log: a size that lies, an unknown API or
 version (but for ApiVersions, which answers), bytes that do not parse.
@@ -13,6 +15,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
+import struct
 from collections import deque
 from typing import TYPE_CHECKING, Any, cast
 
@@ -39,7 +43,13 @@ log = logging.getLogger("ev.connection")
 
 CALLS_MAX = 2000
 BYTES_HELD_MAX = 64 << 20
-UNSENT_BYTES_MAX = 4 << 20
+UNSENT_BYTES_MAX = 256 << 10
+BUFFERED_BYTES_MAX = 128 << 10
+"""What the client may leave in our hands when the kernel's are full: with more, nothing further is taken of it."""
+FETCHES_MAX = 4
+"""So many fetches of one connection may wait or be read for at a time: each may have an answer of many megabytes."""
+STALL_PROGRESS_BYTES = 64 << 10
+NO_LINGER = struct.pack("ii", 1, 0)
 LARGE_REPLY_BYTES = 64 << 10
 PRODUCE = b"\0\0"
 FETCH = 1
@@ -59,24 +69,32 @@ class Connection(asyncio.Protocol):
     """An accepted connection. Made by the listener, which counts it."""
 
     __slots__ = (
+        "_answers",
         "_apis",
         "_budget",
         "_bytes_held",
         "_client_full",
+        "_counted",
+        "_fetches",
+        "_frame_bytes",
         "_frames",
+        "_handed_bytes",
         "_held",
         "_held_until_ms",
         "_hold_timer",
         "_last_fetch",
         "_paused",
         "_reserved",
+        "_stall_timer",
         "_stopping",
         "_take_quickly",
         "_traffic",
         "_transport",
+        "_untaken",
         "_waits_for_room",
         "active",
         "admission",
+        "answer_bytes",
         "blocked",
         "broker",
         "calls",
@@ -111,6 +129,14 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._frames = FrameBuffer(broker.settings.socket_request_max_bytes)
         self._budget = listener.budget
+        self._answers = listener.answers
+        self.answer_bytes = 0  # of answers that are ready and wait for others, or for the client
+        self._counted = 0  # what `_answers` holds for this connection
+        self._handed_bytes = 0  # to the transport, since the client last took everything: it keeps each answer until it is gone whole
+        self._untaken = 0  # what the client had yet to take when the listener last looked
+        self._fetches = 0  # fetches that are not answered yet
+        self._frame_bytes = 0  # what had arrived of the frame that has begun, when that was last looked at
+        self._stall_timer: Handle | None = None
         self._bytes_held = 0  # by requests that are not answered yet
         self._reserved = 0  # for a frame that is not whole yet
         self._waits_for_room = False
@@ -118,7 +144,7 @@ class Connection(asyncio.Protocol):
         self._apis = broker.apis
         self._take_quickly: Callable[[Replies, bytes, int], bool] = broker.quick_produce.take
         self.throttling = broker.throttling
-        self._held: deque[Buffer] = deque()  # requests that came, and are not taken before the time is over
+        self._held: deque[Buffer] = deque()  # requests that came, and are taken when the time is over or there is room
         self._held_until_ms = 0
         self._hold_timer: Handle | None = None
         self._client_full = False
@@ -133,7 +159,7 @@ class Connection(asyncio.Protocol):
         local: Any = transport.get_extra_info("sockname")
         self.client_host = peer[0] if peer else ""
         self.local_address = (local[0], local[1]) if local else ("", 0)
-        self._transport.set_write_buffer_limits(high=UNSENT_BYTES_MAX)
+        self._transport.set_write_buffer_limits(high=BUFFERED_BYTES_MAX)
         self.listener.opened(self)
         if self.listener.security is not None:
             try:
@@ -152,9 +178,12 @@ class Connection(asyncio.Protocol):
         self._budget.give_back(self._bytes_held)
         self._reserved = self._bytes_held = 0
         self._held.clear()
-        if self._hold_timer is not None:
-            self._hold_timer.cancel()
-            self._hold_timer = None
+        self.answer_bytes = self._handed_bytes = 0
+        self._count_answers()
+        for timer in (self._hold_timer, self._stall_timer):
+            if timer is not None:
+                timer.cancel()
+        self._hold_timer = self._stall_timer = None
         if self.idle_fetch is not None:
             self.idle_fetch.forget()
             self.idle_fetch = None
@@ -168,6 +197,8 @@ class Connection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._client_full = False
+        self._handed_bytes = 0
+        self._count_answers()
         self.drain()
 
     def data_received(self, data: bytes) -> None:
@@ -180,9 +211,12 @@ class Connection(asyncio.Protocol):
         try:
             for frame in received.feed(data):
                 size += len(frame)
-                if type(frame) is bytes and frame[:2] == PRODUCE and self._take_quickly(self, frame, now_ms):
+                if type(frame) is bytes and frame[:2] == PRODUCE and not self._held and self._take_quickly(self, frame, now_ms):
                     continue
-                self._dispatch(frame, now_ms)
+                if self._held or self._may_take_no_more():
+                    self._held.append(frame)
+                else:
+                    self._dispatch(frame, now_ms)
                 if self._transport is None:
                     return
         finally:
@@ -223,21 +257,30 @@ class Connection(asyncio.Protocol):
             self._take_quickly = self.broker.quick_produce.take
         if self._stopping:
             return
+        self.drain()
+
+    def _take_held(self) -> None:
+        """Take what was kept, as far as it may be."""
         now_ms = self.broker.clock.wall_ms()
         self.dispatching = True
-        while self._held and not self._held_until_ms and self._transport is not None:
+        while self._held and not self._may_take_no_more() and self._transport is not None:
             self._dispatch(self._held.popleft(), now_ms)
         self.dispatching = False
         if self._frames.problem is not None and not self._held:
             self.close(self._frames.problem)
-        else:
-            self.drain()
+
+    def _may_take_no_more(self) -> bool:
+        """Whether a request that is here has to wait: for its time, or until the client has taken what it was answered."""
+        return self._held_until_ms > 0 or self._client_full or self.answer_bytes > UNSENT_BYTES_MAX or self._fetches >= FETCHES_MAX
 
     # Memory.
 
     def _reserve(self, size: int) -> None:
         """The frame that a place was taken for is whole; another one of `size` bytes (0: none) has begun."""
         given_back, self._reserved = self._reserved, size
+        self._frame_bytes = -STALL_PROGRESS_BYTES  # it has begun, which counts as progress
+        if size and self._stall_timer is None:
+            self._watch()
         self._waits_for_room = size > 0 and not self._budget.reserve(self, size)
         if given_back:
             self._budget.give_back(given_back)
@@ -247,13 +290,44 @@ class Connection(asyncio.Protocol):
         self._waits_for_room = False
         self._pause_or_resume()
 
+    def _watch(self) -> None:
+        due_ms = self.broker.clock.monotonic_ms() + self.broker.settings.ev_request_stall_ms
+        self._stall_timer = self.broker.runtime.call_at(due_ms, self._look_for_stall)
+
+    def _look_for_stall(self) -> None:
+        """Close the connection if its request does not go on; not while it is us who do not read."""
+        self._stall_timer = None
+        if not self._reserved or self._transport is None:
+            return
+        arrived = self._frames.buffered
+        if not self._paused and arrived - self._frame_bytes < STALL_PROGRESS_BYTES:
+            stall_ms = self.broker.settings.ev_request_stall_ms
+            self.close(f"{arrived} bytes of a request of {self._reserved} have come, and hardly any within {stall_ms} ms")
+            return
+        self._frame_bytes = arrived
+        self._watch()
+
+    def _count_answers(self) -> None:
+        """Say how much memory the answers take that the client has yet to take."""
+        waiting = self.answer_bytes + self._handed_bytes
+        self._answers.bytes_held += waiting - self._counted
+        self._counted = waiting
+
+    @property
+    def answer_bytes_max(self) -> int:
+        """What the next answer may have that may as well be smaller."""
+        return self._answers.bytes_max
+
+    def takes_nothing(self) -> bool:
+        """Whether the client has taken nothing of what waits for it since this was asked last."""
+        waiting = self._transport.get_write_buffer_size() if self._client_full and self._transport is not None else 0
+        before, self._untaken = self._untaken, waiting
+        return 0 < waiting == before
+
     # Requests.
 
     def _dispatch(self, frame: Buffer, now_ms: int) -> None:
         """Decode one request and have its handler decide; its reply comes now or later."""
-        if self._held_until_ms:
-            self._held.append(frame)
-            return
         throttling = self.throttling
         began_ns = throttling.now_ns() if throttling.active else 0
         try:
@@ -270,6 +344,7 @@ class Connection(asyncio.Protocol):
                 request = None
             elif header.api_key == FETCH:
                 request = self._decoded_fetch(served, header.api_version, frame, position)
+                self._fetches += 1
             else:
                 decode = served.decoders.get(header.api_version) or served.decoder(header.api_version)
                 request, _ = decode(frame, position)
@@ -302,7 +377,10 @@ class Connection(asyncio.Protocol):
         """Take one request of a client that is not served otherwise yet."""
         self._bytes_held += len(frame)
         self._budget.hold(len(frame))
-        self._dispatch(frame, self.broker.clock.wall_ms())
+        if self._held or self._may_take_no_more():
+            self._held.append(frame)
+        else:
+            self._dispatch(frame, self.broker.clock.wall_ms())
         self.drain()
 
     def admit(self) -> None:
@@ -323,16 +401,26 @@ class Connection(asyncio.Protocol):
     # Replies.
 
     def drain(self) -> None:
-        """Send every reply at the head of the queue that may leave, in one write."""
-        transport = self._transport
-        if transport is None or self.dispatching:
+        """Send every reply at the head of the queue that may leave; then take the requests that had no room before."""
+        if self._transport is None or self.dispatching:
             return
+        self._send()
+        while self._held and not self._stopping and not self._may_take_no_more() and self._transport is not None:
+            self._take_held()
+            self._send()
+        if self.answer_bytes + self._handed_bytes != self._counted:
+            self._count_answers()
+        self._pause_or_resume()
+
+    def _send(self) -> None:
+        """Send what may leave, in one write, or several when it is much."""
+        transport = self._transport
         calls = self.calls
-        if calls and not self._client_full:
+        if transport is not None and calls and not self._client_full:
             runtime = self.broker.runtime
             synced_round = runtime.synced_round
             parts: list[Buffer] = []
-            size = freed = now_ms = 0
+            size = handed = freed = now_ms = 0
             answered = self._traffic.answered
             while calls:
                 call = calls[0]
@@ -349,20 +437,27 @@ class Connection(asyncio.Protocol):
                 row[took_ms.bit_length()] += 1
                 row[SUM_MS] += took_ms
                 row[REPLY_BYTES] += call.reply_size
+                if type(call) is Call:
+                    self.answer_bytes -= call.reply_size
+                    if call.api_key == FETCH:
+                        self._fetches -= 1
                 if call.state == READY:
                     parts += call.parts
                     size += call.reply_size
                     if size > LARGE_REPLY_BYTES:
                         transport.writelines(parts)
+                        handed += size
                         parts, size = [], 0
                         if self._client_full or self._transport is None:
                             break
             if parts:
                 transport.write(b"".join(parts))
+                handed += size
+            if self._client_full:
+                self._handed_bytes += handed
             if freed:
                 self._bytes_held -= freed
                 self._budget.give_back(freed)
-        self._pause_or_resume()
 
     def _pause_or_resume(self) -> None:
         full = (
@@ -370,6 +465,7 @@ class Connection(asyncio.Protocol):
             or self._client_full
             or self._waits_for_room
             or self._held_until_ms > 0
+            or len(self._held) > 0
             or len(self.calls) > CALLS_MAX
             or self._bytes_held > BYTES_HELD_MAX
             or (self._bytes_held > 0 and self._budget.exceeded)
@@ -388,6 +484,13 @@ class Connection(asyncio.Protocol):
             self._traffic.connections_closed += 1
             self._transport.abort()
             self._transport = None
+
+    def drop(self, reason: str) -> None:
+        """Close now, and have the kernel forget what the client does not take: otherwise it would keep that for minutes."""
+        opened = None if self._transport is None else self._transport.get_extra_info("socket")
+        if opened is not None:
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGER)
+        self.close(reason)
 
     def stop_reading(self) -> None:
         """Take no further request; those that were taken are still answered."""

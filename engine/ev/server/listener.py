@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from ev.endpoints import PLAINTEXT, format_address
 from ev.loopback import exposed, is_loopback
-from ev.server.budget import Budget
+from ev.server.budget import Answers, Budget
 from ev.server.connection import Connection
 from ev.server.traffic import Traffic
 
@@ -112,6 +112,7 @@ class Limits:
         self.connection_quotas = connection_quotas
         self.idle_max_ms = idle_max_ms
         self.budget = Budget(request_bytes_max)
+        self.answers = Answers()
         self.strangers = Budget(STRANGERS_BYTES_MAX)  # what clients have sent that have not said who they are
         self.traffic = Traffic()
         self.refused = 0
@@ -137,6 +138,7 @@ class Listener:
         self.advertise = advertise
         self.limits = limits
         self.budget = limits.budget
+        self.answers = limits.answers
         self.traffic = limits.traffic
         self.connections: set[Connection] = set()
         self._door: Door | None = None  # of a listener with TLS
@@ -269,7 +271,9 @@ class Listener:
     def _close_idle(self) -> None:
         self._idle_timer = None
         for connection in list(self.connections):
-            if connection.active or connection.calls:
+            if connection.takes_nothing():
+                connection.drop(f"it has taken nothing of its answers for {self.limits.idle_max_ms} ms")
+            elif connection.active or connection.calls:
                 connection.active = False
             else:
                 connection.abort()

@@ -37,6 +37,10 @@ def refuse_count(name: str, count: int, left: int) -> NoReturn:
     raise MalformedError(f"{name} says {count} elements, but {left} bytes are left")
 
 
+def refuse_elements(name: str) -> NoReturn:
+    raise MalformedError(f"{name} and what comes before have more elements and tagged fields than a request may have")
+
+
 def refuse_tagged_field(tag: int) -> NoReturn:
     raise MalformedError(f"the tagged field {tag} is not as long as it says")
 
@@ -50,6 +54,7 @@ SHARED: dict[str, Any] = {
     "pack": pack,
     "problems": (struct_error, IndexError, UnicodeDecodeError),
     "refuse_count": refuse_count,
+    "refuse_elements": refuse_elements,
     "refuse_length": refuse_length,
     "refuse_message": refuse_message,
     "refuse_tagged_field": refuse_tagged_field,

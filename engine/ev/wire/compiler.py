@@ -18,7 +18,8 @@ How the code is made fast: neighbouring fields of fixed size, together with the 
 
 How it is made safe: a read past the end raises struct.error or IndexError, which become MalformedError. A slice past the end is
 short, not an error, but then the position stands behind the end: every later read fails, and the end of the function checks it.
-An array is believed only when the bytes that its elements need at least are there.
+An array is believed only when the bytes that its elements need at least are there. A request, which may come from anybody, may have
+ELEMENTS_MAX elements and tagged fields in all: each takes a few bytes on the wire and becomes an object of a hundred.
 """
 
 from __future__ import annotations
@@ -47,6 +48,8 @@ FORMATS = {
     "float64": "d",
     "uuid": "16s",
 }
+ELEMENTS_MAX = 1 << 17
+"""More than an engine has partitions by default; decoding so many takes a tenth of a second."""
 SIZED = ("string", "bytes", "records")
 NEVER = (1, 0)
 EMPTY = {"string": "''", "bytes": "b''", "records": "None", "bool": "False", "float64": "0.0", "uuid": "ZERO_UUID"}
@@ -169,10 +172,14 @@ class Decoder(Source):
         self.formats: list[str] = []
         self.targets: list[str] = []
         self.has_records = False
+        self.is_bounded = cls.__name__.endswith("Request")
 
     def build(self) -> list[str]:
         """The lines of the function."""
-        self.add(0, f"def decode_{self.title}(b, p=0):", " n = len(b)", " try:")
+        self.add(0, f"def decode_{self.title}(b, p=0):", " n = len(b)")
+        if self.is_bounded:
+            self.add(1, f"e = {ELEMENTS_MAX}")
+        self.add(1, "try:")
         self.write_struct(2, self.cls, "o0")
         if self.has_records:
             self.lines.insert(2, " m = memoryview(b)")
@@ -224,12 +231,14 @@ class Decoder(Source):
             self.add(indent, f"{' = '.join(targets)} = {key.partition('#')[0]}")
 
     def write_tagged_fields(self, indent: int, fields: list[Field], target: str, depth: int) -> None:
-        if not fields:
-            self.add(indent, f"if c{depth}:", f" p = skip_tagged_fields(b, p, c{depth})")
-            return
         self.add(indent, f"if c{depth}:")
         indent += 1
+        if not fields:
+            self.write_bound(indent, f"c{depth}", "tagged fields")  # the first byte: a larger count is refused
+            self.add(indent, f"p = skip_tagged_fields(b, p, c{depth})")
+            return
         self.write_uvarint_rest(indent, f"c{depth}")
+        self.write_bound(indent, f"c{depth}", "tagged fields")
         self.add(indent, f"for _ in range(c{depth}):")
         indent += 1
         for name in (f"t{depth}", f"z{depth}"):
@@ -242,6 +251,11 @@ class Decoder(Source):
             self.flush(indent + 1)
         self.add(indent, "else:", f" p = z{depth}")
         self.add(indent, f"if p != z{depth}:", f" refuse_tagged_field(t{depth})")
+
+    def write_bound(self, indent: int, count: str, name: str) -> None:
+        """Count elements, in a request."""
+        if self.is_bounded:
+            self.add(indent, f"e -= {count}", "if e < 0:", f" refuse_elements('{name}')")
 
     def write_uvarint_rest(self, indent: int, name: str) -> None:
         self.add(indent, f"if {name} > 127:", f" {name}, p = finish_uvarint(b, p, {name})")
@@ -299,6 +313,7 @@ class Decoder(Source):
         size = self.least_size(field)
         self.add(indent, f"if {count} * {size} > n - p:")
         self.add(indent + 1, f"refuse_count('{field.name}', {count}, n - p)")
+        self.write_bound(indent, count, field.name)
         if field.kind in FORMATS:
             read = f"unpack_from(f'>{{{count}}}{FORMATS[field.kind]}', b, p)"
             read = f"split_uuids(b, p, {count})" if field.kind == "uuid" else f"list({read})"

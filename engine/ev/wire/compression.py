@@ -14,7 +14,7 @@ from ev.errors import CorruptBatchError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from ev.wire.primitives import Buffer
 
@@ -27,8 +27,8 @@ ZSTD = 4
 NAMES = ("none", "gzip", "snappy", "lz4", "zstd")
 CODECS = {"none": NONE, "gzip": GZIP, "snappy": SNAPPY, "lz4": LZ4, "zstd": ZSTD}
 
-SIZE_MAX = 64 << 20
-"""The bound that serves when a caller has no better one: no broker of ours or of others takes batches that grow to more by default."""
+SIZE_MAX = 40 << 20
+"""The bound that serves when a caller has no better one: forty times what a broker takes by default. Opening a batch takes once as much."""
 
 _GZIP_WBITS = 31
 _XERIAL_MAGIC = b"\x82SNAPPY\x00"
@@ -40,6 +40,8 @@ _ZSTD_LEVEL = 3
 _LZ4_LEVEL = 1
 """The quick compressor, as in librdkafka; from 3 on it looks for more, takes four times as long and saves a tenth."""
 _GUESS_MIN = 16 * 1024
+_GUESS_MAX = 4 << 20
+_GZIP_PIECE_SIZE = 4 << 20
 
 
 def codec_name(codec: int) -> str:
@@ -100,26 +102,38 @@ def _compress_gzip(data: Buffer, level: int | None) -> bytes:
 
 
 def _decompress_gzip(data: Buffer, size_max: int) -> bytes:
-    """Every member of the file: Java's reader goes on after the first, too."""
+    """What is large is measured first and kept the second time, so that what is too large costs time and no memory."""
+    pieces: list[bytes] = []
+    size = 0
+    for piece in _gunzip(data):
+        size += len(piece)
+        if size > size_max:
+            raise _too_large(GZIP, size_max)
+        pieces = [*pieces, piece] if size <= _GZIP_PIECE_SIZE else []
+    if size > _GZIP_PIECE_SIZE:
+        return b"".join(_gunzip(data))
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+def _gunzip(data: Buffer) -> Iterator[bytes]:
+    """Every member of the file, in pieces: Java's reader goes on after the first, too."""
     import zlib  # noqa: PLC0415 - see above
 
-    pieces: list[bytes] = []
-    left = size_max
     rest: Buffer = data
     try:
-        while rest or not pieces:
+        while True:
             member = zlib.decompressobj(_GZIP_WBITS)
-            piece = member.decompress(rest, left + 1)
-            left -= len(piece)
-            if left < 0:
-                raise _too_large(GZIP, size_max)
-            if not member.eof:
-                raise _damaged(GZIP, "it ends too early")
-            pieces.append(piece)
+            while not member.eof:
+                piece = member.decompress(rest, _GZIP_PIECE_SIZE)
+                rest = member.unconsumed_tail
+                if not piece and not rest and not member.eof:
+                    raise _damaged(GZIP, "it ends too early")
+                yield piece
             rest = member.unused_data
+            if not rest:
+                return
     except zlib.error as error:
         raise _damaged(GZIP, error) from error
-    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
 # snappy
@@ -137,11 +151,22 @@ def _compress_snappy(data: Buffer) -> bytes:
 
 
 def _decompress_snappy(data: Buffer, size_max: int) -> bytes:
+    """Each block begins with its decompressed size, which the decoder holds it to: so all of them are added up before one is opened."""
+    import cramjam  # noqa: PLC0415 - see above
+
     view = memoryview(data)
-    if view[: len(_XERIAL_MAGIC)] != _XERIAL_MAGIC:
-        return _decompress_snappy_block(view, size_max, size_max)
-    pieces: list[bytes] = []
-    left = size_max
+    blocks = [view] if view[: len(_XERIAL_MAGIC)] != _XERIAL_MAGIC else _xerial_blocks(view)
+    try:
+        if sum(map(cramjam.snappy.decompress_raw_len, blocks)) > size_max:
+            raise _too_large(SNAPPY, size_max)
+        return b"".join([bytes(cramjam.snappy.decompress_raw(block)) for block in blocks])
+    except cramjam.DecompressionError as error:
+        raise _damaged(SNAPPY, error) from error
+
+
+def _xerial_blocks(view: memoryview) -> list[memoryview]:
+    """What xerial's framing holds."""
+    blocks: list[memoryview] = []
     position = len(_XERIAL_HEADER)
     if len(view) < position:
         raise _damaged(SNAPPY, "its header is cut short")
@@ -150,23 +175,9 @@ def _decompress_snappy(data: Buffer, size_max: int) -> bytes:
         position += 4
         if size > len(view) - position:
             raise _damaged(SNAPPY, "a block says it is longer than what is there")
-        pieces.append(_decompress_snappy_block(view[position : position + size], left, size_max))
-        left -= len(pieces[-1])
+        blocks.append(view[position : position + size])
         position += size
-    return b"".join(pieces)
-
-
-def _decompress_snappy_block(block: memoryview, left: int, size_max: int) -> bytes:
-    """One raw block. It begins with its decompressed size, and the decoder would allocate what that says."""
-    import cramjam  # noqa: PLC0415 - see above
-
-    try:
-        size = cramjam.snappy.decompress_raw_len(block)
-        if size > left:
-            raise _too_large(SNAPPY, size_max)
-        return bytes(cramjam.snappy.decompress_raw(block))
-    except cramjam.DecompressionError as error:
-        raise _damaged(SNAPPY, error) from error
+    return blocks
 
 
 # lz4
@@ -177,7 +188,7 @@ def _compress_lz4(data: Buffer, level: int | None) -> bytes:
     import cramjam  # noqa: PLC0415 - see above
 
     compressor = cramjam.lz4.Compressor(level=_LZ4_LEVEL if level is None else level, content_checksum=False, block_linked=False)
-    compressor.compress(data)
+    compressor.compress(bytes(data))  # it takes nothing else
     return bytes(compressor.finish())
 
 
@@ -186,7 +197,7 @@ def _decompress_lz4(data: Buffer, size_max: int) -> bytes:
 
     if memoryview(data)[:4] != _LZ4_MAGIC:
         raise _damaged(LZ4, "it does not begin with the magic number of an lz4 frame")
-    return _decompress_growing(LZ4, cramjam.lz4.decompress_into, cramjam.DecompressionError, data, size_max, len(data) * 4)
+    return _decompress_growing(LZ4, cramjam.lz4.decompress_into, cramjam.DecompressionError, data, size_max, min(len(data) * 4, _GUESS_MAX))
 
 
 # zstd
@@ -198,7 +209,7 @@ def _decompress_zstd(data: Buffer, size_max: int) -> bytes:
     declared = _zstd_content_size(memoryview(data))
     if declared is not None and declared > size_max:
         raise _too_large(ZSTD, size_max)
-    guess = len(data) * 8 if declared is None else declared
+    guess = min(len(data) * 8, _GUESS_MAX) if declared is None else declared
     return _decompress_growing(ZSTD, cramjam.zstd.decompress_into, cramjam.DecompressionError, data, size_max, guess)
 
 
@@ -225,13 +236,15 @@ def _zstd_content_size(data: memoryview) -> int | None:
 def _decompress_growing(
     codec: int, decompress_into: Callable[[Buffer, bytearray], int], error_class: type[Exception], data: Buffer, size_max: int, guess: int
 ) -> bytes:
-    """Decompress into buffers of growing size, up to size_max.
+    """Decompress into buffers of growing size, up to size_max; never into two at a time.
 
     The decoder says only that it failed, in words that differ between versions: so a failure counts as damage when the largest buffer
     failed too. The buffers grow by a factor of eight, so a lie costs little more than the bound itself.
     """
     size = min(max(guess, _GUESS_MIN), size_max)
+    output = bytearray()
     while True:
+        del output
         output = bytearray(size)
         try:
             written = decompress_into(data, output)

@@ -18,6 +18,9 @@ ZERO_UUID = bytes(16)
 ONE_BYTE = [bytes((value,)) for value in range(128)]
 """The unsigned varints of one byte."""
 
+TAGGED_FIELDS_MAX = 127
+"""No message has nearly as many; each of them costs time and takes two bytes to say."""
+
 
 def encode_uvarint(value: int) -> bytes:
     """An unsigned varint: seven bits a byte, the lowest first, the top bit set while more bytes follow."""
@@ -56,6 +59,8 @@ def skip_tagged_fields(buffer: Buffer, position: int, count: int) -> int:
     """The position after `count` tagged fields that nobody here knows. Raises IndexError where the buffer ends."""
     if count > 127:
         count, position = finish_uvarint(buffer, position, count)
+    if count > TAGGED_FIELDS_MAX:
+        raise MalformedError(f"{count} tagged fields before byte {position}; at most {TAGGED_FIELDS_MAX} are read")
     for _ in range(count):
         _, position = finish_uvarint(buffer, position + 1, buffer[position])
         size, position = finish_uvarint(buffer, position + 1, buffer[position])

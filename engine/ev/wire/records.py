@@ -72,6 +72,10 @@ __all__ = [
 ]
 
 
+RECORDS_MAX = 1 << 20
+"""A batch of more is not opened: its records take seven bytes each, next to nothing when compressed, and many times that in memory."""
+
+
 # Writing
 
 
@@ -238,6 +242,8 @@ def decode_records(header: BatchHeader, records: bytes) -> Columns:
         return Columns(base, range(base, base), [], [], [], [])
     if count <= 0 or count * RECORD_SIZE_MIN > len(records):
         raise CorruptBatchError(f"the batch at offset {base} says {count} records in {len(records)} bytes")
+    if count > RECORDS_MAX:
+        raise CorruptBatchError(f"the batch at offset {base} has {count} records; one of more than {RECORDS_MAX} is not opened")
     one_timestamp = header.base_timestamp == header.max_timestamp
     plain = decode_plain(records, count, one_timestamp) if header.last_offset_delta == count - 1 and count >= RUN_MIN else None
     if plain is not None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ev.disk import RealDisk
-from ev.log import checkpoint, scan, store
+from ev.log import checkpoint, partition_appends, scan, store, validation
 from ev.log.checkpoint import CLEAN_SHUTDOWN, FORMAT, OWN_CHECKPOINT
 from ev.log.commit import Committer
 from ev.log.epochs import LeaderEpochs
@@ -163,3 +165,19 @@ def format_raised_at_start(patches: Patches) -> None:
         honest(self)
 
     patches.put(Store, "_begin_epoch", raised)
+
+
+def no_checksum_of_what_is_produced(patches: Patches) -> None:
+    """A batch is taken though it does not match its checksum."""
+    patches.put(partition_appends, "crc32c", lambda *_: Agreeable())
+
+
+def lying_count_believed(patches: Patches) -> None:
+    """A batch is taken though it says another number of records than its offsets do."""
+    honest = validation.refusal
+
+    def believing(*arguments: Any) -> Any:
+        refused = honest(*arguments)
+        return None if refused is not None and "last offset delta" in str(refused) else refused
+
+    patches.put(partition_appends, "refusal", believing)

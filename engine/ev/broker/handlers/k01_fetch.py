@@ -104,7 +104,7 @@ class Fetch:
         self.call = call
         self.request = request
         self.opened = opened
-        self.bytes_max = min(request.max_bytes, broker.settings.fetch_max_bytes)
+        self.bytes_max = min(request.max_bytes, broker.settings.fetch_max_bytes, call.connection.answer_bytes_max)
         if broker.throttling.active:
             self.bytes_max = broker.throttling.fetch_bytes_max(call, self.bytes_max)
         self.bytes_left = self.bytes_max
