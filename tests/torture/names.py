@@ -17,6 +17,7 @@ NAMES = {
     "bombs": "bombs",
     "pauses": "pauses",
     "clock-jumps": "clock_jumps",
+    "membership": "membership",
     "recovery": "recovery",
     "soak": "soak",
     "security": "security",

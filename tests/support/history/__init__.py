@@ -29,7 +29,7 @@ workload as far as they apply to one broker:
     of groups (`groups`)
     ahead         a committed offset beyond the end of the log
     regressed     a group's committed offset is lower than one that was acknowledged before
-    overtaken     a commit was taken from a member when another, which had the partition after it, had already committed further
+    overtaken     a commit was taken from a member that asked for it when another had been given the partition already
     redelivered   a member was given a partition and began before what was committed
     passed over   a member was given a partition and began behind everything that anybody had asked to commit
     unhandled     a record that no member of the group has handled, though the group came to the end

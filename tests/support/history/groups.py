@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from math import inf
 from typing import TYPE_CHECKING
@@ -39,21 +40,22 @@ def _commits(history: History, group: str, place: Place, commits: list[Commit]) 
             ("ahead", f"{group} {place} committed {commit.offset}, the log ends at {end}") for commit in taken if commit.offset > end
         )
     if (group, place) in history.turns:
-        yield from _overtaken(group, place, taken)
+        yield from _overtaken(group, place, taken, history.turns[group, place])
 
 
-def _overtaken(group: str, place: Place, taken: list[Commit]) -> Iterator[Anomaly]:
-    """Commits that were asked for when another member had been told of a higher one already, and were taken all the same."""
-    answered = sorted(taken, key=lambda commit: commit.answered)
-    highest: Commit | None = None
-    position = 0
-    for commit in sorted(taken, key=lambda commit: commit.asked):
-        while position < len(answered) and answered[position].answered < commit.asked:
-            if highest is None or answered[position].offset > highest.offset:
-                highest = answered[position]
-            position += 1
-        if highest is not None and commit.offset < highest.offset and commit.member != highest.member:
-            yield "overtaken", f"{group} {place}: {commit.member} committed {commit.offset} when {highest.member} had {highest.offset}"
+def _overtaken(group: str, place: Place, taken: list[Commit], turns: list[Turn]) -> Iterator[Anomaly]:
+    """Commits that a member asked for when it was another's turn already, and that were taken all the same."""
+    turns = sorted(turns, key=lambda turn: turn.given)
+    begins = [turn.given for turn in turns]
+    for commit in taken:
+        number = bisect_left(begins, commit.asked) - 1
+        if number >= 0 and turns[number].member != commit.member:
+            owner = turns[number]
+            late_s = commit.asked - owner.given
+            yield (
+                "overtaken",
+                f"{group} {place}: {commit.member} committed {commit.offset} {late_s:.3f} s after {owner.member} was given it",
+            )
 
 
 def _turns(history: History, group: str, place: Place, turns: list[Turn]) -> Iterator[Anomaly]:
