@@ -1,7 +1,7 @@
 """A process that copies one topic to another in transactions, with the offsets that it has read, through librdkafka.
 
     python -m support.transactional_copier ADDRESS SOURCE TARGET NAME [--group G] [--protocol classic|consumer] [--session MS]
-        [--timeout MS] [--work S]
+        [--timeout MS] [--work S] [--most RECORDS]
 
 Each record goes to the partition of the same number. stdout gets `copied COUNT` after each transaction that was committed, `aborted` and
 `again WHAT` when one was given up or the producer had to begin anew, and `fatal WHAT` for what a client must survive and did not.
@@ -75,7 +75,7 @@ class Copier:
         # particular, from whom a broker takes any offsets.
         self.rebalanced = False
         member = consumer.consumer_group_metadata()
-        messages = [message for message in consumer.consume(TRANSACTION_RECORDS_MAX, 0.05) if message.error() is None]
+        messages = [message for message in consumer.consume(self.options.most, 0.05) if message.error() is None]
         if not messages:
             return
         if self.rebalanced:
@@ -107,7 +107,7 @@ class Copier:
 
     def _work(self) -> None:
         if self.options.work:
-            time.sleep(self.random.uniform(0, self.options.work))
+            time.sleep(self.random.uniform(self.options.work / 2, self.options.work))
 
     def _ended(self) -> None:
         self.ended = self.transactions
@@ -142,6 +142,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--session", type=int, default=10_000)
     parser.add_argument("--timeout", type=int, default=30_000)
     parser.add_argument("--work", type=float, default=0)
+    parser.add_argument("--most", type=int, default=TRANSACTION_RECORDS_MAX)
     Copier(parser.parse_args(arguments)).run()
     return 0
 

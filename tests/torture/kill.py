@@ -21,8 +21,6 @@ FAULTS = (
     "rounds.answered_before_it_is_written",
     "rounds.read_before_it_is_written",
     "producers.only_the_newest_batch",
-    "producers.not_read_again",
-    "transactions.stable_at_once",
     "transactions.aborted_are_forgotten",
 )
 CYCLES, CYCLES_QUICK, CYCLES_LEAST = 1000, 60, 8
@@ -54,7 +52,7 @@ def loop(run: Run) -> None:
     """Crash after crash, and then the judgement."""
     outcome, draw = run.outcome, run.random
     engine = run.engine(settings=SETTINGS).start()
-    wanted = run.amount(CYCLES, CYCLES_QUICK)
+    wanted = CYCLES_LEAST if run.fault else run.amount(CYCLES, CYCLES_QUICK)
     cycles = clean = 0
     with Traffic(run.directory, engine.address, rate=RATE, transactions=True) as traffic:
         for process in traffic.writers:

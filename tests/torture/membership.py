@@ -54,7 +54,7 @@ DECK = ("kill", "kill", "leave", "leave", "pause", "long pause", "long pause", "
 """What happens to the members of a group, in an order that is drawn, again and again."""
 PERIOD_S = 0.2
 SHORT_S, LONG_S = 0.5, SESSION_MS / 1000 + 0.8
-END_S, END_MOST_S = 10.0, 40.0
+END_S, END_MOST_S = 10.0, 25.0
 """How long the groups may take for the rest when everybody is left alone, on a quiet machine and on any."""
 
 
@@ -138,7 +138,7 @@ def loop(run: Run) -> None:
     names = ("librdkafka", engine.address, TOPIC, str(PARTITIONS), "feeder", str(RATE))
     feeder = Process(run.directory, "feeder", "support.verifying_producer", *names)
     struck = Struck(run, seats)
-    wanted = run.amount(FAULTS_WANTED, FAULTS_QUICK)
+    wanted = FAULTS_LEAST if run.fault else run.amount(FAULTS_WANTED, FAULTS_QUICK)
     try:
         for number, seat in enumerate(seats):
             seat.sit_down(run.directory, f"{seat.group}-{number}-0", TOPIC)

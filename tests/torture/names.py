@@ -17,6 +17,7 @@ NAMES = {
     "bombs": "bombs",
     "pauses": "pauses",
     "clock-jumps": "clock_jumps",
+    "transactional-copy": "transactional_copy",
     "membership": "membership",
     "recovery": "recovery",
     "soak": "soak",

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ev.log.producers import Producers
 from ev.log.recovery import Recovery
 from torture.faults import Patches
 
@@ -22,15 +21,3 @@ def only_the_newest_batch(patches: Patches) -> None:
         return partition
 
     patches.put(Recovery, "run", run)
-
-
-def not_read_again(patches: Patches) -> None:
-    """What came after the last checkpoint is read again at a start, but the producers' table does not learn of it."""
-    honest: Callable[..., Any] = Recovery._take
-
-    def take(self: Recovery, *arguments: Any) -> None:
-        known, self.producers = self.producers, Producers()
-        honest(self, *arguments)
-        self.producers = known
-
-    patches.put(Recovery, "_take", take)

@@ -13,13 +13,7 @@ from ev.coordinators.offsets import Offsets
 from ev.coordinators.transaction_records import transaction_value
 from ev.errors import ErrorCode
 from ev.log.recovery import Recovery
-from ev.log.transactions import Transactions
 from torture.faults import Patches
-
-
-def stable_at_once(patches: Patches) -> None:
-    """The last stable offset is the high watermark: readers of committed records also get what is not ended yet."""
-    patches.put(Transactions, "first_unstable", lambda self, high_watermark: None)
 
 
 def aborted_are_forgotten(patches: Patches) -> None:
