@@ -70,7 +70,7 @@ def say(line: str) -> None:
 
 
 def librdkafka(address: str, script: Script) -> None:
-    from confluent_kafka import Producer
+    from confluent_kafka import KafkaException, Producer
 
     def complain(error: Any) -> None:
         if error.fatal() and not script.broken:
@@ -95,8 +95,12 @@ def librdkafka(address: str, script: Script) -> None:
         if record is None:
             producer.poll(0.002)
             continue
-        producer.produce(script.topic, record[2], partition=record[1], on_delivery=told(record[0]))
-        producer.poll(0)
+        try:
+            producer.produce(script.topic, record[2], partition=record[1], on_delivery=told(record[0]))
+            producer.poll(0)
+        except KafkaException as problem:
+            script.failed(record[0], problem)
+            script.broken = True
     producer.flush(1 if script.broken else FLUSH_S)
 
 

@@ -100,7 +100,7 @@ class History:
     def anomalies(self) -> dict[str, list[str]]:
         """What is wrong, by kind, a line each; empty when nothing is."""
         found: dict[str, list[str]] = defaultdict(list)
-        for judge in (of_the_log, of_senders, of_readers, of_transactions, of_groups):
+        for judge in (of_the_log, of_transactions, of_senders, of_readers, of_groups):
             for kind, line in judge(self):
                 found[kind].append(line)
         return dict(found)
