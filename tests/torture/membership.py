@@ -152,6 +152,8 @@ def loop(run: Run) -> None:
         feeder.end()
         feeder.wait()
         came_to_the_end(run, engine.address)
+        if outcome.problems:
+            return  # a group that is stuck does not let its members go either
         for seat in seats:
             wait_for(seat.member.path.read_bytes, f"{seat.member.name} to be there")
             seat.member.end()
