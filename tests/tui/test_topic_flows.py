@@ -219,9 +219,20 @@ def test_each_tab_shows_what_its_command_says(one_engine: CommandLine) -> None:
         await pilot.press("right")
         await until(pilot, lambda: page.list.rows)
         said = json.loads(one_engine.shell(f"{app.command_text} -o json").out)
+        assert sum(one["size"] for one in said) == page.list.current[2]  # type: ignore[index]
+
+    async def elsewhere(app: EvApp, pilot: Pilot[int]) -> None:
+        """Where only the brokers can be asked."""
+        app.go("topic", "figures-of-tabs")
+        page = page_of(app)
+        await until(pilot, lambda: page.list.rows)
+        await pilot.press("left")
+        await until(pilot, lambda: page.list.rows and "log directories only" in text_of(app))
+        said = json.loads(one_engine.shell(f"{app.command_text} -o json").out)
         assert {(row[0], row[2]) for row in page.list.rows} == {(f"p{one['partition']}@{one['broker']}", one["bytes"]) for one in said}
 
     run_app(steps, given=options(data_dir=str(one_engine.data_dir)))
+    run_app(elsewhere, given=options(bootstrap=one_engine.address))
 
 
 def test_an_engine_that_dies_and_comes_back_is_seen_again(ev: CommandLine) -> None:

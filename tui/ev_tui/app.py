@@ -6,7 +6,6 @@ cluster in a thread of its own; a timer here looks whether there is a newer snap
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 import time
@@ -94,7 +93,9 @@ class EvApp(App[int]):
         *,
         aside: Aside | None = None,
         model_of: Callable[[Session, Alerts], ClusterModel],
+        settled: Callable[[], object] | None = None,
     ) -> None:
+        """`settled` is called once, when everything of the cluster was seen for the first time."""
         # With NO_COLOR, Textual makes greys of colours unless it is told to leave them to the terminal: then it sends none at all.
         super().__init__(ansi_color=True if os.environ.get("NO_COLOR") is not None else None)
         self._filters.insert(0, Harmless())
@@ -116,7 +117,7 @@ class EvApp(App[int]):
         self._second = 0
         self._wanted: dict[str, Any] = {}
         self._wants_are_new = True
-        self._has_settled = False
+        self._settled = settled
 
     # -- start and end ---------------------------------------------------------------------------------------------------------------
 
@@ -252,16 +253,7 @@ class EvApp(App[int]):
         if self.frozen_at is None:
             newest = model.snapshot
             if self.snapshot is None or newest.version != self.snapshot.version:
-                before = self.snapshot
-                self._ring(newest)
-                self.snapshot = newest
-                if before is None or before.stage != newest.stage:
-                    self._shown_at = 0.0  # nobody waits a second for the first names
-                if before is None or (before.stage, before.connection, before.alerts) != (newest.stage, newest.connection, newest.alerts):
-                    self._look_at_bar()
-                if newest.is_complete and not (before is not None and before.is_complete):
-                    self._open_first(newest)
-                    self._settle()
+                self._take(newest)
             if page is not None and self.screen is page and now - self._shown_at >= page.EVERY_S - TICK_S / 2:
                 self._show(page, now)
         second = int(time.time())
@@ -270,11 +262,20 @@ class EvApp(App[int]):
             self._look_at_bar()
             self._read_themes()
 
-    def _settle(self) -> None:
-        """What is there when everything was seen once stays: to look through it for garbage takes longer than several pictures."""
-        if not self._has_settled:
-            self._has_settled = True
-            gc.freeze()
+    def _take(self, newest: Snapshot) -> None:
+        """There is a newer snapshot."""
+        before = self.snapshot
+        self._ring(newest)
+        self.snapshot = newest
+        if before is None or before.stage != newest.stage:
+            self._shown_at = 0.0  # nobody waits a second for the first names
+        if before is None or (before.stage, before.connection, before.alerts) != (newest.stage, newest.connection, newest.alerts):
+            self._look_at_bar()
+        if newest.is_complete and not (before is not None and before.is_complete):
+            self._open_first(newest)
+            settled, self._settled = self._settled, None
+            if settled is not None:
+                settled()
 
     def _ring(self, newest: Snapshot) -> None:
         """Alerts that were not there before are heard, whichever screen is seen."""

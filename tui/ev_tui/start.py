@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,8 @@ def run(session: Session, options: Any) -> int:
     from ev_tui.terminal import Aside, Guard
 
     aside, guard = Aside(), Guard()
-    app = EvApp(session, options, settings, aside=aside, model_of=model_of_session)
+    # What is there when everything was seen once stays: to look through it for garbage again takes longer than several pictures.
+    app = EvApp(session, options, settings, aside=aside, model_of=model_of_session, settled=gc.freeze)
     aside.open()
     try:
         with guard.signals(app.leave_from_signal):
