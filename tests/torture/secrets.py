@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pathlib
@@ -48,7 +49,7 @@ def search(run: Run, engine: Engine, sasl: str) -> None:
         outputs |= command_lines()
         outputs["the engine's log"] = engine.log_path.read_bytes()
         for place in (engine.directory, command_line.data_dir):
-            outputs |= {str(path): path.read_bytes() for path in files_below(place)}
+            outputs |= read_below(place)
             modes(run, place)
     finally:
         command_line.close()
@@ -128,14 +129,22 @@ def command_lines() -> dict[str, bytes]:
     return found
 
 
-def files_below(place: pathlib.Path) -> list[pathlib.Path]:
-    return [path for path in place.rglob("*") if path.is_file() and not path.is_symlink()]
+def read_below(place: pathlib.Path) -> dict[str, bytes]:
+    """What the files of a directory hold; what goes meanwhile is gone."""
+    found = {}
+    for folder, _, names in os.walk(place):
+        for path in (pathlib.Path(folder, name) for name in names):
+            with contextlib.suppress(FileNotFoundError):
+                found[str(path)] = path.read_bytes()
+    return found
 
 
 def modes(run: Run, place: pathlib.Path) -> None:
     """Directories are 0700, files 0600."""
-    for path in (place, *place.rglob("*")):
-        mode, wanted = stat.S_IMODE(path.lstat().st_mode), 0o700 if path.is_dir() else 0o600
-        run.outcome.add("modes_looked_at")
-        if mode != wanted:
-            run.outcome.problem(f"{path.relative_to(place.parent)} has the mode {mode:04o}, {wanted:04o} was promised")
+    for folder, _, names in os.walk(place):
+        for path, wanted in ((pathlib.Path(folder), 0o700), *((pathlib.Path(folder, name), 0o600) for name in names)):
+            with contextlib.suppress(FileNotFoundError):
+                mode = stat.S_IMODE(path.lstat().st_mode)
+                run.outcome.add("modes_looked_at")
+                if mode != wanted:
+                    run.outcome.problem(f"{path.relative_to(place.parent)} has the mode {mode:04o}, {wanted:04o} was promised")

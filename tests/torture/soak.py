@@ -125,7 +125,7 @@ def torture(run: Run) -> None:
             outcome.problem(f"{name}: {base[name]} before, {found[name]} after everything was over ({base} before, {found} after)")
     for path in left_over(engine):
         outcome.problem(f"{path} is left of something that was deleted")
-    outcome.figures["disk_mib"] = round(sum(path.stat().st_size for path in files(engine)) / (1 << 20), 1)
+    outcome.figures["disk_mib"] = round(sum(map(size_of, files(engine))) / (1 << 20), 1)
     if not outcome.problems and (status := engine.stop()):
         outcome.problem(f"the engine ended with status {status}")
     for line in engine.log().splitlines():
@@ -386,15 +386,18 @@ def settled(run: Run, engine: Engine, base: dict[str, int] | None) -> dict[str, 
 
 
 def files(engine: Engine) -> list[pathlib.Path]:
-    found = []
-    for path in engine.directory.rglob("*"):
-        with contextlib.suppress(OSError):
-            if path.is_file():
-                found.append(path)
-    return found
+    """Every file of the data directory; what goes meanwhile is gone."""
+    return [pathlib.Path(place, name) for place, _, names in os.walk(engine.directory) for name in names]
+
+
+def size_of(path: pathlib.Path) -> int:
+    with contextlib.suppress(OSError):
+        return path.stat().st_size
+    return 0
 
 
 def left_over(engine: Engine) -> list[str]:
     """Names that something that is over has left, and directories of topics that were deleted."""
-    names = [str(path.relative_to(engine.directory)) for path in engine.directory.rglob("*")]
+    found = [os.path.join(place, name) for place, directories, names in os.walk(engine.directory) for name in (*directories, *names)]
+    names = [os.path.relpath(path, engine.directory) for path in found]
     return [name for name in names if LEFT_OVER.search(name) or name.startswith("temporary")]
