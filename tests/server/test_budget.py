@@ -78,6 +78,18 @@ def test_large_frames_beyond_the_budget_wait_unread_and_all_are_answered(start_e
             client.close()
 
 
+def test_who_takes_a_place_and_does_not_go_on_makes_way_for_those_who_wait(start_engine: StartEngine) -> None:
+    """Otherwise a few requests that were begun would stop all large ones for half a minute."""
+    engine = start_engine(settings={"queued.max.request.bytes": str(2 * MIB)})
+    with RawClient(engine.address) as slow, RawClient(engine.address) as large:
+        slow.send((2 * MIB - 100).to_bytes(4, "big") + b"\0")
+        request = large.frame(18, 3, ApiVersionsRequest(client_software_name="n" * MIB, client_software_version="1"))
+        large.send(request[: MIB // 2])
+        large.send(request[MIB // 2 :])
+        assert large.answer(18, 3).error_code == 0
+        assert slow.closed()
+
+
 def test_clients_that_leave_in_the_middle_of_a_frame_give_their_places_back(start_engine: StartEngine) -> None:
     """Otherwise a few of them would stop the engine for good."""
     engine = start_engine(settings={"queued.max.request.bytes": str(2 * MIB)})

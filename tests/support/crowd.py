@@ -35,7 +35,7 @@ from support.quiet_client import fetch_request
 BIG = "big"
 """The topic that those who do not read have read for them."""
 BIG_BYTES = 12 << 20
-PIPELINED = 40
+PIPELINED = 12
 TICK_S = 0.05
 SLOW_SHARE = 0.2
 """So many of those who are slow send their next byte at each tick."""

@@ -41,6 +41,7 @@ FIRST = 22
 """So many are thrown however little time there is: each lie, and some of those that grow."""
 GROWTH_MAX_BYTES = 80 << 20
 STALL_MAX_MS = 100
+STALLS = ("longest_stall_ms", "longest_stall_of_counts_ms")
 ANSWER_MAX_S = 20.0
 LARGE = {"max.message.bytes": str(16 << 20)}
 PASSED_ON = "passed-on"
@@ -66,6 +67,8 @@ def torture(run: Run) -> None:
     with QuietClient(run.directory, engine.address, "quiet") as quiet:
         bombard(run, engine, quiet)
         quiet.end()
+        for stall in STALLS:
+            run.outcome.bound(stall, run.outcome.figures.get(stall, 0), STALL_MAX_MS)
         run.outcome.bound("slowest_quiet_answer_ms", round((quiet.took_ms() or [0])[-1]), 1000)
         for problem in quiet.problems():
             run.outcome.problem(problem)
@@ -148,7 +151,7 @@ class Field:
             outcome.problem(f"{what}: the engine has ended with status {engine.wait()}: {engine.log()[-500:]}")
             return answer
         self.judge(what, peak_bytes(engine.pid) - before)
-        stall = "longest_stall_ms" if decoded else "longest_stall_of_counts_ms"
+        stall = STALLS[not decoded]
         busy_ms = recent_stall_ms(engine)
         outcome.figures[stall] = max(outcome.figures.get(stall, 0), busy_ms)
         if busy_ms > STALL_MAX_MS:

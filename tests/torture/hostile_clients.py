@@ -34,7 +34,7 @@ FAULTS = (
 )
 SLOW, SLOW_QUICK = 1000, 200
 HALF_OPEN, HALF_OPEN_QUICK = 1000, 200
-UNREAD, UNREAD_QUICK = 100, 40
+UNREAD, UNREAD_QUICK = 100, 20
 HANDSHAKES, HANDSHAKES_QUICK = 200, 40
 STALL_MS = 2000
 IDLE_MS = 2500
@@ -44,6 +44,8 @@ SLOWER_MAX = 2.0
 ALLOWANCE_S = 6.0
 """The engine looks from time to time, and the machine may be busy."""
 LARGE_BYTES = 900_000
+LARGE_MAX_S = 10.0
+"""Behind those who have begun a request, take its place, and do not go on."""
 
 
 def torture(run: Run) -> None:
@@ -96,6 +98,9 @@ def siege(run: Run, engine: Engine, quiet: QuietClient, secure: str, with_sasl: 
             crowds.append((crowd, time.monotonic() + within_s + ALLOWANCE_S))
             outcome.injected += count
             outcome.in_flight += quiet.waits + (PIPELINED * count if kind == "unread" else 0)
+        began = time.monotonic()
+        write_large(engine)
+        outcome.bound("large_request_besieged_s", round(time.monotonic() - began, 2), LARGE_MAX_S)
         mark = quiet.mark()
         time.sleep(run.amount(4, 1))
         besieged_ms = percentile(quiet.took_ms("produce", since=mark), 0.99)
@@ -151,7 +156,7 @@ def afterwards(run: Run, engine: Engine, base: int) -> None:
 
 def write_large(engine: Engine) -> None:
     """A request that comes in two parts, and so takes a place before it is whole."""
-    with RawClient(engine.address, timeout_s=15) as client:
+    with RawClient(engine.address, timeout_s=30) as client:
         data = client.frame(0, 9, produce_request(BIG, encode_batch([bytes(LARGE_BYTES)])))
         client.send(data[:1000])
         time.sleep(0.02)

@@ -47,6 +47,11 @@ class Budget:
     def exceeded(self) -> bool:
         return self.bytes_held > self.bytes_max
 
+    @property
+    def has_line(self) -> bool:
+        """Whether somebody waits."""
+        return bool(self._waiting)
+
     def hold(self, size: int) -> None:
         """Count bytes that are here already."""
         self.bytes_held += size

@@ -49,6 +49,8 @@ BUFFERED_BYTES_MAX = 128 << 10
 FETCHES_MAX = 4
 """So many fetches of one connection may wait or be read for at a time: each may have an answer of many megabytes."""
 STALL_PROGRESS_BYTES = 64 << 10
+STALL_IN_LINE_MS = 1000
+"""A request that does not go on arriving has so much time while others wait for the place that it takes."""
 NO_LINGER = struct.pack("ii", 1, 0)
 LARGE_REPLY_BYTES = 64 << 10
 PRODUCE = b"\0\0"
@@ -86,6 +88,7 @@ class Connection(asyncio.Protocol):
         "_paused",
         "_reserved",
         "_stall_timer",
+        "_stalled_from_ms",
         "_stopping",
         "_take_quickly",
         "_traffic",
@@ -136,6 +139,7 @@ class Connection(asyncio.Protocol):
         self._untaken = 0  # what the client had yet to take when the listener last looked
         self._fetches = 0  # fetches that are not answered yet
         self._frame_bytes = 0  # what had arrived of the frame that has begun, when that was last looked at
+        self._stalled_from_ms = 0
         self._stall_timer: Handle | None = None
         self._bytes_held = 0  # by requests that are not answered yet
         self._reserved = 0  # for a frame that is not whole yet
@@ -291,20 +295,21 @@ class Connection(asyncio.Protocol):
         self._pause_or_resume()
 
     def _watch(self) -> None:
-        due_ms = self.broker.clock.monotonic_ms() + self.broker.settings.ev_request_stall_ms
+        due_ms = self.broker.clock.monotonic_ms() + min(self.broker.settings.ev_request_stall_ms, STALL_IN_LINE_MS)
         self._stall_timer = self.broker.runtime.call_at(due_ms, self._look_for_stall)
 
     def _look_for_stall(self) -> None:
-        """Close the connection if its request does not go on; not while it is us who do not read."""
+        """Close the connection if its request does not go on, soon if others wait for its place; not while it is us who do not read."""
         self._stall_timer = None
         if not self._reserved or self._transport is None:
             return
-        arrived = self._frames.buffered
-        if not self._paused and arrived - self._frame_bytes < STALL_PROGRESS_BYTES:
-            stall_ms = self.broker.settings.ev_request_stall_ms
-            self.close(f"{arrived} bytes of a request of {self._reserved} have come, and hardly any within {stall_ms} ms")
+        arrived, now_ms = self._frames.buffered, self.broker.clock.monotonic_ms()
+        if self._paused or arrived - self._frame_bytes >= STALL_PROGRESS_BYTES:
+            self._frame_bytes, self._stalled_from_ms = arrived, now_ms
+        elif self._budget.has_line or now_ms - self._stalled_from_ms >= self.broker.settings.ev_request_stall_ms:
+            stalled_ms = now_ms - self._stalled_from_ms
+            self.close(f"{arrived} bytes of a request of {self._reserved} have come, and hardly any within {stalled_ms} ms")
             return
-        self._frame_bytes = arrived
         self._watch()
 
     def _count_answers(self) -> None:

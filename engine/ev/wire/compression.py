@@ -27,8 +27,8 @@ ZSTD = 4
 NAMES = ("none", "gzip", "snappy", "lz4", "zstd")
 CODECS = {"none": NONE, "gzip": GZIP, "snappy": SNAPPY, "lz4": LZ4, "zstd": ZSTD}
 
-SIZE_MAX = 40 << 20
-"""The bound that serves when a caller has no better one: forty times what a broker takes by default. Opening a batch takes once as much."""
+SIZE_MAX = 32 << 20
+"""The bound that serves when a caller has no better one: thirty times what a broker takes by default, and opening takes as much again."""
 
 _GZIP_WBITS = 31
 _XERIAL_MAGIC = b"\x82SNAPPY\x00"
