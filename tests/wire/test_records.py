@@ -322,6 +322,14 @@ def test_a_batch_that_grows_too_much_is_refused() -> None:
         decode_batch(batch, decompressed_size_max=50_000)
 
 
+def test_a_large_batch_may_grow_as_texts_do() -> None:
+    """Without a bound of the caller's 32 MiB are the most for a small batch; one that is large itself may be 16 times as large inside."""
+    small, large = bytes(33 << 20), random.Random(7).randbytes(3 << 20) + bytes(32 << 20)
+    with pytest.raises(CorruptBatchError, match="more than"):
+        decode_batch(encode_batch([small], compression=4))
+    assert decode_batch(encode_batch([large], compression=4)).values == [large]
+
+
 def test_a_batch_of_too_many_records_is_not_opened() -> None:
     """Seven bytes each, next to nothing when compressed: a batch of 20 KB would take gigabytes."""
     batch = encode_batch([b""] * (RECORDS_MAX + 1), compression=4)

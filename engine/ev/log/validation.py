@@ -30,7 +30,7 @@ CHECKED_FROM = 21
 """The checksum of a batch covers everything from here."""
 ZSTD_VERSION_MIN = 7
 REFUSED_ATTRIBUTES = LOG_APPEND_TIME | CONTROL | DELETE_HORIZON
-OPENED_RECORDS_MAX = 1 << 16
+OPENED_RECORDS_MAX = 1 << 18  # a batch of a megabyte that is not compressed cannot have more than 150,000
 OPENED_BYTES_MAX = 16 << 20
 """What a produced batch may have inside where it has to be opened before it is answered: everybody waits meanwhile."""
 

@@ -73,7 +73,10 @@ __all__ = [
 
 
 RECORDS_MAX = 1 << 20
-"""A batch of more is not opened: its records take seven bytes each, next to nothing when compressed, and many times that in memory."""
+"""A compressed batch of more is not opened: a record takes next to nothing there, seven bytes outside, and many times that in memory."""
+
+GROWTH_MAX = 16
+"""What is large already may grow as texts do, not as a bomb."""
 
 
 # Writing
@@ -216,11 +219,11 @@ class Columns:
 
 
 def decode_batch(
-    buffer: Buffer, position: int = 0, *, header: BatchHeader | None = None, decompressed_size_max: int = codecs.SIZE_MAX
+    buffer: Buffer, position: int = 0, *, header: BatchHeader | None = None, decompressed_size_max: int | None = None
 ) -> Columns:
     """The records of the batch at position. CorruptBatchError when they contradict their header, each other or the bound.
 
-    Who has read the header already passes it on.
+    Who has read the header already passes it on. Without a bound of the caller's a batch may grow to 32 MiB, a large one 16 times.
     """
     if header is None:
         header = read_header(buffer, position)
@@ -230,6 +233,8 @@ def decode_batch(
         raise CorruptBatchError(f"the batch at offset {header.base_offset} says {header.size} bytes, {len(buffer) - position} are there")
     with memoryview(buffer) as view:
         stored = view[position + HEADER_SIZE : position + header.size]
+        if decompressed_size_max is None:
+            decompressed_size_max = max(codecs.SIZE_MAX, GROWTH_MAX * len(stored))
         records = codecs.decompress(header.codec, stored, decompressed_size_max) if header.codec else bytes(stored)
     return decode_records(header, records)
 
@@ -242,7 +247,7 @@ def decode_records(header: BatchHeader, records: bytes) -> Columns:
         return Columns(base, range(base, base), [], [], [], [])
     if count <= 0 or count * RECORD_SIZE_MIN > len(records):
         raise CorruptBatchError(f"the batch at offset {base} says {count} records in {len(records)} bytes")
-    if count > RECORDS_MAX:
+    if count > RECORDS_MAX and header.codec:
         raise CorruptBatchError(f"the batch at offset {base} has {count} records; one of more than {RECORDS_MAX} is not opened")
     one_timestamp = header.base_timestamp == header.max_timestamp
     plain = decode_plain(records, count, one_timestamp) if header.last_offset_delta == count - 1 and count >= RUN_MIN else None
