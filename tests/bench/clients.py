@@ -11,7 +11,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import aiokafka
 import confluent_kafka
@@ -20,7 +20,7 @@ import kafka
 from ev.client.consumer import Consumer
 from ev.client.producer import Producer
 
-TIME_LOOKED_AT = 64
+TIME_LOOKED_AT = 16
 
 
 class Wanted(NamedTuple):
@@ -155,32 +155,36 @@ CLIENTS = {
 
 
 class Stream:
-    """The same value again and again for so many seconds; `count` says how many it were."""
+    """The same value again and again, at most so often and for so many seconds; `count` says how many it were."""
 
-    def __init__(self, value: bytes, seconds: float) -> None:
-        self.value, self.seconds, self.count = value, seconds, 0
+    def __init__(self, value: bytes, most: int, seconds: float) -> None:
+        self.value, self.most, self.seconds, self.count = value, most, seconds, 0
 
     def __iter__(self) -> Iterator[bytes]:
         until = time.perf_counter() + self.seconds
-        while time.perf_counter() < until:
-            for _ in range(TIME_LOOKED_AT if len(self.value) < 10_000 else 1):
-                self.count += 1
-                yield self.value
+        while self.count < self.most and (self.count % TIME_LOOKED_AT or time.perf_counter() < until):
+            self.count += 1
+            yield self.value
+
+
+def done(client: Client, address: str, told: dict[str, Any]) -> int:
+    """How many records the client has written or read."""
+    if told["do"] == "produce":
+        values = Stream(b"x" * told["size"], told["records"], told["seconds"])
+        client.produce(address, told["topic"], values)
+        return values.count
+    return client.consume(address, Wanted(told["topic"], told["partitions"], told["records"], told["seconds"]))
 
 
 def main(name: str, address: str) -> None:
     client = CLIENTS[name]
     print(json.dumps({"ready": name}), flush=True)
     for line in sys.stdin:
-        told = json.loads(line)
-        began = time.perf_counter()
-        if told["do"] == "produce":
-            values = Stream(b"x" * told["size"], told["seconds"])
-            client.produce(address, told["topic"], values)
-            count = values.count
-        else:
-            count = client.consume(address, Wanted(told["topic"], told["partitions"], told["count"], told["seconds"]))
-        print(json.dumps({"count": count, "took_s": time.perf_counter() - began}), flush=True)
+        try:
+            answer: dict[str, Any] = {"records": done(client, address, json.loads(line))}
+        except (Exception, asyncio.CancelledError) as error:  # any of four libraries
+            answer = {"error": f"{type(error).__name__}: {error}"}
+        print(json.dumps(answer), flush=True)
 
 
 if __name__ == "__main__":

@@ -16,11 +16,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from bench import limits
 from bench.figure import Figure, in_turn
 from bench.peers import Peer, create_topic, delete_topic, ev_environment
+from bench.python_clients import PURE_PYTHON
 from bench.throughput import NO_PAUSE, kcat_produce
 from ev.client.producer import Producer
 from support.engine import environment
@@ -29,6 +30,8 @@ PYTHON_CLIENTS = ("ev", "confluent-kafka", "aiokafka", "kafka-python")
 KB = 1000
 CHUNK = 100
 """How many records in a row go to one partition."""
+SLOWER = 20
+"""How many times fewer records those write that are pure Python: they take them at once, and send them for minutes."""
 numbers = itertools.count()
 
 
@@ -58,19 +61,39 @@ CELLS = (
 )
 
 
+class Told(Protocol):
+    """Somebody who is told what to do and answers."""
+
+    def wait_until_ready(self) -> None: ...
+
+    def tell(self, **told: Any) -> None: ...
+
+    def answer(self) -> dict[str, Any]: ...
+
+
 class Worker:
-    """One Python client in a process of its own (`bench.clients`)."""
+    """One Python client in a process of its own (`bench.clients`), begun anew when it has ended."""
 
     def __init__(self, name: str, address: str) -> None:
+        self.name, self.address = name, address
+        self.process = self.begun()
+
+    def begun(self) -> subprocess.Popen[str]:
         program = str(pathlib.Path(__file__).with_name("clients.py"))
-        self.process = subprocess.Popen(
-            [sys.executable, "-P", program, name, address],
+        return subprocess.Popen(
+            [sys.executable, "-P", program, self.name, self.address],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
             env=environment(PYTHONPATH=os.pathsep.join(sys.path)),
         )
+
+    def wait_until_ready(self) -> None:
+        if self.process.poll() is not None:
+            self.end()
+            self.process = self.begun()
+            self.answer()
 
     def tell(self, **told: Any) -> None:
         assert self.process.stdin is not None
@@ -80,9 +103,7 @@ class Worker:
     def answer(self) -> dict[str, Any]:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
-        if not line:
-            raise RuntimeError(f"a client ended with {self.process.wait()}: {' '.join(self.process.args)}")  # type: ignore[arg-type]
-        told: dict[str, Any] = json.loads(line)
+        told: dict[str, Any] = json.loads(line) if line else {"error": f"it ended with {self.process.wait()}"}
         return told
 
     def end(self) -> None:
@@ -135,7 +156,9 @@ def written(
     def measure(who: str) -> None:
         topic = f"sizes-{next(numbers)}"
         create_topic(ev, topic, cell.partitions)
-        figure.add(who, together(workers[who], do="produce", topic=topic, size=cell.size, seconds=seconds))
+        records = lines if who not in PURE_PYTHON else max(lines // SLOWER, 10)
+        told = {"topic": topic, "size": cell.size, "records": records, "seconds": 2 * seconds}
+        add_together(figure, who, workers[who], do="produce", **told)
         delete_topic(ev, topic)
 
     measures = [lambda who=who: measure(who) for who in PYTHON_CLIENTS]
@@ -163,8 +186,8 @@ def read_back(ev: Peer, with_kcat: bool, cell: Cell, workers: dict[str, list[Wor
         return count // cell.clients * cell.clients / (time.perf_counter() - began)
 
     def measure(who: str) -> None:
-        told = {"topic": topic, "partitions": cell.partitions, "count": count // cell.clients, "seconds": seconds}
-        figure.add(who, together(workers[who], do="consume", **told))
+        told = {"topic": topic, "partitions": cell.partitions, "records": count // cell.clients, "seconds": 2 * seconds}
+        add_together(figure, who, workers[who], do="consume", **told)
 
     measures = [lambda who=who: measure(who) for who in PYTHON_CLIENTS]
     in_turn(rounds, *([lambda: figure.add("kcat", kcat())] if with_kcat else []), *measures)
@@ -172,10 +195,16 @@ def read_back(ev: Peer, with_kcat: bool, cell: Cell, workers: dict[str, list[Wor
     return figure
 
 
-def together(workers: Sequence[Worker], **told: Any) -> float:
-    """Records a second of all of them, who are told the same at the same time."""
+def add_together(figure: Figure, who: str, workers: Sequence[Told], **told: Any) -> None:
+    """Records a second of all of them, who are told the same at the same time. A client that fails is left out, with what it said."""
+    for worker in workers:
+        worker.wait_until_ready()
     began = time.perf_counter()
     for worker in workers:
         worker.tell(**told)
-    count: int = sum(worker.answer()["count"] for worker in workers)
-    return count / (time.perf_counter() - began)
+    answers = [worker.answer() for worker in workers]
+    took_s = time.perf_counter() - began
+    if errors := [answer.get("error", "nothing in time") for answer in answers if not answer.get("records")]:
+        figure.note = "; ".join([*([figure.note] if figure.note else []), f"{who} failed in a round: {errors[0][:200]}"])
+    else:
+        figure.add(who, sum(answer["records"] for answer in answers) / took_s)

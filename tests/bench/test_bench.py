@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from bench import kept, limits, page, plot, servers, systems
+from bench import kept, limits, page, plot, servers, sizes, systems
+from bench.clients import Stream
 from bench.curves import figure_of
 from bench.figure import Bound, Figure, growth_per_tenfold
 from bench.jetstream import MARK, JetStreamPipe, published
@@ -210,6 +211,39 @@ def test_a_server_that_is_missing_is_left_out_and_said_to_be(tmp_path: pathlib.P
     assert [system.name for system in chosen] == ["ev"]
     assert [reason.split(" is ")[0] for reason in left_out] == ["systems: nats-server", "systems: redis-server"]
     assert all("apt-get install" in reason for reason in left_out)
+
+
+class Told:
+    """A client that answers as it was told to."""
+
+    def __init__(self, answer: dict[str, Any]) -> None:
+        self.given = answer
+
+    def wait_until_ready(self) -> None:
+        pass
+
+    def tell(self, **told: Any) -> None:
+        pass
+
+    def answer(self) -> dict[str, Any]:
+        return self.given
+
+
+def test_a_client_that_fails_is_left_out_with_what_it_said() -> None:
+    figure = Figure("produce", "records/s")
+    sizes.add_together(figure, "ev", [Told({"records": 500}), Told({"records": 500})], do="produce")
+    sizes.add_together(figure, "other", [Told({"records": 500}), Told({"error": "Timeout: no answer"})], do="produce")
+    sizes.add_together(figure, "slow", [Told({"records": 0})], do="consume")
+    assert list(figure.samples) == ["ev"]
+    assert "slow failed in a round: nothing in time" in figure.note
+    assert "other failed in a round: Timeout: no answer" in figure.note
+
+
+def test_a_stream_ends_by_number_or_by_time() -> None:
+    most = Stream(b"x", 100, 60.0)
+    assert (len(list(most)), most.count) == (100, 100)
+    brief = Stream(b"x", 10**9, 0.01)
+    assert len(list(brief)) == brief.count < 10**9
 
 
 # ---- the command
