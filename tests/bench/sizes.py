@@ -204,7 +204,8 @@ def add_together(figure: Figure, who: str, workers: Sequence[Told], **told: Any)
         worker.tell(**told)
     answers = [worker.answer() for worker in workers]
     took_s = time.perf_counter() - began
-    if errors := [answer.get("error", "nothing in time") for answer in answers if not answer.get("records")]:
+    records = sum(answer.get("records", 0) for answer in answers)
+    if errors := [answer["error"] for answer in answers if "error" in answer] or ([] if records else ["nothing in time"]):
         figure.note = "; ".join([*([figure.note] if figure.note else []), f"{who} failed in a round: {errors[0][:200]}"])
     else:
-        figure.add(who, sum(answer["records"] for answer in answers) / took_s)
+        figure.add(who, records / took_s)
