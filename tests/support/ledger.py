@@ -228,7 +228,7 @@ class Customer:
         return 1
 
     def go_on(self) -> Iterator[str]:
-        """Send again what was not answered: each is taken, once."""
+        """Send again what was not answered: each is taken, once. The transactional producer begins anew, which ends what it left open."""
         while self.unanswered:
             name, sent, batch = self.unanswered[0]
             if self.ledger.topics[name].there:
@@ -236,6 +236,10 @@ class Customer:
                 if self._told(name, sent, batch, answer):
                     yield f"{name}: a batch that was sent again is refused: {answer.responses[0].partition_responses[0].error_code}"
             self.unanswered.popleft()
+        if self.ledger.transactions:
+            self.copier = TransactionalProducer(self.ask, COPIER)
+            if code := self.copier.begin():
+                yield f"the transactional producer cannot begin anew: error {code}"
 
     # Groups and transactions
 
