@@ -239,7 +239,7 @@ def complaints(log: str) -> list[str]:
     """What the log says that it must not."""
     at = log.find("Traceback")
     found = [f"a traceback in the log: {log[max(0, at - 300) : at + 1500]}"] if at >= 0 else []
-    return found + [f"the log says: {line}" for line in log.splitlines() if "internal" in line.lower()][:3]
+    return found + [f"the log says: {line}" for line in log.splitlines() if "internal error" in line.lower() or " CRITICAL " in line][:3]
 
 
 class Line:

@@ -9,7 +9,7 @@ from typing import Any
 from ev.wire import binding, compression, records
 from torture.faults import Patches
 
-WITHOUT_A_BUDGET = 1 << 31
+WITHOUT_A_BUDGET = 1 << 29
 BELIEVED_MAX = 512 << 20
 """A fault must not bring the machine down."""
 
