@@ -37,6 +37,7 @@ from support.processes import Process
 from support.raw_client import RawClient
 from support.raw_members import ClassicMember, Member, Topic, commit
 from support.raw_transactions import TransactionalProducer, asked_over
+from support.waiting import wait_for
 from torture.faults.switches import CENSUS
 from torture.outcome import Outcome
 from torture.run import Run
@@ -56,12 +57,15 @@ RATE = 5_000
 PROCESSES_SHARE = 0.3
 """Of the records; the rest comes from raw producers, which cost less of the machine that they share with the engine."""
 BATCH = 25
+SEEDED_S = 2.0
+TURNS_MIN, SLOW_S = 8, 60.0
+"""On a machine that is slow today each worker still has so many turns, or so long."""
 SLOPE_MB_MAX = 1.0
 SLOTS = 20
-BACK_WITHIN_S = 20.0
-ROOM = {"descriptors": 6, "threads": 8, "tasks": 0, "Connection": 0, "Partition": 8, "Segment": 12, "Session": SLOTS}
-"""By how much more there may be at the end: threads are begun when they are first needed, fetch sessions have a bound of their own,
-and the last commit round knows its partitions."""
+BACK_WITHIN_S = 10.0
+ROOM = {"descriptors": 6, "threads": 8, "tasks": 0, "Connection": 1, "Partition": 8, "Segment": 12, "Session": SLOTS}
+"""By how much more there may be at the end: threads are begun when they are first needed, fetch sessions have a bound of their own, the
+last commit round knows its partitions, and of the connections that have ended the last one may still be known to what answered it."""
 TOPICS = {
     "load": {"retention.bytes": str(8 << 20), "segment.bytes": str(2 << 20)},
     "compacted": {"cleanup.policy": "compact", "segment.bytes": str(256 << 10), "min.cleanable.dirty.ratio": "0.1"},
@@ -178,7 +182,6 @@ def clear_away(ask: Any, topics: list[str]) -> None:
 def soak(run: Run, engine: Engine, watched: Topic) -> None:
     """The load, and how the engine's memory goes meanwhile."""
     outcome = run.outcome
-    seconds = min(run.amount(round(SOAK_S), round(SOAK_QUICK_S)), max(run.deadline - time.monotonic() - 4, 2))
     workers = [
         Worker(outcome, lambda: engine.address, Random(run.random.random()), pause_s, what)
         for what, pause_s in (
@@ -209,12 +212,19 @@ def soak(run: Run, engine: Engine, watched: Topic) -> None:
         )
         for client in CLIENTS
     ]
-    began = time.monotonic()
     sizes: list[tuple[float, float]] = []
     try:
+        for process in processes:
+            wait_for(process.has_said_more, f"{process.name} to be answered", 60)
+        began = time.monotonic()
+        seconds = min(run.amount(round(SOAK_S), round(SOAK_QUICK_S)), max(run.deadline - began - 4, 2))
+        seconds = min(seconds, SEEDED_S) if run.fault else seconds  # what is never let go is seen after a few turns
         for worker in workers:
             worker.start()
-        while time.monotonic() < began + seconds and not outcome.problems:
+        while not outcome.problems:
+            lasts_s = time.monotonic() - began
+            if lasts_s >= (seconds if min(worker.number for worker in workers) >= TURNS_MIN else max(seconds, SLOW_S)):
+                break
             time.sleep(0.5)
             sizes.append((time.monotonic() - began, resident_mb(engine)))
         took_s = time.monotonic() - began
@@ -326,13 +336,14 @@ def short_connections(worker: Worker) -> None:
 
 
 def fetch_sessions(worker: Worker) -> None:
-    """A consumer begins a session, fetches once more and is gone."""
+    """A consumer begins sessions, fetches once more in each and is gone."""
     partition = FetchPartition(partition=worker.random.randrange(PARTITIONS), fetch_offset=0, partition_max_bytes=10_000)
     begin = FetchRequest(max_bytes=10_000, session_epoch=0, topics=[FetchTopic(topic="compacted", partitions=[partition])])
     with RawClient(worker.address()) as client:
-        answer = client.ask(1, 11, begin)
-        if answer.session_id:
-            client.ask(1, 11, FetchRequest(max_bytes=10_000, session_id=answer.session_id, session_epoch=1, topics=[]))
+        for _ in range(5):
+            answer = client.ask(1, 11, begin)
+            if answer.session_id:
+                client.ask(1, 11, FetchRequest(max_bytes=10_000, session_id=answer.session_id, session_epoch=1, topics=[]))
 
 
 def now_ms() -> int:
