@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
     Splitter = LineSplitter | SizedSplitter | WholeSplitter
 
-BLOCK = 1 << 20
+BLOCK = 3 << 18
+"""Lines of usual length that are read at once fit into one batch of the producer, with what each record takes beside its bytes."""
+PIPE_MAX = 1 << 20
 PIPE_BYTES = 1 << 16
 """What a pipe holds unless it is widened (Linux)."""
 
@@ -225,7 +227,7 @@ class Waiting:
         set_size = getattr(fcntl, "F_SETPIPE_SZ", None)
         if set_size is not None:
             try:
-                fcntl.fcntl(self._descriptor, set_size, BLOCK)
+                fcntl.fcntl(self._descriptor, set_size, PIPE_MAX)
             except OSError:
                 return  # the system's bound for pipes is lower, or it is somebody else's pipe
 

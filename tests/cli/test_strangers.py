@@ -43,6 +43,15 @@ def test_a_noun_alone_shows_its_verbs_where_talk_goes(one_engine: CommandLine) -
     assert b"Usage: ev topic" in one_engine("topic", "--help").out
 
 
+def test_what_can_be_set_nowhere_cannot_be_unset(one_engine: CommandLine) -> None:
+    """The nearest name is said. To unset what is not set is no mistake."""
+    one_engine("topic", "create", "unset-me", "--if-not-exists")
+    for words in (("config", "unset", "topic/unset-me", "retention.mss"), ("topic", "alter", "unset-me", "--unset", "retention.mss")):
+        done = one_engine(*words, status=3)
+        assert "topic/unset-me has no setting 'retention.mss': did you mean 'retention.ms'?" in done.err
+        one_engine(*words[:-1], "retention.ms")
+
+
 def test_the_name_of_an_api_is_its_name(one_engine: CommandLine) -> None:
     """Not the broker's."""
     names = one_engine("cluster", "api-versions", "-o", "name").lines

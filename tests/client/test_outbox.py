@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ev.client.accumulator import record_sizes, total_size
 from ev.client.batch import Batch, following
 from ev.client.outbox import ACKNOWLEDGED, AGAIN, EPOCH_MAX, FAILED, Outbox
 from ev.errors import ErrorCode, KafkaError, TimedOutError, UnreachableError
@@ -275,3 +276,13 @@ def test_a_new_epoch_begins_with_sequence_0_and_the_broker_knows_its_producer() 
         assert sequences(sent) == expected
         for batch in sent:
             outbox.answered(batch, ErrorCode.NONE, LATER)
+
+
+def test_the_size_of_all_is_the_sum_of_the_sizes() -> None:
+    """Nulls, keys and headers among them; it is counted in another way because it is asked for more often."""
+    values = [b"one", None, b"", b"four" * 1000]
+    keys = [b"k", b"key", None, b""]
+    headers: list[list[tuple[str, bytes | None]]] = [[("name", b"value")], [], [("other", None)], []]
+    for some_keys in (None, keys):
+        for some_headers in (None, headers):
+            assert total_size(values, some_keys, some_headers) == sum(record_sizes(values, some_keys, some_headers))

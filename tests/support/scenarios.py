@@ -57,6 +57,7 @@ RULES: Final = {
     "members' ids": (r"[\w-]*[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "MEMBER"),
     "ids of clusters, topics, producers": (r'("(?:cluster_id|topic_id|producer_id)": |producer )("[\w-]{22}"|\d+)', r"\1ID"),
     "how quick it was": (r"(?m) \([\d,]+/s\)$", ""),
+    "what is said while a machine takes its time": (r"(?m)^ev: (.*; still trying, Ctrl-C ends|connected to \w+ again)\n", ""),
     "which broker coordinates, which controls": (r'("(?:coordinator|controller)": )\d+|(controller\tyes\t)\d+', r"\1\2N"),
 }
 EXPECTED: Final = re.compile(r"^#   (?P<clusters>(?:one|three| )+) (?P<line>[-+](?:out|err)\|.*)$", re.MULTILINE)

@@ -156,6 +156,13 @@ class Change:
             yield key, entries.get(key), None
 
 
+def check_unset(described: ConfigDescription, keys: list[str], entity: Entity) -> None:
+    """To unset what is set nowhere changes nothing; what no such thing can have is a slip of the finger. Of brokers and client metrics only
+    what is set may be told, so nothing is known of the rest."""
+    if entity.kind in ("topic", "group") and described.error is None:
+        _chosen(described, keys, entity, everything=False)
+
+
 def _items(entry: ConfigEntry | None) -> list[str]:
     return entry.value.split(",") if entry is not None and entry.value else []
 
@@ -164,6 +171,7 @@ def _change(session: Session, options: Any, entity: Entity, change: Change) -> i
     plan = Plan(session, options, ("key", "now", "then"), ("source", "entity"))
     with session.admin() as admin:
         described = _described(admin, entity, session)
+        check_unset(described, change.unset, entity)
         for key, entry, then in change.rows(described.entries):
             now = None if entry is None or entry.sensitive else entry.value
             plan.add(

@@ -155,6 +155,10 @@ def alter_topics(options: Any) -> int:
         known = {topic.name: topic for topic in admin.topics(internal=True)}
         names = chosen(options.topics, known, "topic", session.where, regex=False)
         counts = {} if options.partitions is None else {name: _count(options.partitions, len(known[name].partitions)) for name in names}
+        if options.unset:
+            from ev_cli.actions.config import Entity, check_unset
+
+            check_unset(admin.describe_configs("topic", names[:1])[0], options.unset, Entity(f"topic/{names[0]}"))
         if options.dry_run:
             return _plan_of_alter(admin, names, known, counts, options, session)
         outcomes: list[Outcome] = list(admin.create_partitions(counts)) if counts else []

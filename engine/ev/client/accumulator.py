@@ -57,27 +57,30 @@ class Accumulator:
         keys: Sequence[bytes | None] | None,
         headers: Sequence[Headers] | None,
         timestamps: int | Sequence[int] | None,
-        sizes: list[int],
+        size: int,
         tag: object,
         now_ms: int,
         wall_ms: int,
     ) -> None:
-        """Take columns for one partition, or for those that the chooser names. `sizes` are those of `record_sizes`, and `wall_ms` (since
+        """Take columns for one partition, or for those that the chooser names. `size` is that of `total_size`, and `wall_ms` (since
         1970) is when records without timestamps came."""
         if partition is not None:
-            self._fill(self.outbox(topic, partition), None, values, keys, headers, timestamps, sizes, tag, now_ms, wall_ms)
+            self._fill(self.outbox(topic, partition), None, values, keys, headers, timestamps, size, tag, now_ms, wall_ms)
         elif chooser.ignores_keys(keys):
-            self._fill(None, (topic, chooser), values, keys, headers, timestamps, sizes, tag, now_ms, wall_ms)
+            self._fill(None, (topic, chooser), values, keys, headers, timestamps, size, tag, now_ms, wall_ms)
         else:
             for index, rows in _group(chooser.partitions(keys, len(values))).items():
+                some = [values[row] for row in rows]
+                some_keys = None if keys is None else [keys[row] for row in rows]
+                some_headers = None if headers is None else [headers[row] for row in rows]
                 self._fill(
                     self.outbox(topic, index),
                     None,
-                    [values[row] for row in rows],
-                    None if keys is None else [keys[row] for row in rows],
-                    None if headers is None else [headers[row] for row in rows],
+                    some,
+                    some_keys,
+                    some_headers,
                     timestamps if timestamps is None or isinstance(timestamps, int) else [timestamps[row] for row in rows],
-                    [sizes[row] for row in rows],
+                    total_size(some, some_keys, some_headers),
                     tag,
                     now_ms,
                     wall_ms,
@@ -101,15 +104,15 @@ class Accumulator:
         keys: Sequence[bytes | None] | None,
         headers: Sequence[Headers] | None,
         timestamps: int | Sequence[int] | None,
-        sizes: list[int],
+        size: int,
         tag: object,
         now_ms: int,
         wall_ms: int,
     ) -> None:
         """Pour columns into batches of one partition, or of the sticky one, which changes when a batch is full."""
         count = len(values)
-        total = sum(sizes) + count * RECORD_OVERHEAD
-        sums: list[int] | None = None
+        total = size + count * RECORD_OVERHEAD
+        sums: list[int] = []
         start = 0
         while start < count:
             if sticky is not None:
@@ -120,10 +123,10 @@ class Accumulator:
             if start == 0 and total <= room:
                 stop, size = count, total
             else:
-                sums = list(accumulate(sizes, initial=0)) if sums is None else sums
+                sums = sums or list(accumulate(record_sizes(values, keys, headers), initial=0))
                 stop, size = _fitting(sums, start, room)
                 if stop == start and not batch.count:
-                    stop, size = start + 1, sizes[start] + RECORD_OVERHEAD
+                    stop, size = start + 1, sums[start + 1] - sums[start] + RECORD_OVERHEAD
             if stop > start:
                 whole = start == 0 and stop == count
                 batch.add(
@@ -173,6 +176,20 @@ class Accumulator:
             if outbox.pending:
                 return True
         return False
+
+
+def total_size(values: Sequence[bytes | None], keys: Sequence[bytes | None] | None, headers: Sequence[Headers] | None) -> int:
+    """Bytes of values, keys and headers of all records together, for less than their sizes one by one cost."""
+    if headers is not None:
+        return sum(record_sizes(values, keys, headers))
+    return _total(values) + (0 if keys is None else _total(keys))
+
+
+def _total(column: Sequence[bytes | None]) -> int:
+    try:
+        return sum(map(len, column))  # type: ignore[arg-type]
+    except TypeError:
+        return sum([len(item) for item in column if item is not None])
 
 
 def record_sizes(values: Sequence[bytes | None], keys: Sequence[bytes | None] | None, headers: Sequence[Headers] | None) -> list[int]:

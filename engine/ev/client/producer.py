@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from time import monotonic, time
 
-from ev.client.accumulator import Accumulator, record_sizes
+from ev.client.accumulator import Accumulator, record_sizes, total_size
 from ev.client.cluster import Cluster
 from ev.client.connection import REQUEST_TIMEOUT_MS
 from ev.client.held import SIZE_MAX, HeldRecords
@@ -275,14 +275,14 @@ class Producer:
                 raise ValueError(f"{count} values, but {len(column)} {name}")
         self._pour()
         self._wait_for_room()
-        sizes = record_sizes(values, keys, headers)
-        if sum(sizes) > RECORD_BYTES_MAX and max(sizes) > RECORD_BYTES_MAX:
-            raise KafkaError(ErrorCode.MESSAGE_TOO_LARGE, f"a record of {max(sizes)} bytes; no broker takes more than {RECORD_BYTES_MAX}")
+        size = total_size(values, keys, headers)
+        if size > RECORD_BYTES_MAX and (largest := max(record_sizes(values, keys, headers))) > RECORD_BYTES_MAX:
+            raise KafkaError(ErrorCode.MESSAGE_TOO_LARGE, f"a record of {largest} bytes; no broker takes more than {RECORD_BYTES_MAX}")
         chooser = self._topic_partitioner(topic)
         if partition is not None:
             self._check_partition(topic, partition)
         wall_ms = int(time() * 1000) if timestamps is None else 0
-        self._accumulator.add(topic, partition, chooser, values, keys, headers, timestamps, sizes, tag, self.cluster.now_ms(), wall_ms)
+        self._accumulator.add(topic, partition, chooser, values, keys, headers, timestamps, size, tag, self.cluster.now_ms(), wall_ms)
         self._go_on()
 
     def carry(self, topic: str, partition: int, batch: FetchedBatch, *, tag: object = None) -> bool:
@@ -313,8 +313,8 @@ class Producer:
         assert held.topic is not None
         chooser = self._topic_partitioner(held.topic)
         values, keys = held.take()
-        sizes = record_sizes(values, keys, None)
-        self._accumulator.add(held.topic, held.partition, chooser, values, keys, None, None, sizes, held.tag, held.began_ms, held.wall_ms)
+        size = total_size(values, keys, None)
+        self._accumulator.add(held.topic, held.partition, chooser, values, keys, None, None, size, held.tag, held.began_ms, held.wall_ms)
 
     def _topic_partitioner(self, topic: str) -> TopicPartitioner:
         """Made when a topic is first used, which waits for its metadata; made anew when partitions were added."""

@@ -4,6 +4,9 @@ ev topic create topics-a -p 3 -c retention.ms=3600000 --wait
 ev topic create topics-b topics-c --compact --wait
 ev topic create topics-a
 ev topic create topics-a --if-not-exists
+# differs: the engine names the setting that was probably meant
+#   one three -err| ev: topics-d: Unknown topic config name: retention; did you mean retention.ms? (INVALID_CONFIG on cluster): `ev explain SETTING` says which values there are
+#   one three +err| ev: topics-d: Unknown topic config name: retention (INVALID_CONFIG on cluster): `ev explain SETTING` says which values there are
 ev topic create topics-d -c retention=1
 # differs: each has its own words for how many brokers there are
 #   one three -err| ev: topics-d: Unable to replicate the partition 9 time(s): this engine has one broker (INVALID_REPLICATION_FACTOR on cluster): ask for as many replicas as there are brokers at most: `ev cluster brokers`
