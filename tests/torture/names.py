@@ -19,6 +19,7 @@ NAMES = {
     "hostile-clients": "hostile_clients",
     "bombs": "bombs",
     "pauses": "pauses",
+    "frozen-disk": "frozen_disk",
     "clock-jumps": "clock_jumps",
     "transactional-copy": "transactional_copy",
     "membership": "membership",

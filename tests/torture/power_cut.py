@@ -23,6 +23,7 @@ NEEDS = ("root", "loop", "ext4")
 FAULTS = (
     "disk.no_sync",
     "order.answered_when_appended",
+    "order.shown_before_synced",
     "order.one_half_of_the_journal_read",
     "coordinator.commit_answered_before_synced",
 )

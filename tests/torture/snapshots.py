@@ -33,14 +33,14 @@ FAULTS = (
     "disk.no_sync",
     "order.answered_when_appended",
     "order.shown_before_synced",
-    "order.one_half_of_the_journal_read",
     "coordinator.commit_answered_before_synced",
 )
 IMAGES, IMAGES_QUICK = 5000, 150
 VERIFIERS: Final = 2
 OUTER_BYTES: Final = 3 << 30
 LOAD_S: Final = (0.003, 0.04)
-RESTART_EVERY: Final = 200
+WARM_UP_S: Final = 0.3
+RESTART_EVERY, RESTART_EVERY_QUICK = 200, 20
 GOES_ON: Final = 0.2
 """In how many images clients go on as well."""
 AGE_MAX: Final = 40
@@ -114,7 +114,7 @@ def torture(run: Run) -> None:
         try:
             number = 0
             while number < wanted and not run.over:
-                if number % RESTART_EVERY == 0:
+                if number % run.amount(RESTART_EVERY, RESTART_EVERY_QUICK) == 0:
                     collect(run, verifiers, 0)
                     if engine.running:
                         load.hang_up(0.01)
@@ -125,6 +125,7 @@ def torture(run: Run) -> None:
                     for problem in load.judge(time.monotonic()):
                         outcome.problem(f"after copy {number}, the engine was killed and started with {engine.settings}: {problem}")
                     load.resume()
+                    load.run(WARM_UP_S)
                 load.run(run.random.uniform(*LOAD_S))
                 copy = outer.place / f"copy-{number}.img"
                 began = time.monotonic()
