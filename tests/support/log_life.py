@@ -16,6 +16,7 @@ from traceback import format_exception
 from ev.broker.topics import Topic, deletion_record, topic_record
 from ev.clock import ManualClock
 from ev.errors import EvError
+from ev.log.cleaning import Swap
 from ev.log.commit import Round
 from ev.log.partition import Partition
 from ev.log.store import Store
@@ -38,6 +39,8 @@ from support.simulated_disk import SimulatedDisk
 
 NAMES = ("orders", "payments")
 CRASH_CHANCES = (0.5, 0.2, 0.08)
+RARE_CRASH_CHANCE = 0.4
+"""While something happens that does not happen in every life."""
 KEYS = tuple(b"key-%d" % number for number in range(6))
 
 
@@ -65,7 +68,7 @@ class LogLife:
 
     def _begin(self) -> None:
         self.round: Round | None = None
-        self.background: deque[tuple[Callable[[], None], Callable[[], None]]] = deque()
+        self.background: deque[tuple[Callable[[], None], Callable[[], None], float]] = deque()  # what to run, what then, crashes meanwhile
         self.acks: list[tuple[int, LogFacts, int]] = []
         self.actions: list[tuple[int, Callable[[], None]]] = []
         self.disk.before_change = self.moment
@@ -79,7 +82,13 @@ class LogLife:
         return self.opened.store
 
     def run(self, steps: int = 150) -> None:
-        """Do things until the images are used up or the steps are."""
+        """Do things until the images are used up or the steps are, or something fails."""
+        try:
+            self._run(steps)
+        except (EvError, AssertionError, OSError, LookupError) as problem:
+            self.problems.append(f"seed {self.seed}: the log fails: {problem!r}\n{''.join(format_exception(problem))}")
+
+    def _run(self, steps: int) -> None:
         self.create()
         self.settle()
         deeds: list[Callable[[], None]] = [self.append] * 10 + [self.commit] * 6 + [self.transact] * 3 + [self.resend] * 2
@@ -130,20 +139,24 @@ class LogLife:
     def flush(self) -> None:
         taken = self.store.committer.take_flush(self.clock.monotonic_ms(), at_once=self.random.random() < 0.5)
         if taken is not None:
-            self.background.append((taken.run, lambda: self.store.committer.flush_done(taken)))
+            self.background.append((taken.run, lambda: self.store.committer.flush_done(taken), self.chance))
 
     def upkeep(self) -> None:
         """One thing in the background, as the one thread for it would; or find out what there is to do."""
         if self.background:
-            run, done = self.background.popleft()
+            run, done, chance = self.background.popleft()
+            before, self.chance = self.chance, chance
             run()
             done()
+            self.chance = before
             return
         for chore in self.store.chores(self.clock.monotonic_ms()):
-            self.background.append((chore.run, chore.done))
+            self.background.append((chore.run, chore.done, RARE_CRASH_CHANCE if isinstance(chore, Swap) else self.chance))
         cleaning = self.store.next_cleaning(self.clock.monotonic_ms())
         if cleaning is not None:
+            before, self.chance = self.chance, RARE_CRASH_CHANCE
             cleaning.done(cleaning.job.run(self.disk))
+            self.chance = before
 
     def pass_time(self) -> None:
         self.clock.advance(self.random.choice((1, 20, 200)))
@@ -256,7 +269,7 @@ class LogLife:
             return
         name, random = self.random.choice(free), self.random
         config = {
-            "policy": random.choice(("delete", "delete", "compact")),
+            "policy": random.choice(("delete", "compact")),
             "segment": random.choice(("2500", "2500", "9000", "1000000")),
             "retention": random.choice(("-1", "-1", "1", "5000")),
         }

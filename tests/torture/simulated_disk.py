@@ -39,7 +39,6 @@ FAULTS = (
     "order.one_half_of_the_journal_read",
     "order.recovered_tail_unsynced",
     "order.compacted_segment_unsynced",
-    "order.swapped_before_renamed_away",
     "coordinator.commit_answered_before_synced",
     "topics.directories_before_record",
 )

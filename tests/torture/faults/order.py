@@ -8,7 +8,6 @@ from typing import Any
 from ev.disk import Buffer, Disk, File
 from ev.log import journal, store
 from ev.log.checkpoint import PartitionCheckpoint
-from ev.log.cleaning import Swap
 from ev.log.commit import Committed, Committer
 from ev.log.compaction import Cleaned, Compaction
 from ev.log.partition import Appended, Partition
@@ -132,18 +131,6 @@ def compacted_segment_unsynced(patches: Patches) -> None:
     patches.put(Compaction, "run", run)
 
 
-def swapped_before_renamed_away(patches: Patches) -> None:
-    """New segments get their names before it is on disk that the old ones have lost theirs."""
-    honest = Swap.run
-
-    def run(self: Swap) -> None:
-        disk, self._disk = self._disk, WithoutNames(self._disk)
-        honest(self)
-        self._disk = disk
-
-    patches.put(Swap, "run", run)
-
-
 class Unsynced:
     """A file that does not sync."""
 
@@ -175,13 +162,6 @@ class UnsyncedDisk(Passing):
 
     def open(self, path: str, **how: bool) -> Any:
         return Unsynced(self._disk.open(path, **how))
-
-
-class WithoutNames(Passing):
-    """Directories do not sync."""
-
-    def sync_directory(self, path: str) -> None:
-        """Nothing."""
 
 
 class Hasty(Passing):
