@@ -38,7 +38,7 @@ from support.log_judgement import (
 from support.simulated_disk import SimulatedDisk
 
 NAMES = ("orders", "payments")
-CRASH_CHANCES = (0.5, 0.2, 0.08)
+CRASH_CHANCES = (0.3, 0.1, 0.03)
 RARE_CRASH_CHANCE = 0.4
 """While something happens that does not happen in every life."""
 KEYS = tuple(b"key-%d" % number for number in range(6))

@@ -31,7 +31,6 @@ FAULTS = (
     "log.forgetful_flush",
     "order.answered_when_appended",
     "order.shown_before_synced",
-    "order.sealed_segment_unsynced",
     "order.new_segment_unnamed",
     "order.new_partition_unnamed",
     "order.checkpoint_ahead",
@@ -51,9 +50,9 @@ SETTINGS = {
     "log.retention.check.interval.ms": "100",
 }
 IMAGES_PER_LIFE = 60
-IMAGES_PER_LOG_LIFE = 240
+IMAGES_PER_LOG_LIFE = 100
 IMAGES, IMAGES_QUICK = 1_000_000, 6_000
-BROKERS_SHARE = 0.1
+BROKERS_SHARE = 0.2
 """Of the time."""
 LOG_HALF_BYTES, BROKER_HALF_BYTES = 8 << 10, 64 << 10
 """Journals so small that their halves change places often."""

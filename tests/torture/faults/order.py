@@ -42,25 +42,15 @@ def shown_before_synced(patches: Patches) -> None:
 def one_half_of_the_journal_read(patches: Patches) -> None:
     """Recovery reads the journal's first half only."""
 
-    def read_half(disk: Disk, directory: str) -> list[journal.Entry]:
+    def read_half(*arguments: Any) -> Any:
         both = journal.HALF_NAMES
         journal.HALF_NAMES = both[:1]  # type: ignore[assignment]
         try:
-            return journal.read_entries(disk, directory)
+            return journal.read_entries(*arguments)
         finally:
             journal.HALF_NAMES = both
 
     patches.put(store, "read_entries", read_half)
-
-
-def sealed_segment_unsynced(patches: Patches) -> None:
-    """A segment that was rolled is not synced before offsets in its successor count."""
-    honest = Committer.rolled
-
-    def rolled(self: Committer, partition: Committed, old: File, directory: str) -> None:
-        honest(self, partition, Unsynced(old) if old.path.endswith(LOG) else old, directory)
-
-    patches.put(Committer, "rolled", rolled)
 
 
 def new_segment_unnamed(patches: Patches) -> None:
