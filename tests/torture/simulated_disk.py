@@ -37,9 +37,6 @@ FAULTS = (
     "order.epoch_unsynced",
     "order.one_half_of_the_journal_read",
     "order.recovered_tail_unsynced",
-    "order.compacted_segment_unsynced",
-    "coordinator.commit_answered_before_synced",
-    "topics.directories_before_record",
 )
 METHODS = ("auto", "journal", "file")
 SETTINGS = {

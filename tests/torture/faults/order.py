@@ -9,7 +9,6 @@ from ev.disk import Buffer, Disk, File
 from ev.log import journal, store
 from ev.log.checkpoint import PartitionCheckpoint
 from ev.log.commit import Committed, Committer
-from ev.log.compaction import Cleaned, Compaction
 from ev.log.partition import Appended, Partition
 from ev.log.recovery import Recovery
 from ev.log.segment import LOG, Mark
@@ -111,32 +110,6 @@ def recovered_tail_unsynced(patches: Patches) -> None:
     patches.put(Recovery, "_sync_kept", let_go)
 
 
-def compacted_segment_unsynced(patches: Patches) -> None:
-    """A compacted segment takes the place of old ones before it is on disk."""
-    honest = Compaction.run
-
-    def run(self: Compaction, disk: Disk) -> Cleaned:
-        return honest(self, UnsyncedDisk(disk))
-
-    patches.put(Compaction, "run", run)
-
-
-class Unsynced:
-    """A file that does not sync."""
-
-    def __init__(self, file: File) -> None:
-        self._file = file
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._file, name)
-
-    def sync(self) -> None:
-        """Nothing."""
-
-    def sync_all(self) -> None:
-        """Nothing."""
-
-
 class Passing:
     """A disk with a difference."""
 
@@ -145,13 +118,6 @@ class Passing:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._disk, name)
-
-
-class UnsyncedDisk(Passing):
-    """Files that are opened on it do not sync."""
-
-    def open(self, path: str, **how: bool) -> Any:
-        return Unsynced(self._disk.open(path, **how))
 
 
 class Hasty(Passing):
