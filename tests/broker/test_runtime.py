@@ -109,7 +109,7 @@ class Bench:
         self.clock = ManualClock()
         self.world = ManualWorld(self.clock)
         self.committer = Committer(DISK, Journal.create(DISK, str(directory), incarnation=1))
-        self.runtime = Runtime(self.committer, self.clock, self.world)
+        self.runtime = Runtime(self.committer, self.clock, self.world, lambda: None)
         self.log = Log(directory, self.committer)
         self.connection = Sent(self.runtime)
 
@@ -128,6 +128,19 @@ def test_a_reply_leaves_when_its_round_is_synced(bench: Bench) -> None:
     bench.world.run_commit()
     assert bench.connection.sent == [0]
     assert bench.log.high_watermark == 1
+
+
+def test_a_flush_that_is_due_waits_until_the_disk_takes_changes(bench: Bench) -> None:
+    """The loop is about to write what waits in memory: on a frozen disk that would hold up everybody."""
+    bench.log.append()
+    bench.world.turn()
+    bench.world.run_commit()
+    bench.world.advance(6_000)
+    assert not bench.world.flushes
+    bench.world.advance(6_000)
+    assert len(bench.world.reads) == 1, "it is asked once"
+    bench.world.run_read()
+    assert len(bench.world.flushes) == 1
 
 
 def test_a_reply_that_depends_on_nothing_leaves_at_once(bench: Bench) -> None:

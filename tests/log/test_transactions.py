@@ -178,6 +178,17 @@ class TransactionMachine(RuleBasedStateMachine):
         self.hand.open()
         self.let_wait()
         self.hand.partition.delete_records(self.low, self.hand.clock.wall_ms())
+        if not clean:
+            self.forget_what_was_dropped()
+
+    def forget_what_was_dropped(self) -> None:
+        """A transaction that began in records that are gone begins with what is left of it, or is forgotten if nothing is."""
+        known = {producer: began.offset for producer, began in self.hand.partition.transactions.open.items()}
+        for producer, offset in self.open.items():
+            begins = known.get(producer, self.low)
+            gone = [each for each in self.written if each.producer == producer and offset <= each.offset < begins]
+            assert all(each.offset + len(each.values) <= self.low for each in gone)
+            self.written = [each for each in self.written if each not in gone]
 
     # What must hold.
 

@@ -7,6 +7,9 @@ from types import ModuleType
 
 NAMES = {
     "kill": "kill",
+    "power-cut": "power_cut",
+    "power-cut-xfs": "power_cut_xfs",
+    "snapshots": "snapshots",
     "simulated-disk": "simulated_disk",
     "kill-points": "kill_points",
     "bit-flips": "bit_flips",
@@ -16,6 +19,7 @@ NAMES = {
     "hostile-clients": "hostile_clients",
     "bombs": "bombs",
     "pauses": "pauses",
+    "frozen-disk": "frozen_disk",
     "clock-jumps": "clock_jumps",
     "transactional-copy": "transactional_copy",
     "membership": "membership",

@@ -98,7 +98,7 @@ class Broker:
         self.store = store
         self.committer = store.committer
         store.on_failure(world.fail)
-        self.runtime = Runtime(store.committer, clock, world)
+        self.runtime = Runtime(store.committer, clock, world, store.knock)
         self.waiting = Waiting(self.runtime)
         self.runtime.moved = self.waiting.moved
         self.apis = load()

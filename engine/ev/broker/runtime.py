@@ -242,7 +242,7 @@ class Amended:
 class Runtime:
     """Runs commit rounds and releases what waits for them."""
 
-    def __init__(self, committer: Committer, clock: Clock, world: World) -> None:
+    def __init__(self, committer: Committer, clock: Clock, world: World, knock: Callable[[], None]) -> None:
         self.committer = committer
         self.clock = clock
         self.world = world
@@ -253,6 +253,8 @@ class Runtime:
         self._after: dict[int, list[Callable[[], None]]] = {}
         self._blocked: list[Replies] = []
         self._flush_timer: Handle | None = None
+        self._knock = knock
+        self._knocking = False
         self._expiry_timer: Handle | None = None
         committer.on_dirty = self.wake
 
@@ -290,7 +292,7 @@ class Runtime:
                 connection.drain()
         if self.committer.flush_waiting:
             self._flush()
-        elif self._flush_timer is None:
+        else:
             self._arm_flush()
 
     def after_round(self, number: int, callback: Callable[[], None]) -> None:
@@ -336,12 +338,26 @@ class Runtime:
     def call_at(self, monotonic_ms: int, callback: Callable[[], None]) -> Handle:
         return self.world.call_at(monotonic_ms, callback)
 
+    def when_disk_moves(self, callback: Callable[[], None]) -> None:
+        """Call back when the disk takes changes, at once on any disk that works.
+
+        A frozen disk holds up whoever writes, into the page cache too. What the loop writes when nobody asks for it comes after this.
+        """
+        self.world.read(self._knock, lambda _: callback())
+
     def _arm_flush(self) -> None:
-        due_ms = self.committer.flush_due_ms()
+        due_ms = None if self._knocking or self._flush_timer is not None else self.committer.flush_due_ms()
         if due_ms is not None:
-            self._flush_timer = self.world.call_at(due_ms, self._flush)
+            self._flush_timer = self.world.call_at(due_ms, self._flush_is_due)
+
+    def _flush_is_due(self) -> None:
+        """What waits in memory is about to be written, by the loop, to the files that it belongs to."""
+        self._flush_timer = None
+        self._knocking = True
+        self.when_disk_moves(self._flush)
 
     def _flush(self) -> None:
+        self._knocking = False
         if self._flush_timer is not None:
             self._flush_timer.cancel()
             self._flush_timer = None
@@ -351,5 +367,4 @@ class Runtime:
 
     def _flushed(self, finished: Flush) -> None:
         self.committer.flush_done(finished)
-        if self._flush_timer is None:
-            self._arm_flush()
+        self._arm_flush()

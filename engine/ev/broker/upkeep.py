@@ -26,6 +26,7 @@ class Upkeep:
         self._timer: Handle | None = None
         self._due_ms = 0
         self._asked = False
+        self._knocking = False
         self._stopped = False
         store.on_chores = self.ask
 
@@ -44,7 +45,7 @@ class Upkeep:
 
     def _arm(self) -> None:
         self._asked = False
-        if self._stopped:
+        if self._stopped or self._knocking:
             return
         due_ms = self._store.next_chore_ms(self._clock.monotonic_ms())
         if self._timer is not None:
@@ -54,10 +55,18 @@ class Upkeep:
             self._timer = None
         if due_ms is not None:
             self._due_ms = due_ms
-            self._timer = self._runtime.call_at(due_ms, self._run)
+            self._timer = self._runtime.call_at(due_ms, self._knock)
+
+    def _knock(self) -> None:
+        """Some of what is due is done on the loop."""
+        self._timer = None
+        self._knocking = True
+        self._runtime.when_disk_moves(self._run)
 
     def _run(self) -> None:
-        self._timer = None
+        self._knocking = False
+        if self._stopped:
+            return
         try:
             chores = self._store.chores(self._clock.monotonic_ms())
         except OSError as error:

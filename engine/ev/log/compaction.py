@@ -131,6 +131,8 @@ class Compaction:
             if made is not None:
                 segments.append(made)
         if segments:
+            # The checkpoint first that lets recovery begin behind them: before it, nothing that is missing counts as compacted.
+            disk.sync_directory(self.plan.directory)
             for made in segments:
                 for suffix in (INDEX, TIME_INDEX, LOG):
                     path = self._path(made.base_offset, suffix)

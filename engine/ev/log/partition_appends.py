@@ -186,12 +186,18 @@ class PartitionAppends(PartitionState):
         count = len(records)
         if producer is None:
             batch = memoryview(encode_batch(values, keys=keys, timestamps=stamp))
-            return self._write(batch, len(batch), len(batch) - 12, count - 1, stamp, -1, -1, -1, count, -1, now_ms, False, 0)
+            waits = self._may_wait(batch)
+            return self._write(batch, len(batch), len(batch) - 12, count - 1, stamp, -1, -1, -1, count, -1, now_ms, waits, 0)
         self.producers.check_epoch(*producer)
         batch = memoryview(
             encode_batch(values, keys=keys, timestamps=stamp, producer_id=producer[0], producer_epoch=producer[1], attributes=TRANSACTIONAL)
         )
-        return self._write(batch, len(batch), len(batch) - 12, count - 1, stamp, *producer, -1, count, -1, now_ms, False, TRANSACTIONAL)
+        waits = self._may_wait(batch)
+        return self._write(batch, len(batch), len(batch) - 12, count - 1, stamp, *producer, -1, count, -1, now_ms, waits, TRANSACTIONAL)
+
+    def _may_wait(self, batch: memoryview) -> bool:
+        """Whether a batch of the engine's own may wait to be written: what it says is answered when its round is on disk."""
+        return len(batch) <= TAIL_BATCH_BYTES_MAX and self.services.may_wait
 
     def append_marker(self, producer_id: int, epoch: int, marker: Marker, now_ms: int) -> Appended:
         """End the producer's transaction here. Without an open one the marker is written all the same, and fences older epochs.
@@ -214,7 +220,8 @@ class PartitionAppends(PartitionState):
                 attributes=TRANSACTIONAL | CONTROL,
             )
         )
-        appended = self._write(batch, len(batch), len(batch) - 12, 0, now_ms, producer_id, epoch, -1, 1, -1, now_ms, False, CONTROL)
+        waits = self._may_wait(batch)
+        appended = self._write(batch, len(batch), len(batch) - 12, 0, now_ms, producer_id, epoch, -1, 1, -1, now_ms, waits, CONTROL)
         self.transactions.end(producer_id, marker, appended.base_offset, self.active.base_offset)
         return appended
 
@@ -252,7 +259,7 @@ class PartitionAppends(PartitionState):
         position = segment.size
         parts: list[Buffer] = [HEAD.pack(base_offset, length, self.leader_epoch), batch[HEAD_SIZE:]]
         if waits:
-            self._tail.add(file, parts, size, position, last_offset + 1)
+            self._tail.add(file, parts, size, position, base_offset, last_offset + 1)
             self.services.waiting_bytes += size
         else:
             if self._tail.size:

@@ -60,12 +60,14 @@ class PartitionReads(PartitionAppends):
         if offset >= limit.offset:
             return Read([], offset)
         cursor = self._cursors.get(offset)
-        if self._tail.size:
-            if cursor is not None and cursor.segment is self.active and not walk:
-                served = self._tail.read(cursor.position, limit.position, bytes_max, at_least_one)
-                if served is not None:
-                    return self._follow(served, offset)
-            self.write_out()
+        tail = self._tail
+        if tail.size:
+            if walk:
+                self.write_out()
+            elif offset >= tail.first_offset:
+                return self._follow(tail.read(offset, limit.position, bytes_max, at_least_one), offset)
+            elif limit.offset > tail.first_offset:  # what waits is for the next read: this one needs only what is in the file
+                limit = Mark(tail.first_offset, self.active, self.active.size - tail.size)
         number: int
         position: int | None
         if cursor is not None and cursor.segment is self.active:

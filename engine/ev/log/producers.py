@@ -68,6 +68,12 @@ class Producer:
         self.batches.clear()
         self.packed = None
 
+    def forget_batches(self) -> None:
+        """What it has written last is not known: any sequence may follow."""
+        self.next_sequence = -1
+        self.batches.clear()
+        self.packed = None
+
     def remember(self, batch: Batch) -> None:
         self.batches.append(batch)
         self.next_sequence = (batch[1] + 1) & SEQUENCE_MASK

@@ -137,6 +137,7 @@ class Recovery:
         self.producers = Producers()
         self.transactions = Transactions()
         self.damaged: str | None = None
+        self.noted = True  # whether a checkpoint, ours or Kafka's, may have spoken of the log, so that it may have been compacted
         self.opened: dict[Segment, File] = {}
         self.changed = False  # whether anything has to be synced and noted
         self.names_changed = False  # whether names in the directory may not be on disk
@@ -217,9 +218,9 @@ class Recovery:
         unlinked only when the checkpoint that says so is on disk.
         """
         names = self.found.names
-        if self.config.compacted:
-            return logs
         dropped = [name.removesuffix(DELETED) for name in names if name.endswith(LOG + DELETED) and OWN_CHECKPOINT in names]
+        if self.config.compacted:
+            dropped.clear()  # compaction takes segments out of the middle
         newest = max((name for name in dropped if name not in logs), default="")
         for name in logs:
             if name < newest:
@@ -259,12 +260,23 @@ class Recovery:
                 segment.roll_timestamp = own.roll_timestamp
                 segment.times_known = True
                 return number, own.position, own.recovery_offset
-        if segments[0].base_offset >= own.recovery_offset:
-            return 0, 0, segments[0].base_offset  # retention took everything up to here, after more had been written
+        if segments[0].base_offset >= own.recovery_offset:  # all up to here was dropped, after more had been written
+            if segments[0].base_offset > own.recovery_offset:
+                self._forget_unseen()
+            return 0, 0, segments[0].base_offset
         self.damaged = f"the segment {own.segment_base:020d}{LOG}, which was on disk, is missing"
         self._report(self.damaged)
         number = max((number for number, segment in enumerate(segments) if segment.base_offset < own.segment_base), default=0)
         return number, 0, segments[number].base_offset
+
+    def _forget_unseen(self) -> None:
+        """Batches behind the checkpoint were dropped: transactions may have ended in them, and producers gone on.
+
+        What is left of an open transaction is found when the log is walked; of producers the epoch is kept, they may go on anywhere.
+        """
+        self.transactions.open.clear()
+        for producer in self.producers.by_id.values():
+            producer.forget_batches()
 
     def _begin_as_kafka(self, segments: list[Segment]) -> tuple[int, int, int]:
         """The beginning of the segment with Kafka's recovery point; everything when there is none."""
@@ -348,6 +360,7 @@ class Recovery:
 
     def _walk(self, segments: list[Segment], number: int, position: int, offset: int) -> int:
         """Check everything from here on; cut what is torn. Returns the offset at which the log ends."""
+        self.noted = not self._never_noted()
         first = segments[number]
         if position > first.size:
             return self._too_short(segments, number, position)
@@ -355,7 +368,7 @@ class Recovery:
             segment = segments[current]
             if current > number:
                 position = 0
-                if segment.base_offset != offset and (not self.config.compacted or segment.base_offset < offset):
+                if segment.base_offset != offset and (not self._may_have_holes or segment.base_offset < offset):
                     problem = f"the next segment begins at {segment.base_offset}"
                     self._cut(segments, current - 1, segments[current - 1].size, problem, offset)
                     return offset
@@ -370,6 +383,15 @@ class Recovery:
                 self._cut(segments, current, scan.position, scan.problem, offset)
                 return offset
         return offset
+
+    @property
+    def _may_have_holes(self) -> bool:
+        """Whether offsets may be missing where the log is walked: where it may have been compacted.
+
+        That is never behind the recovery point of a checkpoint of ours. A missing offset there was torn off, and what follows does not
+        count, as in any other log: the journal may have what is missing.
+        """
+        return self.config.compacted and ((self.found.checkpoint is None and self.noted) or self.damaged is not None)
 
     def _open(self, segment: Segment) -> File:
         file = self.opened.get(segment)
@@ -387,7 +409,7 @@ class Recovery:
             self.names_changed = True  # a segment that no checkpoint knows
         self._prepare_indexes(segment, file, position, offset)
         segment.written_from = position
-        scan = Scan(file.read_at, position, segment.size, offset, contiguous=not self.config.compacted)
+        scan = Scan(file.read_at, position, segment.size, offset, contiguous=not self._may_have_holes)
         begins_behind_epochs = self.found.checkpoint is not None and self.damaged is None  # a damaged log is walked from further back
         for place, fields in scan:
             if fields[2] != self.epochs.latest and begins_behind_epochs and not self._epoch_is_plausible(fields[2]):

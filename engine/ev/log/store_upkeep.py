@@ -5,6 +5,7 @@ Checkpoints, retention, unlinking, compaction and the reserve. What is cheap is 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Iterable
 
@@ -67,6 +68,11 @@ class StoreUpkeep(StoreTopics):
     def writable(self) -> bool:
         """Whether there is room for more records of ordinary topics."""
         return self._services.writable
+
+    def knock(self) -> None:
+        """Return when the disk takes changes: make one that changes nothing. For a thread: on a frozen disk it waits."""
+        with contextlib.suppress(OSError):  # what is wrong is for the next real write to find out
+            self._lock.truncate(self._lock.size())
 
     def _let_wait(self) -> None:
         """Small batches may wait to be written as long as the journal has them and there is room that can be given up for them."""

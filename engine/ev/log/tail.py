@@ -1,10 +1,10 @@
 """The end of a segment that is not in its file yet: small batches wait here, so that one write takes many.
 
-A small batch is durable when its round is in the commit journal. Its own file needs it only when somebody reads it there, or
+A small batch is durable when its round is in the commit journal. Its own file needs it only when somebody searches it there, or
 when the journal's space is to be used again. A write for every batch costs as much as all the rest of a small request, and
 ten of them at once cost no more than one: so they wait, in memory, until one of these comes:
 
-* somebody reads the partition from further back, or searches it (who follows its end is served from here);
+* somebody searches the partition by time (who reads it is served from here, or from what lies before);
 * TAIL_BYTES_MAX wait in one partition, or WAITING_BYTES_MAX in all of them;
 * the flush that is to make the journal's half free again, a round that goes past the journal, the end of the segment.
 
@@ -15,7 +15,7 @@ give up for it.
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_right
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -39,38 +39,38 @@ class Served(NamedTuple):
 class Tail:
     """What waits of one segment. Holds the segment's file open for as long as anything does."""
 
-    __slots__ = ("_file", "_next_offsets", "_parts", "_positions", "size")
+    __slots__ = ("_file", "_next_offsets", "_parts", "_positions", "first_offset", "size")
 
     def __init__(self) -> None:
         self.size = 0
+        self.first_offset = 0  # the first one that waits, if any does
         self._parts: list[list[Buffer]] = []  # of each batch
         self._positions: list[int] = []  # where each batch will begin in the file
         self._next_offsets: list[int] = []  # the offset that follows each batch
         self._file: File | None = None
 
-    def add(self, file: File, parts: list[Buffer], size: int, position: int, next_offset: int) -> None:
+    def add(self, file: File, parts: list[Buffer], size: int, position: int, base_offset: int, next_offset: int) -> None:
         """A batch of `size` bytes is to be at `position` in the file."""
         if self._file is None:
             file.retain()
             self._file = file
+            self.first_offset = base_offset
         self._parts.append(parts)
         self._positions.append(position)
         self._next_offsets.append(next_offset)
         self.size += size
 
-    def read(self, position: int, limit: int, bytes_max: int, at_least_one: bool) -> Served | None:
-        """The batches from `position` to `limit` that fit; None when none begins at `position` here."""
+    def read(self, offset: int, limit: int, bytes_max: int, at_least_one: bool) -> Served:
+        """The batches from the one that contains `offset` to the place `limit` that fit; `offset` is not before `first_offset`."""
         positions = self._positions
-        first = number = bisect_left(positions, position)
-        if first == len(positions) or positions[first] != position:
-            return None
+        first = number = bisect_right(self._next_offsets, offset)
         end = positions[0] + self.size
         pieces: list[Buffer] = []
-        next_offset, behind = -1, position
+        next_offset, behind = offset, positions[first]
         while number < len(positions):
             batch_end = positions[number + 1] if number + 1 < len(positions) else end
             is_first = at_least_one and number == first
-            if batch_end > limit or (batch_end - position > bytes_max and not is_first):
+            if batch_end > limit or (batch_end - positions[first] > bytes_max and not is_first):
                 break
             pieces += self._parts[number]
             next_offset, behind = self._next_offsets[number], batch_end

@@ -10,6 +10,7 @@ from ev.log.commit import Committer
 from ev.log.partition import Partition
 from ev.server.ring import Ring
 from ev.server.world import RingWriter
+from support.simulated_disk import SimulatedDisk
 from torture.faults import Patches
 
 
@@ -72,3 +73,20 @@ def sync_retried(patches: Patches) -> None:
             self._write = self._done = None
 
     patches.put(RingWriter, "_end", by_a_thread)
+
+
+def replace_without_sync(patches: Patches) -> None:
+    """A file that is replaced as a whole gets its name before its content is on disk."""
+    for disk_class in (disk.RealDisk, SimulatedDisk):
+        patches.put(disk_class, "replace", _replace)
+
+
+def _replace(self: disk.Disk, path: str, data: disk.Buffer) -> None:
+    file = self.open(path + ".tmp", create=True)
+    try:
+        file.truncate(0)
+        file.write_at([data], 0)
+    finally:
+        file.release()
+    self.rename(path + ".tmp", path)
+    self.sync_directory(path.rpartition("/")[0])
