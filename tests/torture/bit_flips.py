@@ -33,7 +33,7 @@ from torture import faults
 from torture.run import Run
 from torture.side_by_side import side_by_side
 
-FAULTS = ("log.no_checksum", "log.gaps_believed", "log.epochs_unknown", "log.cut_where_damaged", "log.orphans_deleted")
+FAULTS = ("log.no_checksum", "log.epochs_unknown", "log.cut_where_damaged", "log.orphans_deleted")
 FLIPS = 100_000
 STARTED, STARTED_QUICK = 0.02, 0.3
 """The share of the damages that were found for which the engine is started too."""

@@ -56,18 +56,6 @@ def forgetful_flush(patches: Patches) -> None:
     patches.put(Partition, "write_out", unless_flushing)
 
 
-def gaps_believed(patches: Patches) -> None:
-    """Nobody looks whether offsets are missing between two batches: no checksum covers where a batch begins."""
-    honest = scan.Scan._header_problem
-
-    def believe(self: scan.Scan, fields: Fields, size: int) -> str | None:
-        if self.offset is not None and fields[0] > self.offset:
-            self.offset = fields[0]
-        return honest(self, fields, size)
-
-    patches.put(scan.Scan, "_header_problem", believe)
-
-
 def epochs_unknown(patches: Patches) -> None:
     """Nobody looks whether a batch says the leader epoch that it was written in: no checksum covers that field."""
     patches.put(LeaderEpochs, "at", lambda self, offset: -1)
