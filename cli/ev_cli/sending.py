@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 STEP_MS = 500
 """How often it is looked whether the engine is still there while the last records wait."""
+LAST_STEPS = 4
+"""So many of them a signal leaves to a cluster that is not connected."""
 PATIENT_STEPS = 6
 """After so many a person is told that something is waited for."""
 BUFFER_BYTES = 16 << 20
@@ -220,15 +222,17 @@ class Sending:
                 output.say(f"\u2192 {output.safe(delivery.topic)}/{delivery.partition}@{offset}")
 
     def finish(self, *, interrupted: Interrupts | bool = False) -> int:
-        """Wait for what is on its way, say what was not acknowledged, and return the exit status. An interrupt ends the wait for a cluster
-        that is not connected."""
+        """Wait for what is on its way, say what was not acknowledged, and return the exit status. After a signal, whenever it comes, a
+        cluster that is not connected is waited for only a moment longer."""
         if self._transactional_id is not None:
             return self._finish_transaction(bool(interrupted))
-        steps = 0
+        signals = () if isinstance(interrupted, bool) else interrupted
+        steps = lost_steps = 0
         try:
             while (self.failure is None or self.failure.code != UNREACHABLE) and self._producer.flush(STEP_MS):
                 if not self._producer.connected:
-                    if interrupted:
+                    lost_steps += 1 if signals else 0
+                    if lost_steps == LAST_STEPS:
                         break
                     self._revive()
                 steps += 1
@@ -238,10 +242,10 @@ class Sending:
         except EvError as error:
             self.failure = self.failure or as_failure(error, self._session.where)
         finally:
-            self._producer.close(timeout_ms=0 if interrupted else None)
+            self._producer.close(timeout_ms=0 if signals else None)
         if self.failure is None and not self._runs:
             return self._left_out()
-        if self.failure is None and interrupted:
+        if self.failure is None and signals:
             output.say(f"ev: given up before everything was acknowledged{self._account()}")
             return self._status
         failure = self.failure or Failure("not everything was acknowledged", code=FAILED)
