@@ -24,6 +24,7 @@ import time
 from ev_cli import output
 from ev_cli.engine_settings import argument_of, secret_variables
 from ev_cli.failures import FAILED, UNREACHABLE, Failure, UsageFailure
+from ev_cli.lock_holder import has_written
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -204,7 +205,7 @@ class LocalEngine:
         if held_since_ns is None:
             return None
         text, written_ns = self._file()
-        if written_ns < held_since_ns:
+        if written_ns < held_since_ns and not has_written(os.path.join(self.data_dir, LOCK), text):
             return None
         self.cluster_id = field(text, "cluster_id")
         self.version = field(text, "version")

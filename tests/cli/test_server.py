@@ -402,3 +402,12 @@ def test_listeners_of_the_configuration_have_names(ev: CommandLine) -> None:
         assert client.closed()
     ev("server", "restart", "--listen", f"sasl_plaintext://127.0.0.1:{secure},127.0.0.1:{other}")
     assert ev.address == f"127.0.0.1:{other}"
+
+
+def test_an_engine_that_touches_its_lock_is_still_found(ev: CommandLine) -> None:
+    """It does so to see whether the disk takes changes: the lock is younger then than what the engine has said of itself."""
+    ev("up", "-q")
+    later = time.time() + 5
+    os.utime(ev.data_dir / ".lock", (later, later))
+    assert ev("server", "status").out.startswith(b"yes")
+    assert ev("topic", "list", timeout_s=20).err == ""
