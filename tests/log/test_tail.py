@@ -125,6 +125,7 @@ def test_no_more_waits_than_the_bound(hand: HandStore, disk: SimulatedDisk) -> N
     total = append(hand)
     while disk.size(LOG) == 0:
         total += append(hand, b"x" * 1000)
+        hand.commit()
         assert total < TAIL_BYTES_MAX + 2000
     assert disk.size(LOG) == total > TAIL_BYTES_MAX
     assert hand.partition.services.waiting_bytes == 0

@@ -121,6 +121,7 @@ class Load:
         segment_bytes: tuple[str, ...] = SEGMENT_BYTES,
         records_max: int = RECORDS_MAX,
         age_max: int = AGE_MAX,
+        commits: bool = True,
     ) -> None:
         self.promises = promises
         self.random = random
@@ -136,7 +137,7 @@ class Load:
         self.pipes: list[Pipe] = []
         self.answered = 0
         self.runs = 0
-        self._deeds: list[Callable[[], None]] = [self._produce] * 12 + [self._commit] * 3 + [self._churn]
+        self._deeds: list[Callable[[], None]] = [self._produce] * 12 + [self._commit] * (3 if commits else 0) + [self._churn]
 
     @property
     def waiting(self) -> int:

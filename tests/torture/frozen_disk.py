@@ -1,9 +1,10 @@
 """A disk that stands still for ten seconds (fsfreeze) under load: what needs no disk goes on, and nothing is lost (R13).
 
-A daemon works on a file system of its own, ext4 on a loop device, that is frozen again and again while clients produce with acks=all and
-commit offsets. Meanwhile a member of a group sends heartbeats and a consumer fetches what was written a moment ago: both are answered as
-if nothing were. Nothing that was sent after the freeze is acknowledged or shown before the thaw; after it everything is answered. In the
-end the power goes, and everything is read and judged (`support.promises`). Another process thaws the disk, whatever happens to this one.
+A daemon works on a file system of its own, ext4 on a loop device, that is frozen again and again while clients produce small batches with
+acks=all (what is larger, acks=1 and the engine's own records are written by the loop, which a frozen disk holds up). Meanwhile a member of
+a group sends heartbeats and a consumer fetches what was written a moment ago: both are answered as if nothing were. Nothing that was sent
+after the freeze is acknowledged or shown before the thaw; after it everything is answered. In the end the power goes, and everything is
+read and judged (`support.promises`). Another process thaws the disk, whatever happens to this one.
 """
 
 from __future__ import annotations
@@ -136,7 +137,16 @@ def quiet_group() -> str:
 def torture(run: Run) -> None:
     """One engine, frozen again and again."""
     outcome, promises = run.outcome, Promises()
-    load = Load(promises, run.random, acks=(ALL,), fillings=(0, 100, 900), segment_bytes=("100000000",), records_max=5000, age_max=1 << 30)
+    load = Load(
+        promises,
+        run.random,
+        acks=(ALL,),
+        fillings=(0, 100, 900),
+        segment_bytes=("100000000",),
+        records_max=5000,
+        age_max=1 << 30,
+        commits=False,
+    )
     with FileSystem(run.directory / "disk", "ext4") as disk:
         engine = run.engine(disk.place / "data", settings=SETTINGS)
         engine.log_path = run.directory / "daemon.log"

@@ -24,7 +24,6 @@ FAULTS = (
     "disk.no_sync",
     "order.answered_when_appended",
     "order.shown_before_synced",
-    "order.one_half_of_the_journal_read",
     "coordinator.commit_answered_before_synced",
 )
 CYCLES, CYCLES_QUICK = 1000, 60

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from ev.disk import File
     from ev.log.producers import Batch
+    from ev.log.segment import Mark
     from ev.log.transactions import Marker
     from ev.wire.primitives import Buffer
 
@@ -186,18 +187,12 @@ class PartitionAppends(PartitionState):
         count = len(records)
         if producer is None:
             batch = memoryview(encode_batch(values, keys=keys, timestamps=stamp))
-            waits = self._may_wait(batch)
-            return self._write(batch, len(batch), len(batch) - 12, count - 1, stamp, -1, -1, -1, count, -1, now_ms, waits, 0)
+            return self._write(batch, len(batch), len(batch) - 12, count - 1, stamp, -1, -1, -1, count, -1, now_ms, False, 0)
         self.producers.check_epoch(*producer)
         batch = memoryview(
             encode_batch(values, keys=keys, timestamps=stamp, producer_id=producer[0], producer_epoch=producer[1], attributes=TRANSACTIONAL)
         )
-        waits = self._may_wait(batch)
-        return self._write(batch, len(batch), len(batch) - 12, count - 1, stamp, *producer, -1, count, -1, now_ms, waits, TRANSACTIONAL)
-
-    def _may_wait(self, batch: memoryview) -> bool:
-        """Whether a batch of the engine's own may wait to be written: what it says is answered when its round is on disk."""
-        return len(batch) <= TAIL_BATCH_BYTES_MAX and self.services.may_wait
+        return self._write(batch, len(batch), len(batch) - 12, count - 1, stamp, *producer, -1, count, -1, now_ms, False, TRANSACTIONAL)
 
     def append_marker(self, producer_id: int, epoch: int, marker: Marker, now_ms: int) -> Appended:
         """End the producer's transaction here. Without an open one the marker is written all the same, and fences older epochs.
@@ -220,8 +215,7 @@ class PartitionAppends(PartitionState):
                 attributes=TRANSACTIONAL | CONTROL,
             )
         )
-        waits = self._may_wait(batch)
-        appended = self._write(batch, len(batch), len(batch) - 12, 0, now_ms, producer_id, epoch, -1, 1, -1, now_ms, waits, CONTROL)
+        appended = self._write(batch, len(batch), len(batch) - 12, 0, now_ms, producer_id, epoch, -1, 1, -1, now_ms, False, CONTROL)
         self.transactions.end(producer_id, marker, appended.base_offset, self.active.base_offset)
         return appended
 
@@ -281,9 +275,14 @@ class PartitionAppends(PartitionState):
         committer = self.services.committer
         assert committer is not None, "nothing is appended before recovery is over"
         number = committer.wrote(self, file, parts, size)
-        if waits and (self._tail.size > TAIL_BYTES_MAX or self.services.waiting_bytes > WAITING_BYTES_MAX):
+        if waits and self.services.waiting_bytes > WAITING_BYTES_MAX:
             self.write_out()
         return new_tuple(Appended, (base_offset, last_offset, append_time_ms, self.log_start_offset, False, number))
+
+    def synced_to(self, mark: Mark) -> None:
+        super().synced_to(mark)
+        if self._tail.size > TAIL_BYTES_MAX:  # now, because the disk has just shown that it takes what is written
+            self.write_out()
 
     def write_out(self) -> None:
         """Bring to its file what waits to be written."""

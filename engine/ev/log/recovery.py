@@ -270,10 +270,8 @@ class Recovery:
         return number, 0, segments[number].base_offset
 
     def _forget_unseen(self) -> None:
-        """Batches behind the checkpoint were dropped: transactions may have ended in them, and producers gone on.
-
-        What is left of an open transaction is found when the log is walked; of producers the epoch is kept, they may go on anywhere.
-        """
+        """Batches that nobody has looked at were dropped: transactions may have ended in them, and producers gone on. The walk finds what
+        is left of an open transaction; producers keep their epoch and may go on anywhere."""
         self.transactions.open.clear()
         for producer in self.producers.by_id.values():
             producer.forget_batches()
@@ -348,6 +346,8 @@ class Recovery:
         for candidate in sorted((each for each in offsets if each <= offset), reverse=True):
             try:
                 self.producers.restore(self.disk.read(f"{self.directory}/{candidate:020d}{SNAPSHOT}"), self.transactions, self.now_ms)
+                if candidate < offset:
+                    self._forget_unseen()
                 return
             except MalformedError as problem:
                 self._report(f"{candidate:020d}{SNAPSHOT} was passed over: {problem}")
@@ -386,10 +386,9 @@ class Recovery:
 
     @property
     def _may_have_holes(self) -> bool:
-        """Whether offsets may be missing where the log is walked: where it may have been compacted.
+        """Whether offsets may be missing where the log is walked: where it may have been compacted, so never behind a checkpoint of ours.
 
-        That is never behind the recovery point of a checkpoint of ours. A missing offset there was torn off, and what follows does not
-        count, as in any other log: the journal may have what is missing.
+        There a missing offset was torn off, and what follows does not count, as in any other log: the journal may have it.
         """
         return self.config.compacted and ((self.found.checkpoint is None and self.noted) or self.damaged is not None)
 

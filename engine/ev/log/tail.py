@@ -5,7 +5,7 @@ when the journal's space is to be used again. A write for every batch costs as m
 ten of them at once cost no more than one: so they wait, in memory, until one of these comes:
 
 * somebody searches the partition by time (who reads it is served from here, or from what lies before);
-* TAIL_BYTES_MAX wait in one partition, or WAITING_BYTES_MAX in all of them;
+* a round is synced and TAIL_BYTES_MAX wait in one partition, or WAITING_BYTES_MAX wait in all of them;
 * the flush that is to make the journal's half free again, a round that goes past the journal, the end of the segment.
 
 What waits is lost with the process, so only what is acknowledged by a journal round may wait: never a batch with acks=1. And a
