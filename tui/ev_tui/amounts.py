@@ -42,9 +42,10 @@ def size(size_bytes: int | None) -> str:
 
 def per_second(rate: Rate | None) -> str:
     """A rate without its unit: `0`, `0.3`, `21.4k`."""
-    if rate is None:
-        return UNKNOWN
-    number = rate.per_s
+    return UNKNOWN if rate is None else so_many_per_second(rate.per_s)
+
+
+def so_many_per_second(number: float) -> str:
     if abs(number) < 0.05:
         return "0"
     if abs(number) < 100:

@@ -55,6 +55,8 @@ REFUSED_S = 60.0
 QUIET_ROUNDS = 8
 QUIET_FACTOR = {Question.VISIBLE: 4.0, Question.TOPICS: 2.0, Question.COMMITS: 2.0, Question.GROUPS: 2.0, Question.MEMBERS: 2.0}
 """Where nothing has moved for some rounds the local engine is asked less often."""
+QUIET_SLACK_S = 0.4
+"""Then, whoever is awake asks at once what would be due so soon: to wake up again costs more than most questions."""
 RETRY_S = 0.5
 RETRY_MAX_S = 10.0
 
@@ -70,7 +72,13 @@ class Schedule:
 
     def next(self, now: float) -> Question | None:
         """The question to ask now; None when none is due."""
-        return next((question for question, due in self._due.items() if due <= now), None)
+        until = now + QUIET_SLACK_S if self.is_quiet else now
+        return next((question for question, due in self._due.items() if due <= until), None)
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether the local engine has had nothing to say for a while."""
+        return self.is_local and self._quiet >= QUIET_ROUNDS
 
     def wait_s(self, now: float) -> float:
         """How long until one is due."""
@@ -79,7 +87,7 @@ class Schedule:
     def asked(self, question: Question, now: float, took_s: float, cpu_s: float, *, again: bool = False) -> None:
         """The answer has come. `again`: there is more of it to be asked for at once."""
         pause_s = self._period_s[question]
-        if self.is_local and self._quiet >= QUIET_ROUNDS:
+        if self.is_quiet:
             pause_s *= QUIET_FACTOR.get(question, 1.0)
         if again:
             pause_s = 0.0

@@ -40,6 +40,19 @@ def test_the_local_engine_is_asked_four_times_a_second() -> None:
     assert schedule.wait_s(0.0) == 0.25
 
 
+def test_where_nothing_moves_what_is_due_soon_is_asked_along() -> None:
+    """One waking for several questions; where something moves, and of other clusters, nothing is asked before its time."""
+    for is_local, is_quiet, asked in ((True, True, Question.GROUPS), (True, False, None), (False, True, None)):
+        schedule = settled(is_local=is_local)
+        for question in Question:
+            schedule.asked(question, 100.0, 0.0, 0.0)
+        for _ in range(QUIET_ROUNDS if is_quiet else 0):
+            schedule.moved(False)
+        schedule.hasten((Question.GROUPS,), 50.3)
+        assert schedule.next(50.0) == asked
+        assert schedule.next(50.3) == Question.GROUPS
+
+
 def test_a_slow_answer_is_not_asked_for_again_at_once() -> None:
     """A cluster that takes a second has four to recover; our own time counts a hundredfold."""
     schedule = settled()

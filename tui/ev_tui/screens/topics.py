@@ -14,7 +14,6 @@ from ev_tui.screens.topic_changes import alter_topics, create_topic, delete_topi
 from ev_tui.widgets.line_table import Column, LineTable, Row
 
 if TYPE_CHECKING:
-    from ev_cli.model.rates import Rate
     from ev_cli.model.snapshot import Snapshot, TopicRow
 
 SPARK = 10
@@ -119,7 +118,7 @@ def row_of(topic: TopicRow) -> Row:
         -1 if topic.leaderless else topic.under_replicated,
         topic.records,
         topic.size_bytes,
-        topic.rate,
+        None if topic.rate is None else topic.rate.per_s,  # the time that it was measured over would make every row another one
         topic.history,
         len(topic.groups),
         topic.max_lag,
@@ -130,10 +129,6 @@ def _health(value: int) -> str:
     return "ok" if value == 0 else "none" if value < 0 else f"-{value}"
 
 
-def _by_rate(rate: Rate) -> float:
-    return rate.per_s
-
-
 COLUMNS = (
     Column("NAME", 22, grow=True, keep=0),
     Column("PARTS", 5, amounts.full, right=True, keep=6),
@@ -141,7 +136,7 @@ COLUMNS = (
     Column("ISR", 4, _health, keep=7, tone=lambda value: "good" if value == 0 else "bad"),
     Column("RECORDS", 8, amounts.short, right=True, keep=3, descending=True),
     Column("SIZE", 8, amounts.size, right=True, keep=4, descending=True),
-    Column("REC/S", 7, amounts.per_second, right=True, keep=1, order=_by_rate, descending=True),
+    Column("REC/S", 7, amounts.so_many_per_second, right=True, keep=1, descending=True),
     Column(
         "10 MIN", SPARK, lambda values: amounts.sparkline(values, SPARK), keep=5, tone=lambda _: "accent", order=lambda values: values[-1]
     ),
