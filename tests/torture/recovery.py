@@ -29,7 +29,6 @@ from support.raw_client import RawClient
 from torture.run import Run
 
 FAULTS = (
-    "recovery.last_batch_is_torn",
     "recovery.journal_not_applied",
     "recovery.producers_not_learned",
     "recovery.checkpoint_not_used",
@@ -144,6 +143,9 @@ def unclean(run: Run, number: int) -> None:
     load.write(TAIL_BYTES, small=True)
     one.kill(load)
     one.start("unclean", UNCLEAN_S)
+    one.judge()
+    one.kill(None)  # at once: what the journal gave back is in the files now, and only there
+    one.start("killed_again", UNCLEAN_S)
     one.judge()
     clean(one)
     one.end()

@@ -2,26 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from ev.log import recovery
 from ev.log.producers import Producers
 from ev.log.recovery import Recovery
-from ev.log.scan import Fields, Scan
+from ev.log.scan import Fields
 from ev.log.segment import Segment
 from torture.faults import Patches
-
-
-def last_batch_is_torn(patches: Patches) -> None:
-    """A batch that ends where its file ends is taken for one that goes on behind it."""
-
-    class ShortScan(Scan):
-        __slots__ = ()
-
-        def __init__(self, read: Any, position: int, size: int, *arguments: Any, **options: Any) -> None:
-            super().__init__(read, position, size - 1, *arguments, **options)
-
-    patches.put(recovery, "Scan", ShortScan)
 
 
 def journal_not_applied(patches: Patches) -> None:
