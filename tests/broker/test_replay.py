@@ -22,6 +22,8 @@ BATCHES = st.lists(st.tuples(st.lists(st.tuples(TEXTS, TEXTS), min_size=1, max_s
 class Log:
     """As much of a partition as a reader sees: whole batches, a few at a time."""
 
+    damaged: str | None = None
+
     def __init__(self, batches: Sequence[bytes], counts: Sequence[int]) -> None:
         self.batches, self.counts = batches, counts
         self.log_start_offset, self.high_watermark = 0, sum(counts)

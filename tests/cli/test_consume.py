@@ -294,10 +294,10 @@ def test_an_engine_that_goes_and_comes_again(ten: CommandLine) -> None:
     ten("up", "--listen", address)
     ten("produce", "t", data=b"11\n")
     reader.wait_for(b"11\n")
+    reader.wait_for(b"again")
     reader.signal(signal.SIGINT)
     done = reader.end()
     assert (done.status, done.out) == (130, numbers(1, 11))
-    assert "again" in done.err
 
 
 def test_interrupted_while_waiting_for_a_topic(ev: CommandLine) -> None:

@@ -420,24 +420,24 @@ def test_what_does_not_fit_stops_or_is_left_out_or_goes_elsewhere(ev: CommandLin
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "said", "status"),
     [
-        (("--schema", "no.avsc"), "--schema: there is no file no.avsc"),
-        (("--schema", "id:7"), "--schema id:7 is in a schema registry, which this version does not ask"),
-        (("--key-schema", "topic"), "--key-schema topic is in a schema registry"),
-        (("--schema", "orders@3"), "--schema orders@3 is in a schema registry"),
-        (("--schema", "orders-value"), "there is no file orders-value: it takes a file, and no subject of a schema registry"),
-        (("--proto", "no.proto"), "--proto: there is no file no.proto"),
-        (("--schema", __file__), "holds no Avro schema"),
-        (("--proto", __file__), "does not compile"),
-        (("-s", "protobuf"), "-s value=protobuf needs a schema: --proto FILE.proto"),
-        (("-s", "jsonschema"), "-s jsonschema asks a schema registry"),
-        (("--schema", "a", "--proto", "b"), "two schemas of the value"),
+        (("--schema", "no.avsc"), "--schema: there is no file no.avsc", 1),
+        (("--schema", "id:7"), "--schema id:7 is in a schema registry, which this version does not ask", 2),
+        (("--key-schema", "topic"), "--key-schema topic is in a schema registry", 2),
+        (("--schema", "orders@3"), "--schema orders@3 is in a schema registry", 2),
+        (("--schema", "orders-value"), "there is no file orders-value: it takes a file, and no subject of a schema registry", 1),
+        (("--proto", "no.proto"), "--proto: there is no file no.proto", 1),
+        (("--schema", __file__), "holds no Avro schema", 1),
+        (("--proto", __file__), "does not compile", 1),
+        (("-s", "protobuf"), "-s value=protobuf needs a schema: --proto FILE.proto", 2),
+        (("-s", "jsonschema"), "-s jsonschema asks a schema registry", 2),
+        (("--schema", "a", "--proto", "b"), "two schemas of the value", 2),
     ],
 )
-def test_a_schema_that_is_none_is_a_usage_error(one_engine: CommandLine, arguments: tuple[str, ...], said: str) -> None:
-    """In one line, before anything is read or sent."""
-    done = one_engine("produce", "schemas", *arguments, data=b"x\n", status=2)
+def test_a_schema_that_is_none_is_said_at_once(one_engine: CommandLine, arguments: tuple[str, ...], said: str, status: int) -> None:
+    """In one line, before anything is read or sent: 2 for what cannot be meant, 1 for a file that is missing or wrong."""
+    done = one_engine("produce", "schemas", *arguments, data=b"x\n", status=status)
     assert said in done.err
     assert done.err.count("\n") == 1
 

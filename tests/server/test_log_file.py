@@ -135,9 +135,13 @@ def test_a_pipe_that_nobody_reads_does_not_hold_up_the_engine(pipe: tuple[int, i
     reader, descriptor = pipe
     writer = LogWriter(Stream(descriptor))
     begin = time.monotonic()
-    for _ in range(2000):
-        writer.emit(record("x" * 1000))
-    assert writer.dropped > 0
+
+    def logged_and_dropped() -> bool:
+        for _ in range(2000):
+            writer.emit(record("x" * 1000))
+        return writer.dropped > 0
+
+    wait_for(logged_and_dropped, "lines to be dropped")  # the thread may have begun to write at the very end of the first ones
     writer.close()
     assert time.monotonic() - begin < 5
     os.set_blocking(reader, False)  # let the stuck thread end: it gets room until everything that waited is written
