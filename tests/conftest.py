@@ -109,6 +109,8 @@ class Tally:
 def pytest_configure(config: pytest.Config) -> None:
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # run in the background: commands would inherit that, and are interrupted here
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if hasattr(config, "workerinput") and hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the same of a run behind nohup
     if not hasattr(config, "workerinput"):  # the workers of pytest-xdist report to the one process that counts
         config.pluginmanager.register(Tally(), "tally")
 
