@@ -187,7 +187,11 @@ class FedBroker:
             self.client = FedClient(self.broker, self.door)
 
     def behave(self) -> None:
-        """The client that behaves writes a record and asks for versions: it is served as if it were alone."""
+        """The client that behaves writes a record and asks for versions: it is served as if it were alone.
+
+        The logs are looked at, too: a later request may delete what an earlier one has brought in.
+        """
+        self._check_logs(f"after {self.fed} frames")
         number = len(self.kept)
         client = FedClient(self.broker, self.door)
         request = produce_request(VALID, encode_batch([value(number, VALID_SIZE)]))
