@@ -25,7 +25,7 @@ REQUIRED = os.environ.get("EV_TESTS_REQUIRED") == "1"
 def told(*arguments: str, seconds: int = SECONDS) -> dict[str, Any]:
     """The object that a torture prints; in a process of its own, as it patches what it tortures."""
     command = [sys.executable, "-m", "tests.torture", *arguments, "--seed", str(SEED), "--quick", "--seconds", str(seconds)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280, check=False)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=560, check=False)
     assert done.stdout.strip(), done.stderr[-3000:]
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     if "skipped" in result:
@@ -36,7 +36,7 @@ def told(*arguments: str, seconds: int = SECONDS) -> dict[str, Any]:
 
 @pytest.mark.crash
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", names.NAMES)
 def test_a_short_version_holds(name: str) -> None:
     result = told(name)
@@ -46,7 +46,7 @@ def test_a_short_version_holds(name: str) -> None:
 
 @pytest.mark.crash
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", names.NAMES)
 def test_the_seeded_faults_are_noticed(name: str) -> None:
     """What a torture cannot see it does not show: each is run against an engine that breaks the promise on purpose."""
