@@ -83,7 +83,8 @@ class FileSystem:
 
     def persist_some(self, random: Random, directory: pathlib.Path) -> str:
         """Bring something of what is not synced to the disk: of some files, of one file, of all. Says what."""
-        files = [path for path in directory.rglob("*") if path.is_file()]
+        # os.walk, as directories of deleted topics may vanish meanwhile
+        files = [pathlib.Path(parent, name) for parent, _, names in os.walk(directory) for name in names]
         what = random.choice(("begin to write some files", "sync a file", "sync everything"))
         if what == "sync everything":
             with self._opened() as descriptor:
