@@ -8,10 +8,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from ev.log import journal, scan
-from ev.log.commit import Committer
-from ev.log.partition import Partition
+from ev.log import journal
 from support.power_cut import Life
+from torture import faults
 
 METHODS = ("auto", "journal", "file")
 SETTINGS = {
@@ -85,58 +84,26 @@ def test_the_harness_sees_a_disk_that_does_not_sync(method: str, lie: str) -> No
     assert caught(method, (lie,))
 
 
-class Agreeable(int):
-    """A checksum that is never wrong."""
-
-    def __ne__(self, other: object) -> bool:
-        return False
-
-    def __eq__(self, other: object) -> bool:
-        return True
-
-    __hash__ = int.__hash__
-
-
 @pytest.mark.crash
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("method", METHODS)
-def test_the_harness_sees_a_checksum_that_is_not_checked(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_harness_sees_a_checksum_that_is_not_checked(method: str) -> None:
     """Leave out the CRC of batches when a log is walked, and torn batches turn up as records that nobody sent."""
-    monkeypatch.setattr(scan, "crc32c", lambda *_: Agreeable())
-    assert caught(method)
+    with faults.seeded("log.no_checksum"):
+        assert caught(method)
 
 
 @pytest.mark.crash
 @pytest.mark.timeout(300)
-def test_the_harness_sees_a_duplicate_that_is_answered_too_early(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_harness_sees_a_duplicate_that_is_answered_too_early() -> None:
     """Answer a resent batch before its original is synced, and an acknowledged record is lost."""
-    honest = Partition.append
-
-    def hasty(self: Partition, *arguments: object, **options: object) -> object:
-        appended = honest(self, *arguments, **options)  # type: ignore[arg-type]
-        return appended._replace(round=0) if appended.duplicate else appended
-
-    monkeypatch.setattr(Partition, "append", hasty)
-    assert caught("auto")
+    with faults.seeded("disk.duplicate_answered_too_early"):
+        assert caught("auto")
 
 
 @pytest.mark.crash
 @pytest.mark.timeout(300)
-def test_the_harness_sees_a_flush_that_forgets_what_waits_to_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_harness_sees_a_flush_that_forgets_what_waits_to_be_written() -> None:
     """Sync the files without the batches that wait in memory, use the journal's half again, and acknowledged records are lost."""
-    honest_flush, honest_write = Committer._retire, Partition.write_out
-    flushing = False
-
-    def forgetful_flush(self: Committer, now_ms: int) -> None:
-        nonlocal flushing
-        flushing = True
-        honest_flush(self, now_ms)
-        flushing = False
-
-    def forgetful_write(self: Partition) -> None:
-        if not flushing:
-            honest_write(self)
-
-    monkeypatch.setattr(Committer, "_retire", forgetful_flush)
-    monkeypatch.setattr(Partition, "write_out", forgetful_write)
-    assert caught("auto")
+    with faults.seeded("log.forgetful_flush"):
+        assert caught("auto")
