@@ -199,6 +199,22 @@ def test_the_engines_own_topics_write_from_the_reserve(hand: HandStore, disk: Si
     assert not hand.store.writable
 
 
+def test_the_reserve_is_there_again_as_soon_as_there_is_room(hand: HandStore, disk: SimulatedDisk) -> None:
+    """Not a minute later: records may have taken its room by then, and a disk that is full again finds groups without any."""
+    hand.store.metadata.append_records([(b"k", b"v")], hand.clock.wall_ms())
+    hand.checkpoint()
+    hand.chores()
+    disk.fail("write", errno.ENOSPC, "__ev_metadata", times=1)
+    disk.free = (0, 1 << 40)
+    hand.store.metadata.append_records([(b"k", b"w")], hand.clock.wall_ms())
+    assert not disk.exists("/data/.ev-reserve")
+    disk.free = (1 << 40, 1 << 40)
+    hand.clock.advance(2000)
+    hand.chores()
+    assert hand.store.writable
+    assert disk.exists("/data/.ev-reserve")
+
+
 def test_segments_roll_by_size_time_and_index(disk: SimulatedDisk) -> None:
     """segment.bytes is never exceeded; segment.ms counts by the records' own time; a full index ends a segment too."""
     hand = HandStore(

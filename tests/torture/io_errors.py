@@ -23,7 +23,6 @@ import subprocess
 import time
 from collections.abc import Iterator
 
-from ev.errors import ErrorCode
 from support.engine import Engine
 from support.ledger import WINDOW, Customer, GoneError, Ledger
 from support.raw_transactions import fetched
@@ -43,8 +42,6 @@ ANSWERS_ON_THEIR_WAY_S = 0.1
 RESUMES_WITHIN_S, WAITED_S = 5.0, 12.0
 SMALL_BYTES = 96 << 20
 LARGE = 300_000
-COMMITS_TRIED_MAX = 10
-COMMIT_REFUSED = "a commit of offsets is refused"
 """Bytes of a record that goes to its file at once, in one write."""
 BIG, GROUP = "big", "group"
 SETTINGS = {"offsets.topic.num.partitions": "1", "file.delete.delay.ms": "0"}
@@ -229,11 +226,7 @@ def fill(run: Run, engine: Engine, customer: Customer, place: pathlib.Path, *, k
         customer.connect(engine.address)
         if not customer.produce(BIG, 1, LARGE) and not customer.produce(BIG, SMALL_BYTES // LARGE, LARGE):
             yield "the disk is full and records are taken after a start"
-    for problem in goes_on(customer):
-        if kill and engine.settings["ev.disk.min.free.bytes"] == "0" and problem.startswith(COMMIT_REFUSED):
-            run.outcome.add("commits_refused_to_the_last_byte")  # without that bound records may have taken the room that was kept for it
-        else:
-            yield problem
+    yield from goes_on(customer)
     ballast.unlink()
     yield from resumes(run, customer)
 
@@ -245,12 +238,8 @@ def goes_on(customer: Customer) -> Iterator[str]:
     if answer.error_code or told[-1].value not in bytes(answer.records or b""):
         yield f"the last record cannot be fetched: error {answer.error_code}"
     for _ in range(20):
-        codes = [customer.commit(GROUP, BIG, customer.ledger.number)]
-        while codes[-1] == ErrorCode.COORDINATOR_NOT_AVAILABLE and len(codes) < COMMITS_TRIED_MAX:  # as every client does
-            time.sleep(0.05)
-            codes.append(customer.commit(GROUP, BIG, customer.ledger.number))
-        if code := codes[-1]:
-            yield f"{COMMIT_REFUSED}: error {code}, {len(codes)} times"
+        if code := customer.commit(GROUP, BIG, customer.ledger.number):
+            yield f"a commit of offsets is refused: error {code}"
             return
         customer.ledger.number += 1
     if code := customer.delete_records(BIG, max((told[-1].offset or 0) - 3, 0)):

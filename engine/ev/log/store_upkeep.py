@@ -86,6 +86,7 @@ class StoreUpkeep(StoreTopics):
             self._services.writable = enough
             if enough:
                 self._report(f"the disk has {free} bytes free again; records are taken")
+                self._reserve_due_ms = 0  # one that was given up is made anew before records take its room
             else:
                 self._report(f"the disk has {free} bytes free, less than {least} (ev.disk.min.free.bytes); records are refused")
         self._let_wait()
